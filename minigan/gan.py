@@ -1,0 +1,213 @@
+"""The game: two networks, their optimizers, and the four steps of training. No files, no printing."""
+
+import copy
+import json
+
+import numpy as np
+
+from minigan import init, optim, penalties
+from minigan.config import Config
+from minigan.errors import InputError
+from minigan.kernels import memory, threads, updates
+from minigan.layers import sigmoid
+from minigan.losses import LOSSES
+from minigan.models import get_preset
+from minigan.optim import OPTIMIZERS
+
+SAMPLE_CHUNK = 250  # samples per pass through G, so that memory does not grow with how many are asked for
+
+
+def build_gan(preset, seed=0, dtype=np.float32, sample_shape=None, **overrides):
+    """A GAN ready to train.
+
+    preset: a name from minigan.models.PRESETS. seed: of every random number. dtype: float32 to train, float64 to check.
+    sample_shape: (H, W, C) of the data, if not the preset's. overrides: any other field of Config.
+    Raises InputError for unknown names and values out of range.
+    """
+    return GAN(Config.for_preset(preset, seed=seed, **overrides), sample_shape, dtype)
+
+
+class GAN:
+    """Generator, discriminator, and the rules by which they learn.
+
+    config: a Config. generator, discriminator: networks. averaged: the generator whose weights are the exponential
+    moving average of the generator's, or the generator itself without averaging; samples come from it.
+    rng: the Generator behind z, dropout and noise. step: how many training steps have been made.
+    """
+
+    def __init__(self, config, sample_shape=None, dtype=np.float32):
+        preset = get_preset(config.preset)
+        self.config, self.dtype = config, np.dtype(dtype)
+        self.sample_shape = tuple(sample_shape or preset.sample_shape)
+        init_seed, noise_seed = np.random.SeedSequence(config.seed).spawn(2)
+        self.rng = np.random.default_rng(noise_seed)
+        self.generator, self.discriminator = preset.build(
+            config.latent_dim, self.sample_shape, np.random.default_rng(init_seed), self.rng, self.dtype
+        )
+        self.averaged = copy.deepcopy(self.generator) if config.ema_decay else self.generator
+        self.loss = _make_loss(config)
+        self.g_optimizer = _make_optimizer(config, self.generator, config.lr)
+        self.d_optimizer = _make_optimizer(config, self.discriminator, config.d_lr or config.lr)
+        self.step = 0
+
+    # ---- training
+
+    def train_step(self, real):
+        """One training step on a batch of real samples (N, …) in [-1, 1].
+
+        1. draw z and let G make N fakes; 2. let D judge real and fake; 3. move D; 4. every n_critic-th step, move G,
+        judged by the D just moved, on the same fakes.
+        Returns {"d_loss", "d_real", "d_fake", and when G moved "g_loss"}: losses, and D's mean output on real and fake,
+        a probability for the losses that have one and the raw output for the others.
+        """
+        self._check_real(real)
+        fake = self.generate(len(real))
+        figures = self.d_step(real, fake)
+        self.step += 1
+        if self.step % self.config.n_critic == 0:
+            figures |= self.g_step(fake)
+        return figures
+
+    def generate(self, n):
+        """G(z) for n fresh z, in training mode, remembered for g_step."""
+        return self.generator.forward(self.draw_z(n, self.rng))
+
+    def d_step(self, real, fake):
+        """Move D once: down the gradient of its loss on real (N, …) and fake (N, …). G is left as it is."""
+        both = memory.empty((len(real) + len(fake), *self.sample_shape), self.dtype)
+        both[: len(real)], both[len(real) :] = real, fake
+        self._add_noise(both)
+        logits = self.discriminator.forward(both, parts=2)
+        real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
+        value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
+        self.discriminator.zero_grad()
+        self.discriminator.backward(np.concatenate([grad_real, grad_fake]))
+        self._move(self.discriminator, self.d_optimizer)
+        return {"d_loss": value, "d_real": self._judgement(real_logits), "d_fake": self._judgement(fake_logits)}
+
+    def g_step(self, fake):
+        """Move G once: its loss on `fake`, the last output of `generate`, goes back through D into G. D is left as it is."""
+        seen = fake
+        if self.config.instance_noise:
+            seen = fake.copy()
+            self._add_noise(seen)
+        value, grad_logits = self.loss.generator(self.discriminator.forward(seen))
+        grad_fake = self.discriminator.backward(grad_logits, need_param_grads=False)
+        self.generator.zero_grad()
+        self.generator.backward(grad_fake)
+        self._move(self.generator, self.g_optimizer)
+        self._average()
+        return {"g_loss": value}
+
+    def _move(self, network, optimizer):
+        for penalty, strength in ((penalties.l1, self.config.l1), (penalties.l2, self.config.l2)):
+            if strength:
+                penalty(network, strength)
+        if self.config.clip_norm:
+            optim.clip_grad_norm(network, self.config.clip_norm)
+        optimizer.step()
+
+    def _average(self):
+        """averaged ← averaged + (1 - d)(G - averaged), with d growing to ema_decay so that the start is forgotten."""
+        if self.averaged is self.generator:
+            return
+        moves = self.g_optimizer.steps
+        rate = self.dtype.type(1 - min(self.config.ema_decay, moves / (moves + 9)))
+        for averaged, current in (
+            (self.averaged.params, self.generator.params),
+            (self.averaged.buffers, self.generator.buffers),
+        ):
+            for name, array in averaged.items():
+                threads.run(updates.average, array.size, 2 * array.size, array.reshape(-1), current[name].reshape(-1), rate)
+
+    def _add_noise(self, x):
+        if self.config.instance_noise:
+            x += self.dtype.type(self.config.instance_noise) * self.rng.standard_normal(x.shape, dtype=self.dtype)
+
+    def _judgement(self, logits):
+        outputs = sigmoid(logits) if self.loss.logits_are_probabilities else logits
+        return float(outputs.mean(dtype=np.float64))
+
+    def _check_real(self, real):
+        if not isinstance(real, np.ndarray) or real.shape[1:] != self.sample_shape or real.dtype != self.dtype:
+            got = f"{real.dtype} {real.shape}" if isinstance(real, np.ndarray) else f"a {type(real).__name__}"
+            raise InputError(
+                f"train_step: real is {got}, expected {self.dtype} (N, {', '.join(map(str, self.sample_shape))}) in "
+                "[-1, 1]; datasets.to_float makes that of uint8 images."
+            )
+
+    # ---- sampling
+
+    def draw_z(self, n, rng):
+        """z ~ N(0, I), (n, Z)."""
+        return rng.standard_normal((n, self.config.latent_dim), dtype=self.dtype)
+
+    def sample(self, n, rng):
+        """n samples (n, H, W, C) in [-1, 1] from the averaged generator; the same rng state gives the same samples."""
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"sample: n is {n!r}, expected a whole number of at least 1.")
+        return self.decode(self.draw_z(int(n), init.check_rng("sample", rng)))
+
+    def decode(self, z):
+        """G(z) for given z (n, Z), each picture by itself: the normalisations use their running statistics."""
+        chunks = [self.averaged.forward(z[i : i + SAMPLE_CHUNK], training=False) for i in range(0, len(z), SAMPLE_CHUNK)]
+        return np.concatenate(chunks)
+
+    # ---- saving
+
+    def state(self):
+        """Everything that training changes, as a flat dict of arrays whose keys contain no spaces."""
+        arrays = {"step": np.array(self.step), "rng": np.array(json.dumps(self.rng.bit_generator.state))}
+        arrays |= {f"{player}.optimizer.steps": np.array(optimizer.steps) for player, optimizer in self._optimizers()}
+        return arrays | dict(self._arrays())
+
+    def load_state(self, arrays):
+        """Put back what `state` gave. Raises InputError where a name is missing or a shape or dtype differs."""
+        own = dict(self._arrays())
+        for key, array in own.items():
+            if key not in arrays:
+                raise InputError(f"the saved state has no {key!r}: it comes from another network.")
+            if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
+                raise InputError(
+                    f"the saved {key!r} is {arrays[key].dtype} {arrays[key].shape}, expected {array.dtype} {array.shape}: "
+                    "it comes from another network."
+                )
+        for key, array in own.items():
+            array[...] = arrays[key]
+        self.step = int(arrays["step"])
+        self.rng.bit_generator.state = json.loads(str(arrays["rng"]))
+        for player, optimizer in self._optimizers():
+            optimizer.steps = int(arrays[f"{player}.optimizer.steps"])
+
+    def _optimizers(self):
+        return (("generator", self.g_optimizer), ("discriminator", self.d_optimizer))
+
+    def _arrays(self):
+        """(key, the very array) of all parameters, buffers and optimizer memories."""
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        if self.averaged is not self.generator:
+            networks["averaged"] = self.averaged
+        for player, network in networks.items():
+            for kind in ("params", "buffers"):
+                for name, array in getattr(network, kind).items():
+                    yield f"{player}.{kind}.{name}", array
+        for player, optimizer in self._optimizers():
+            for slot, memories in optimizer.memory.items():
+                for name, array in memories.items():
+                    yield f"{player}.optimizer.{slot}.{name}", array
+
+
+def _make_loss(config):
+    if config.label_smoothing and config.loss != "non_saturating":
+        raise InputError(f"label_smoothing goes with the loss non_saturating, not with {config.loss}.")
+    if config.loss == "non_saturating":
+        return LOSSES[config.loss](config.label_smoothing)
+    return LOSSES[config.loss]()
+
+
+def _make_optimizer(config, network, lr):
+    if config.optimizer == "adam":
+        return OPTIMIZERS["adam"](network, lr, beta1=config.beta1)
+    if config.optimizer == "momentum":
+        return OPTIMIZERS["momentum"](network, lr, momentum=config.beta1)
+    return OPTIMIZERS[config.optimizer](network, lr)

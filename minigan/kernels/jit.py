@@ -1,0 +1,16 @@
+"""One decorator for every kernel, so that all of them are compiled, cached and callable without Numba's JIT alike."""
+
+from numba import njit
+
+
+def kernel(function):
+    """Compile `function` on its first call, keep the machine code on disk, and release the GIL while it runs.
+
+    A kernel takes `start, stop` first and writes only what belongs to those rows; `threads.run` splits the rows.
+    Where no cache directory is writable the code is compiled anew in each process instead of failing.
+    With NUMBA_DISABLE_JIT=1 the plain Python function is returned and computes the same numbers, slowly.
+    """
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # Numba: "no locator available", neither the package nor the user's cache is writable
+        return njit(nogil=True)(function)

@@ -1,0 +1,156 @@
+"""Threads: one small team for the kernels, the same number for BLAS, and never both at work.
+
+Idle threads of a parallel runtime that spin take the cores away from BLAS at every switch (measured with OpenMP: about
+6 ms each). So the kernels have a team of their own whose threads sleep on a queue between calls: waking one takes about
+50 microseconds, and nothing depends on which of Numba's threading layers is installed.
+"""
+
+import ctypes
+import os
+import queue
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from minigan.errors import InputError
+
+WORTHWHILE = 100_000  # elements touched, below which a call is done before a second thread has woken
+
+
+class _Helper:
+    """A sleeping thread that calls what it is given and hands back None or the exception."""
+
+    def __init__(self):
+        self.jobs = queue.SimpleQueue()
+        self.results = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="minigan kernel helper", daemon=True).start()
+
+    def _work(self):
+        while True:
+            kernel, arguments = self.jobs.get()
+            try:
+                kernel(*arguments)
+                result = None
+            except BaseException as error:  # handed to the caller, who raises it
+                result = error
+            kernel = arguments = None  # or the arrays would stay alive until the next job
+            self.results.put(result)
+
+
+class _Team(threading.local):
+    """The helpers of one calling thread, so that two threads of a program can each train their own network."""
+
+    def __init__(self):
+        self.helpers = []
+        self.process = os.getpid()
+
+    def get(self, count):
+        if self.process != os.getpid():  # a fork copies this list but not the threads
+            self.helpers, self.process = [], os.getpid()
+        while len(self.helpers) < count:
+            self.helpers.append(_Helper())
+        return self.helpers[:count]
+
+
+_team = _Team()
+
+
+def available_cores():
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _from_environment():
+    """The count the user asked for in the usual variables, else every core."""
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "")
+        if text.isdigit() and int(text) > 0:
+            return min(int(text), available_cores())
+    return available_cores()
+
+
+_count = _from_environment()
+
+
+def run(kernel, rows, work, *arguments):
+    """`kernel(start, stop, *arguments)` over range(rows), the rows shared out evenly when `work` makes it worthwhile.
+
+    Each row's result is written by one thread only, so the outcome does not depend on the number of threads unless the
+    kernel itself reduces over its range.
+
+    rows: how many independent rows there are; work: how many array elements are touched in all.
+    """
+    count = min(_count, rows, work // WORTHWHILE + 1)
+    if count <= 1:
+        kernel(0, rows, *arguments)
+        return
+    borders = [rows * i // count for i in range(count + 1)]
+    helpers = _team.get(count - 1)
+    for i, helper in enumerate(helpers, 1):
+        helper.jobs.put((kernel, (borders[i], borders[i + 1], *arguments)))
+    try:
+        kernel(0, borders[1], *arguments)
+    finally:
+        errors = [helper.results.get() for helper in helpers]  # never leave while a helper still writes
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _openblas():
+    """The setter and getter of the OpenBLAS that NumPy's wheel brings, or None with another BLAS."""
+    folder = Path(np.__file__).parent
+    places = [folder.parent / "numpy.libs", folder / ".dylibs"]
+    for path in [p for place in places if place.is_dir() for p in sorted(place.iterdir()) if "openblas" in p.name]:
+        library = ctypes.CDLL(str(path))
+        for prefix in ("scipy_openblas", "openblas"):
+            for suffix in ("64_", ""):
+                name = f"{prefix}_set_num_threads{suffix}"
+                if hasattr(library, name):
+                    return getattr(library, name), getattr(library, name.replace("_set_", "_get_"))
+    return None
+
+
+def get_threads():
+    """How many threads kernels and BLAS may use."""
+    return _count
+
+
+def set_threads(count):
+    """Let kernels and BLAS use `count` threads, 1 to the number of cores this process may use.
+
+    Call it before the work starts; results may differ in the last digits between thread counts.
+    Raises InputError for any other value.
+    """
+    global _count
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= available_cores():
+        raise InputError(
+            f"threads: got {count!r}, expected a whole number from 1 to {available_cores()}, the cores this process "
+            "may use."
+        )
+    _count = count
+    blas = _openblas()
+    if blas is not None:
+        blas[0](count)
+    elif count != available_cores():
+        print(
+            "minigan: NumPy's BLAS is not OpenBLAS, so its own thread count stays as it is; the kernels use "
+            f"{count}.",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def threads(count):
+    """`with threads(1): …` — that many inside, the former number afterwards, also when an exception leaves."""
+    before = _count
+    set_threads(count)
+    try:
+        yield
+    finally:
+        set_threads(before)

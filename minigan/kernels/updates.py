@@ -1,0 +1,84 @@
+"""Optimizer updates, one pass over memory each. All arrays are flat, of one dtype, and changed in place.
+
+param, grad (P,) and what the optimizer remembers (P,). The formulas stand in optim.py.
+"""
+
+import numpy as np
+
+from minigan.kernels.jit import kernel
+
+
+@kernel
+def sgd(start, stop, param, grad, lr):
+    for i in range(start, stop):
+        param[i] -= lr * grad[i]
+
+
+@kernel
+def momentum(start, stop, param, grad, velocity, lr, mu):
+    for i in range(start, stop):
+        velocity[i] = mu * velocity[i] + grad[i]
+        param[i] -= lr * velocity[i]
+
+
+@kernel
+def rmsprop(start, stop, param, grad, square, lr, rho, one_minus_rho, eps):
+    for i in range(start, stop):
+        g = grad[i]
+        square[i] = rho * square[i] + one_minus_rho * g * g
+        param[i] -= lr * g / (np.sqrt(square[i]) + eps)
+
+
+@kernel
+def adagrad(start, stop, param, grad, square, lr, eps):
+    for i in range(start, stop):
+        g = grad[i]
+        square[i] += g * g
+        param[i] -= lr * g / (np.sqrt(square[i]) + eps)
+
+
+@kernel
+def adam(start, stop, param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_correction, eps):
+    for i in range(start, stop):
+        g = grad[i]
+        m = beta1 * mean[i] + rest1 * g
+        v = beta2 * square[i] + rest2 * g * g
+        mean[i] = m
+        square[i] = v
+        param[i] -= rate * m / (np.sqrt(v) / root_correction + eps)
+
+
+@kernel
+def average(start, stop, averaged, param, rate):
+    """averaged ← averaged + rate · (param - averaged)."""
+    for i in range(start, stop):
+        averaged[i] += rate * (param[i] - averaged[i])
+
+
+def sgd_plain(param, grad, lr):
+    param -= lr * grad
+
+
+def momentum_plain(param, grad, velocity, lr, mu):
+    velocity[:] = mu * velocity + grad
+    param -= lr * velocity
+
+
+def rmsprop_plain(param, grad, square, lr, rho, one_minus_rho, eps):
+    square[:] = rho * square + one_minus_rho * grad**2
+    param -= lr * grad / (np.sqrt(square) + eps)
+
+
+def adagrad_plain(param, grad, square, lr, eps):
+    square += grad**2
+    param -= lr * grad / (np.sqrt(square) + eps)
+
+
+def adam_plain(param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_correction, eps):
+    mean[:] = beta1 * mean + rest1 * grad
+    square[:] = beta2 * square + rest2 * grad**2
+    param -= rate * mean / (np.sqrt(square) / root_correction + eps)
+
+
+def average_plain(averaged, param, rate):
+    averaged += rate * (param - averaged)

@@ -1,0 +1,54 @@
+"""Layers: each formula a pair of free functions, `…_forward` and `…_backward`, and a thin class that owns the parameters."""
+
+from minigan.layers.activations import (
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Softplus,
+    Tanh,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid,
+    sigmoid_backward,
+    sigmoid_forward,
+    softplus,
+    softplus_backward,
+    softplus_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from minigan.layers.base import Layer
+from minigan.layers.container import Sequential
+from minigan.layers.conv import (
+    Conv2D,
+    ConvTranspose2D,
+    conv2d_backward,
+    conv2d_forward,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+)
+from minigan.layers.dense import Dense, dense_backward, dense_forward
+from minigan.layers.dropout import Dropout, dropout_backward, dropout_forward
+from minigan.layers.norm import (
+    BatchNorm,
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_forward,
+)
+from minigan.layers.resample import (
+    AveragePool2D,
+    MaxPool2D,
+    UpsampleNearest2D,
+    average_pool2d_backward,
+    average_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+    upsample_nearest2d_backward,
+    upsample_nearest2d_forward,
+)
+from minigan.layers.shape import Flatten, Reshape
+
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,129 @@
+"""Activations: functions of one number, applied to each entry. x of any shape -> out of the same shape, cache."""
+
+import numpy as np
+
+from minigan.errors import InputError
+from minigan.layers.base import Layer
+
+
+def sigmoid(x):
+    """σ(x) = 1 / (1 + e⁻ˣ), for x < 0 as eˣ / (1 + eˣ): no exponential overflows and small values keep every digit."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, x.dtype.type(1), e) / (1 + e)
+
+
+def softplus(x):
+    """log(1 + eˣ), computed as max(x, 0) + log1p(e^(-|x|)) so that no exponential can overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def relu_forward(x):
+    """y = max(x, 0)."""
+    return np.maximum(x, 0), x
+
+
+def relu_backward(grad_output, cache):
+    """∂L/∂x = g where x > 0, else 0."""
+    return grad_output * (cache > 0)
+
+
+def leaky_relu_forward(x, negative_slope):
+    """y = x where x > 0, else a x, with a = negative_slope (Maas et al. 2013)."""
+    return np.where(x > 0, x, x.dtype.type(negative_slope) * x), (x, negative_slope)
+
+
+def leaky_relu_backward(grad_output, cache):
+    """∂L/∂x = g where x > 0, else a g."""
+    x, negative_slope = cache
+    return np.where(x > 0, grad_output, x.dtype.type(negative_slope) * grad_output)
+
+
+def sigmoid_forward(x):
+    """y = σ(x) = 1 / (1 + e⁻ˣ)."""
+    out = sigmoid(x)
+    return out, out
+
+
+def sigmoid_backward(grad_output, cache):
+    """∂L/∂x = g y (1 - y)."""
+    return grad_output * cache * (1 - cache)
+
+
+def tanh_forward(x):
+    """y = tanh(x)."""
+    out = np.tanh(x)
+    return out, out
+
+
+def tanh_backward(grad_output, cache):
+    """∂L/∂x = g (1 - y²)."""
+    return grad_output * (1 - cache * cache)
+
+
+def softplus_forward(x):
+    """y = log(1 + eˣ)."""
+    return softplus(x), x
+
+
+def softplus_backward(grad_output, cache):
+    """∂L/∂x = g σ(x)."""
+    return grad_output * sigmoid(cache)
+
+
+class ReLU(Layer):
+    """y = max(x, 0)."""
+
+    def _forward(self, x, training):
+        return relu_forward(x)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return relu_backward(grad_output, cache)
+
+
+class LeakyReLU(Layer):
+    """y = x where x > 0, else negative_slope · x."""
+
+    def __init__(self, negative_slope=0.2):
+        super().__init__()
+        if not 0 < negative_slope <= 1:
+            raise InputError(f"LeakyReLU: negative_slope is {negative_slope!r}, expected a number in (0, 1].")
+        self.negative_slope = float(negative_slope)
+
+    def __repr__(self):
+        return f"LeakyReLU({self.negative_slope})"
+
+    def _forward(self, x, training):
+        return leaky_relu_forward(x, self.negative_slope)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return leaky_relu_backward(grad_output, cache)
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + e⁻ˣ). For a loss, leave it out: the losses take logits."""
+
+    def _forward(self, x, training):
+        return sigmoid_forward(x)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return sigmoid_backward(grad_output, cache)
+
+
+class Tanh(Layer):
+    """y = tanh(x), the generator's last layer: pixels in [-1, 1]."""
+
+    def _forward(self, x, training):
+        return tanh_forward(x)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return tanh_backward(grad_output, cache)
+
+
+class Softplus(Layer):
+    """y = log(1 + eˣ), a smooth max(x, 0)."""
+
+    def _forward(self, x, training):
+        return softplus_forward(x)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return softplus_backward(grad_output, cache)

@@ -1,0 +1,138 @@
+"""What every layer shares: its three dicts, the contract of forward and backward, and the checks of what comes in."""
+
+import numpy as np
+
+from minigan.errors import InputError, RunError
+
+
+class Layer:
+    """A differentiable function with parameters: y = f(x; θ).
+
+    params: dict of arrays, what an optimizer moves; a dict entry may be replaced, e.g. by a float64 array.
+    grads: dict of arrays of the same keys and shapes; `backward` adds to them, `zero_grad` clears them.
+    buffers: dict of arrays that are saved but not optimised, e.g. running statistics.
+
+    A layer computes in the dtype of its parameters (without any, in that of its input) and never changes its inputs.
+    A subclass writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need_param_grads) ->
+    grad_input`, which adds to the gradients through `_accumulate`, and, where the input can be wrong, `_check_input`.
+    """
+
+    mixes_samples = False  # True: a sample's output depends on the other samples, and forward takes `parts`
+
+    def __init__(self):
+        self.params: dict[str, np.ndarray] = {}
+        self.grads: dict[str, np.ndarray] = {}
+        self.buffers: dict[str, np.ndarray] = {}
+        self._cache = None
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+    def forward(self, x, training=True):
+        """f(x; θ), and remember what backward needs.
+
+        x: floating-point array of the layer's dtype. training: False for the layers that behave otherwise when used
+        than when trained. Raises InputError for a wrong type, dtype or shape.
+        """
+        self._check_array("forward", "x", x)
+        self._check_input(x)
+        out, cache = self._forward(x, training)
+        self._cache = (out.shape, out.dtype, cache)
+        return out
+
+    def backward(self, grad_output, need_param_grads=True):
+        """∂L/∂x from grad_output = ∂L/∂y; adds ∂L/∂θ to `grads` unless need_param_grads is False.
+
+        Uses up what the last forward remembered. Raises RunError without a forward to go with, InputError for a
+        grad_output whose shape or dtype is not that of the output.
+        """
+        if self._cache is None:
+            raise RunError(
+                f"{self!r}.backward: there is no forward to go with it; each forward serves one backward, so call "
+                "forward again first."
+            )
+        shape, dtype, cache = self._cache
+        if not isinstance(grad_output, np.ndarray) or grad_output.shape != shape or grad_output.dtype != dtype:
+            raise InputError(
+                f"{self!r}.backward: grad_output is {_describe(grad_output)}, expected {dtype} {shape}, the shape of "
+                "the output."
+            )
+        self._cache = None
+        return self._backward(grad_output, cache, need_param_grads)
+
+    def zero_grad(self):
+        """Set every gradient to zero."""
+        for name, param in self.params.items():
+            if self.grads[name].dtype == param.dtype:
+                self.grads[name].fill(0)
+            else:  # the parameter was replaced by one of another dtype
+                self.grads[name] = np.zeros_like(param)
+
+    def astype(self, dtype):
+        """Convert parameters, gradients and buffers in place; returns the layer."""
+        for arrays in (self.params, self.grads, self.buffers):
+            for name in arrays:
+                arrays[name] = arrays[name].astype(dtype)
+        self._cache = None
+        return self
+
+    def output_shape(self, input_shape):
+        """The shape of one sample's output, given that of one sample's input (no batch axis)."""
+        return tuple(input_shape)
+
+    def _add_param(self, name, array):
+        self.params[name] = array
+        self.grads[name] = np.zeros_like(array)
+
+    def _accumulate(self, name, grad):
+        if self.grads[name].dtype != grad.dtype:
+            self.grads[name] = self.grads[name].astype(grad.dtype)
+        self.grads[name] += grad
+
+    def _check_input(self, x):
+        pass
+
+    def _check_array(self, method, argument, x):
+        if not isinstance(x, np.ndarray) or x.dtype not in (np.float32, np.float64):
+            raise InputError(
+                f"{self!r}.{method}: {argument} is {_describe(x)}, expected a float32 or float64 array; convert it "
+                f"with np.asarray({argument}, np.float32)."
+            )
+        for name, param in self.params.items():
+            if param.dtype != x.dtype:
+                raise InputError(
+                    f"{self!r}.{method}: {argument} is {x.dtype} but params[{name!r}] is {param.dtype}; convert one of "
+                    f"the two, e.g. {argument}.astype(np.{param.dtype})."
+                )
+        if 0 in x.shape:
+            raise InputError(f"{self!r}.{method}: {argument} is empty, its shape is {x.shape}.")
+
+    def _check_features(self, x, ndim, features, letters):
+        """x must have `ndim` axes, the last of them `features` long."""
+        if x.ndim != ndim or x.shape[-1] != features:
+            raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected {letters}, the last axis {features}.")
+
+
+def _describe(value):
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    return f"a {type(value).__name__}"
+
+
+def positive_int(owner, name, value):
+    """`value` if it is a whole number of at least 1, else an InputError that names owner and argument."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{owner}: {name} is {value!r}, expected a whole number of at least 1.")
+    return int(value)
+
+
+def pair(owner, name, value, smallest):
+    """(height, width) from one whole number or two, each at least `smallest`."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(values) != 2 or any(
+        isinstance(v, bool) or not isinstance(v, int | np.integer) or v < smallest for v in values
+    ):
+        raise InputError(
+            f"{owner}: {name} is {value!r}, expected a whole number of at least {smallest}, or a pair (height, width)."
+        )
+    return int(values[0]), int(values[1])

@@ -1,0 +1,104 @@
+"""Sequential: layers one after another, which is all the chain rule needs."""
+
+import math
+
+from minigan.errors import InputError
+from minigan.layers.base import Layer
+
+
+class _Joined(dict):
+    """One dict over the dicts of several layers, keyed "0.weight"; setting an entry sets it in its layer."""
+
+    def __init__(self, layers, kind):
+        self._owners = {
+            f"{i}.{name}": (getattr(layer, kind), name)
+            for i, layer in enumerate(layers)
+            for name in getattr(layer, kind)
+        }
+        super().__init__({key: owner[name] for key, (owner, name) in self._owners.items()})
+
+    def __setitem__(self, key, array):
+        if key not in self._owners:
+            raise InputError(f"Sequential has no entry {key!r}; its entries are {', '.join(self._owners)}.")
+        owner, name = self._owners[key]
+        owner[name] = array
+        super().__setitem__(key, array)
+
+    def update(self, *args, **kwargs):
+        for key, array in dict(*args, **kwargs).items():
+            self[key] = array
+
+
+class Sequential(Layer):
+    """f = f_k ∘ … ∘ f_1. Forward runs the layers in order; backward, by the chain rule, in reverse.
+
+    layers: a list of layers. params, grads, buffers: those of all layers, keyed "<index>.<name>"; entries may be read
+    and replaced. forward takes `parts` and hands it to the layers whose samples see each other (BatchNorm).
+    """
+
+    def __init__(self, layers):
+        self.layers = list(layers)
+        for layer in self.layers:
+            if not hasattr(layer, "forward") or not hasattr(layer, "backward"):
+                raise InputError(f"Sequential: got {layer!r}, expected layers, each with a forward and a backward.")
+        if not self.layers:
+            raise InputError("Sequential: got no layers, expected at least one.")
+
+    params = property(lambda self: _Joined(self.layers, "params"))
+    grads = property(lambda self: _Joined(self.layers, "grads"))
+    buffers = property(lambda self: _Joined(self.layers, "buffers"))
+
+    @property
+    def mixes_samples(self):
+        return any(getattr(layer, "mixes_samples", False) for layer in self.layers)
+
+    def __repr__(self):
+        return f"Sequential([{', '.join(map(repr, self.layers))}])"
+
+    def forward(self, x, training=True, parts=1):
+        """f(x); see Layer.forward. parts: how many equal consecutive parts, normalised apart, make up the batch."""
+        for layer in self.layers:
+            if getattr(layer, "mixes_samples", False):
+                x = layer.forward(x, training, parts)
+            else:
+                x = layer.forward(x, training)
+        return x
+
+    def backward(self, grad_output, need_param_grads=True):
+        """∂L/∂x; see Layer.backward."""
+        for layer in reversed(self.layers):
+            grad_output = layer.backward(grad_output, need_param_grads)
+        return grad_output
+
+    def zero_grad(self):
+        for layer in self.layers:
+            layer.zero_grad()
+
+    def astype(self, dtype):
+        for layer in self.layers:
+            layer.astype(dtype)
+        return self
+
+    def output_shape(self, input_shape):
+        for layer in self.layers:
+            input_shape = layer.output_shape(input_shape)
+        return input_shape
+
+    def summary(self, input_shape):
+        """A table as text: each layer, the shape of one sample's output, and its number of parameters.
+
+        input_shape: the shape of one sample, e.g. (28, 28, 1).
+        """
+        rows, shape, total = [("input", tuple(input_shape), 0)], input_shape, 0
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+            count = sum(param.size for param in layer.params.values())
+            rows.append((repr(layer), tuple(shape), count))
+            total += count
+        width = max(len(name) for name, _, _ in rows)
+        lines = [f"{'layer':{width}}  {'output shape':>14}  {'parameters':>10}"]
+        for name, shape, count in rows:
+            lines.append(f"{name:{width}}  {' x '.join(map(str, shape)):>14}  {count:>10,}")
+        bytes_each = max((param.itemsize for param in self.params.values()), default=4)
+        lines.append(f"{total:,} parameters, {math.ceil(total * bytes_each / 1024):,} KiB")
+        return "\n".join(lines)

@@ -1,0 +1,126 @@
+"""Pooling and upsampling: images of another size, without parameters."""
+
+import numpy as np
+
+from minigan.errors import InputError
+from minigan.layers.base import Layer, pair
+from minigan.layers.conv import conv2d_output_size
+
+
+def _windows(x, kernel_size, stride):
+    """View (N, OH, OW, C, KH, KW) of the windows of x (N, H, W, C)."""
+    view = np.lib.stride_tricks.sliding_window_view(x, kernel_size, axis=(1, 2))
+    return view[:, :: stride[0], :: stride[1]]
+
+
+def average_pool2d_forward(x, kernel_size, stride):
+    """y = mean of each window. x (N, H, W, C) -> out (N, OH, OW, C), cache."""
+    return _windows(x, kernel_size, stride).mean(axis=(4, 5)), (x.shape, kernel_size, stride)
+
+
+def average_pool2d_backward(grad_output, cache):
+    """Each pixel gets g / (KH·KW) from every window it lies in. grad_output (N, OH, OW, C) -> grad_input (N, H, W, C)."""
+    shape, (kh, kw), (sh, sw) = cache
+    grad_input = np.zeros(shape, grad_output.dtype)
+    oh, ow = grad_output.shape[1:3]
+    share = grad_output / grad_output.dtype.type(kh * kw)
+    for i in range(kh):
+        for j in range(kw):
+            grad_input[:, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw] += share
+    return grad_input
+
+
+def max_pool2d_forward(x, kernel_size, stride):
+    """y = largest entry of each window. x (N, H, W, C) -> out (N, OH, OW, C), cache."""
+    windows = _windows(x, kernel_size, stride)
+    flat = windows.reshape(*windows.shape[:4], -1)
+    winner = flat.argmax(axis=4)
+    out = np.take_along_axis(flat, winner[..., None], axis=4)[..., 0]
+    return out, (winner, x.shape, kernel_size, stride)
+
+
+def max_pool2d_backward(grad_output, cache):
+    """g goes to the winner of each window, the first one on a tie. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
+    winner, shape, (_, kw), (sh, sw) = cache
+    grad_input = np.zeros(shape, grad_output.dtype)
+    n, oh, ow, c = np.indices(winner.shape, sparse=True)
+    np.add.at(grad_input, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad_output)
+    return grad_input
+
+
+def upsample_nearest2d_forward(x, scale):
+    """y[n, h, w, c] = x[n, ⌊h/SH⌋, ⌊w/SW⌋, c]: each pixel becomes a block of SH x SW. -> out (N, H·SH, W·SW, C), cache."""
+    return x.repeat(scale[0], axis=1).repeat(scale[1], axis=2), scale
+
+
+def upsample_nearest2d_backward(grad_output, cache):
+    """∂L/∂x = the sum of g over each pixel's block. grad_output (N, H·SH, W·SW, C) -> grad_input (N, H, W, C)."""
+    sh, sw = cache
+    n, h, w, c = grad_output.shape
+    return grad_output.reshape(n, h // sh, sh, w // sw, sw, c).sum(axis=(2, 4))
+
+
+class _Pool2D(Layer):
+    """What the two pooling layers share: windows of kernel_size, `stride` apart (the kernel's size unless given)."""
+
+    def __init__(self, kernel_size, stride=None):
+        super().__init__()
+        name = type(self).__name__
+        self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
+        self.stride = self.kernel_size if stride is None else pair(name, "stride", stride, 1)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.kernel_size}, stride={self.stride})"
+
+    def output_shape(self, input_shape):
+        size = conv2d_output_size(input_shape[:2], self.kernel_size, self.stride, (0, 0))
+        if min(size) < 1:
+            raise InputError(f"{self!r}: pictures of {tuple(input_shape[:2])} pixels are smaller than the window.")
+        return (*size, input_shape[2])
+
+    def _check_input(self, x):
+        self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
+        self.output_shape(x.shape[1:])
+
+
+class AveragePool2D(_Pool2D):
+    """The mean of each window: (N, H, W, C) -> (N, OH, OW, C). kernel_size and stride: an int or (height, width)."""
+
+    def _forward(self, x, training):
+        return average_pool2d_forward(x, self.kernel_size, self.stride)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return average_pool2d_backward(grad_output, cache)
+
+
+class MaxPool2D(_Pool2D):
+    """The largest entry of each window: (N, H, W, C) -> (N, OH, OW, C). kernel_size and stride: an int or pair."""
+
+    def _forward(self, x, training):
+        return max_pool2d_forward(x, self.kernel_size, self.stride)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return max_pool2d_backward(grad_output, cache)
+
+
+class UpsampleNearest2D(Layer):
+    """Each pixel repeated scale times in both directions: (N, H, W, C) -> (N, H·SH, W·SW, C). scale: an int or pair."""
+
+    def __init__(self, scale=2):
+        super().__init__()
+        self.scale = pair("UpsampleNearest2D", "scale", scale, 1)
+
+    def __repr__(self):
+        return f"UpsampleNearest2D({self.scale})"
+
+    def output_shape(self, input_shape):
+        return (input_shape[0] * self.scale[0], input_shape[1] * self.scale[1], input_shape[2])
+
+    def _check_input(self, x):
+        self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
+
+    def _forward(self, x, training):
+        return upsample_nearest2d_forward(x, self.scale)
+
+    def _backward(self, grad_output, cache, need_param_grads):
+        return upsample_nearest2d_backward(grad_output, cache)

@@ -1,0 +1,172 @@
+"""Losses from logits, with their gradients.
+
+D maximises V(D, G) = E log D(x) + E log(1 - D(G(z))) and G minimises it (Goodfellow et al. 2014, equation 1). With
+D = σ(logit), log D = -softplus(-logit) and log(1 - D) = -softplus(logit), which stay finite at any logit. What is
+called a loss below is always something its player *minimises*: the discriminator's is -V.
+
+Every adversarial loss has
+    discriminator(real_logits, fake_logits) -> (value, grad_real, grad_fake)
+    generator(fake_logits) -> (value, grad_fake)
+for logits (N,) or (N, 1), float32 or float64; value is a float, the mean over the batch, and each gradient has the
+shape and dtype of its logits. InputError is raised for anything else.
+"""
+
+import numpy as np
+
+from minigan.errors import InputError
+from minigan.layers.activations import sigmoid, softplus
+
+
+def _check(name, logits):
+    if (
+        not isinstance(logits, np.ndarray)
+        or logits.dtype not in (np.float32, np.float64)
+        or logits.size == 0
+        or logits.ndim not in (1, 2)
+        or (logits.ndim == 2 and logits.shape[1] != 1)
+    ):
+        got = f"{logits.dtype} {logits.shape}" if isinstance(logits, np.ndarray) else f"a {type(logits).__name__}"
+        raise InputError(f"{name} is {got}, expected a float array of shape (N,) or (N, 1) with N ≥ 1.")
+
+
+def _mean(terms):
+    """The mean as a float, summed in float64."""
+    return float(terms.mean(dtype=np.float64))
+
+
+class AdversarialLoss:
+    """The checks and the averaging; a subclass gives the formulas entry by entry: (terms, derivatives)."""
+
+    logits_are_probabilities = False  # True: σ(logit) is D's probability that a picture is real
+
+    def discriminator(self, real_logits, fake_logits):
+        """-> (value, grad_real, grad_fake): what D minimises, and its derivatives by the logits."""
+        _check("real_logits", real_logits)
+        _check("fake_logits", fake_logits)
+        real_terms, real_slopes = self._real(real_logits)
+        fake_terms, fake_slopes = self._fake(fake_logits)
+        value = _mean(real_terms) + _mean(fake_terms)
+        return value, real_slopes / real_logits.size, fake_slopes / fake_logits.size
+
+    def generator(self, fake_logits):
+        """-> (value, grad_fake): what G minimises, and its derivative by the logits."""
+        _check("fake_logits", fake_logits)
+        terms, slopes = self._generator(fake_logits)
+        return _mean(terms), slopes / fake_logits.size
+
+
+class Minimax(AdversarialLoss):
+    """The game's own formula: D minimises -V, G minimises V (Goodfellow et al. 2014, equation 1).
+
+    D: mean softplus(-r) + mean softplus(f). G: mean log(1 - σ(f)) = -mean softplus(f).
+    G's gradient -σ(f)/N vanishes where D is sure (f ≪ 0): it *saturates* just when G has most to learn.
+    """
+
+    logits_are_probabilities = True
+
+    def _real(self, r):
+        return softplus(-r), -sigmoid(-r)
+
+    def _fake(self, f):
+        return softplus(f), sigmoid(f)
+
+    def _generator(self, f):
+        return -softplus(f), -sigmoid(f)
+
+
+class NonSaturating(Minimax):
+    """D as in Minimax; G maximises log D(G(z)) instead (Goodfellow et al. 2014, section 3).
+
+    G: mean softplus(-f), with gradient -σ(-f)/N, largest where D is sure that the sample is fake.
+    label_smoothing α in [0, 1): one-sided, the target of *real* pictures is 1 - α (Salimans et al. 2016, section 3.4):
+    D's real term is (1 - α) softplus(-r) + α softplus(r) = softplus(-r) + α r.
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"NonSaturating: label_smoothing is {label_smoothing!r}, expected a number in [0, 1).")
+        self.label_smoothing = label_smoothing
+
+    def _real(self, r):
+        alpha = r.dtype.type(self.label_smoothing)
+        return softplus(-r) + alpha * r, alpha - sigmoid(-r)
+
+    def _generator(self, f):
+        return softplus(-f), -sigmoid(-f)
+
+
+class LeastSquares(AdversarialLoss):
+    """D: ½ mean (r - 1)² + ½ mean f². G: ½ mean (f - 1)² (Mao et al. 2017, equation 9)."""
+
+    def _real(self, r):
+        return (r - 1) ** 2 / 2, r - 1
+
+    def _fake(self, f):
+        return f**2 / 2, f.copy()
+
+    def _generator(self, f):
+        return (f - 1) ** 2 / 2, f - 1
+
+
+class Hinge(AdversarialLoss):
+    """D: mean max(0, 1 - r) + mean max(0, 1 + f). G: -mean f (Lim and Ye 2017; Miyato et al. 2018, equation 17)."""
+
+    def _real(self, r):
+        return np.maximum(1 - r, 0), -(r < 1).astype(r.dtype)
+
+    def _fake(self, f):
+        return np.maximum(1 + f, 0), (f > -1).astype(f.dtype)
+
+    def _generator(self, f):
+        return -f, -np.ones_like(f)
+
+
+class Wasserstein(AdversarialLoss):
+    """D, here a critic: mean f - mean r. G: -mean f (Arjovsky et al. 2017, algorithm 1).
+
+    -d_loss estimates the Wasserstein-1 distance only if the critic is kept Lipschitz (clipping, gradient penalty).
+    """
+
+    def _real(self, r):
+        return -r, -np.ones_like(r)
+
+    def _fake(self, f):
+        return f, np.ones_like(f)
+
+    def _generator(self, f):
+        return -f, -np.ones_like(f)
+
+
+class SoftmaxCrossEntropy:
+    """Recognition: L = -mean log p[label] with p = softmax(logits), by the log-sum-exp of logits less their maximum."""
+
+    def __call__(self, logits, labels):
+        """logits (N, K) float, labels (N,) integers in [0, K) -> (value, grad_logits (N, K) = (p - onehot(label)) / N).
+
+        Raises InputError for other shapes, dtypes or labels.
+        """
+        if not isinstance(logits, np.ndarray) or logits.ndim != 2 or logits.dtype not in (np.float32, np.float64):
+            raise InputError("SoftmaxCrossEntropy: logits must be a float array of shape (N, K).")
+        labels = np.asarray(labels)
+        n, k = logits.shape
+        if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(
+                f"SoftmaxCrossEntropy: labels are {labels.dtype} {labels.shape}, expected {n} integers, one a row."
+            )
+        if n == 0 or labels.min() < 0 or labels.max() >= k:
+            raise InputError(f"SoftmaxCrossEntropy: labels must lie in [0, {k}) for logits of {k} columns.")
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        rows = np.arange(n)
+        grad = np.exp(log_p)
+        grad[rows, labels] -= 1
+        return _mean(-log_p[rows, labels]), grad / n
+
+
+LOSSES = {
+    "minimax": Minimax,
+    "non_saturating": NonSaturating,
+    "least_squares": LeastSquares,
+    "hinge": Hinge,
+    "wasserstein": Wasserstein,
+}

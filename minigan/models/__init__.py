@@ -1,0 +1,23 @@
+"""The registry of presets, one file per architecture."""
+
+import difflib
+
+from minigan.errors import InputError
+from minigan.models.base import Preset
+from minigan.models.dcgan import DCGAN, DIGITS
+from minigan.models.listing import LISTING
+from minigan.models.mlp import MLP, TOY
+
+__all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "get_preset"]
+
+PRESETS = {preset.name: preset for preset in (DIGITS, DCGAN, MLP, LISTING, TOY)}
+DEFAULT_PRESET = DIGITS.name
+
+
+def get_preset(name):
+    """The preset of that name; InputError with the known names otherwise."""
+    if name in PRESETS:
+        return PRESETS[name]
+    close = difflib.get_close_matches(str(name), PRESETS, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise InputError(f"there is no preset {name!r}; the presets are {', '.join(PRESETS)}.{hint}")

@@ -1,0 +1,56 @@
+"""What a preset is: a pair of networks and the settings it is trained with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minigan import init
+from minigan.errors import InputError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One architecture under one name.
+
+    build(latent_dim, sample_shape, rng, noise_rng, dtype) -> (generator, discriminator): rng draws the weights,
+    noise_rng is kept by the layers that are random while training. defaults: the config fields that differ from the
+    general defaults. sample_shape: the shape of one sample of the data it is meant for.
+    """
+
+    name: str
+    summary: str
+    source: str
+    build: Callable
+    defaults: dict = field(default_factory=dict)
+    sample_shape: tuple[int, ...] = (28, 28, 1)
+
+
+def redraw_weights(network, rng, std=0.02):
+    """Draw every weight anew from N(0, std²), as DCGAN does; biases and normalisations stay."""
+    for name, param in network.params.items():
+        if name.rsplit(".", 1)[-1] == "weight":
+            network.params[name] = init.normal(param.shape, rng, param.dtype, std)
+
+
+def require_pictures(preset, sample_shape):
+    """InputError unless samples are pictures (H, W, C)."""
+    if len(sample_shape) != 3:
+        raise InputError(
+            f"preset {preset}: samples of shape {tuple(sample_shape)} do not fit, expected pictures (H, W, C); for "
+            "points in the plane use the preset toy."
+        )
+
+
+def quarter_size(preset, sample_shape):
+    """(H/4, W/4, C) for networks that halve and double twice; InputError where 4 does not divide the size."""
+    require_pictures(preset, sample_shape)
+    if sample_shape[0] % 4 or sample_shape[1] % 4:
+        raise InputError(f"preset {preset}: {sample_shape[0]} x {sample_shape[1]} pixels do not divide by 4.")
+    h, w, c = sample_shape
+    return h // 4, w // 4, c
+
+
+def flat_size(sample_shape):
+    """How many numbers one sample has."""
+    return int(np.prod(sample_shape))

@@ -1,0 +1,40 @@
+"""The article's own program: a fully connected generator against a convolutional discriminator."""
+
+from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
+from minigan.models.base import Preset, flat_size, require_pictures
+
+
+def build_listing(latent_dim, sample_shape, rng, noise_rng, dtype):
+    """G Z→128→pixels, tanh; D three 5x5 stride-2 padding-2 convolutions 32, 64, 128, dense 1; leaky ReLU 0.2."""
+    require_pictures("listing", sample_shape)
+    halve = {"kernel_size": 5, "stride": 2, "padding": 2, "rng": rng, "dtype": dtype}
+    generator = Sequential(
+        [
+            Dense(latent_dim, 128, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(128, flat_size(sample_shape), rng=rng, dtype=dtype),
+            Tanh(),
+            Reshape(sample_shape),
+        ]
+    )
+    convolutions = [
+        Conv2D(sample_shape[-1], 32, **halve),
+        LeakyReLU(0.2),
+        Conv2D(32, 64, **halve),
+        LeakyReLU(0.2),
+        Conv2D(64, 128, **halve),
+        LeakyReLU(0.2),
+        Flatten(),
+    ]
+    (features,) = Sequential(convolutions).output_shape(sample_shape)
+    discriminator = Sequential([*convolutions, Dense(features, 1, rng=rng, dtype=dtype)])
+    return generator, discriminator
+
+
+LISTING = Preset(
+    name="listing",
+    summary="the article's program with its bugs mended and nothing else; it collapses, see listing-fixed",
+    source="the article's listing",
+    build=build_listing,
+    defaults={"lr": 1e-4, "beta1": 0.9, "batch_size": 100, "epochs": 5},
+)

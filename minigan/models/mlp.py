@@ -1,0 +1,75 @@
+"""Fully connected GANs: the kind of network of the first paper, and a small one for points in the plane."""
+
+from minigan.layers import Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
+from minigan.models.base import Preset, flat_size
+
+
+def build_mlp(latent_dim, sample_shape, rng, noise_rng, dtype):
+    """G Z→256→512→pixels, tanh; D pixels→512→256→1; leaky ReLU 0.2."""
+    pixels = flat_size(sample_shape)
+    generator = Sequential(
+        [
+            Dense(latent_dim, 256, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(256, 512, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(512, pixels, rng=rng, dtype=dtype),
+            Tanh(),
+            Reshape(sample_shape),
+        ]
+    )
+    discriminator = Sequential(
+        [
+            Flatten(),
+            Dense(pixels, 512, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(512, 256, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(256, 1, rng=rng, dtype=dtype),
+        ]
+    )
+    return generator, discriminator
+
+
+def build_toy(latent_dim, sample_shape, rng, noise_rng, dtype):
+    """G Z→128→128→2, linear at the end; D 2→128→128→1; leaky ReLU 0.2."""
+    features = flat_size(sample_shape)
+    generator = Sequential(
+        [
+            Dense(latent_dim, 128, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(128, 128, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(128, features, rng=rng, dtype=dtype),
+            Reshape(sample_shape),
+        ]
+    )
+    discriminator = Sequential(
+        [
+            Flatten(),
+            Dense(features, 128, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(128, 128, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Dense(128, 1, rng=rng, dtype=dtype),
+        ]
+    )
+    return generator, discriminator
+
+
+MLP = Preset(
+    name="mlp",
+    summary="fully connected, the kind of network of the first GAN paper",
+    source="Goodfellow et al. 2014",
+    build=build_mlp,
+    defaults={"lr": 2e-4, "beta1": 0.5, "epochs": 20},
+)
+
+TOY = Preset(
+    name="toy",
+    summary="points in the plane (datasets ring and grid), trained in seconds",
+    source="the ring of Gaussians of Metz et al. 2017",
+    build=build_toy,
+    defaults={"dataset": "ring", "latent_dim": 2, "lr": 1e-3, "beta1": 0.5, "batch_size": 256, "epochs": 20},
+    sample_shape=(2,),
+)

@@ -1,0 +1,33 @@
+"""Penalties on the weights: added to a loss, they pull weights towards zero.
+
+Only entries called "weight" count, never biases nor the γ and β of a normalisation, whose size says nothing about how
+wild the function is. Each function adds its gradient to `network.grads` and returns the penalty's value, a float.
+"""
+
+import numpy as np
+
+
+def _weights(network):
+    """(weight, its gradient array) of every layer."""
+    grads = network.grads
+    for name, param in network.params.items():
+        if name.rsplit(".", 1)[-1] == "weight":
+            yield param, grads[name]
+
+
+def l1(network, strength):
+    """strength · Σ |w|, with gradient strength · sign(w), 0 at w = 0."""
+    value = 0.0
+    for weight, grad in _weights(network):
+        grad += weight.dtype.type(strength) * np.sign(weight)
+        value += float(np.abs(weight).sum(dtype=np.float64))
+    return strength * value
+
+
+def l2(network, strength):
+    """strength/2 · Σ w², with gradient strength · w: what others call weight decay of that strength."""
+    value = 0.0
+    for weight, grad in _weights(network):
+        grad += weight.dtype.type(strength) * weight
+        value += float(np.square(weight).sum(dtype=np.float64))
+    return strength / 2 * value
