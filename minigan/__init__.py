@@ -11,7 +11,19 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODULES = ("config", "datasets", "errors", "gan", "gradcheck", "init", "layers", "losses", "models", "optim", "penalties")
+_MODULES = (
+    "config",
+    "datasets",
+    "errors",
+    "gan",
+    "gradcheck",
+    "init",
+    "layers",
+    "losses",
+    "models",
+    "optim",
+    "penalties",
+)
 _NAMES = {
     "build_gan": "minigan.gan",
     "InputError": "minigan.errors",

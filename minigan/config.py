@@ -61,7 +61,9 @@ class Config:
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise InputError(f"{source} is not JSON ({error}); it must be the config.json that training wrote.") from None
+            raise InputError(
+                f"{source} is not JSON ({error}); it must be the config.json that training wrote."
+            ) from None
         if not isinstance(values, dict):
             raise InputError(f"{source} holds a {type(values).__name__}, expected an object of settings.")
         try:

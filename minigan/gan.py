@@ -81,12 +81,12 @@ class GAN:
         real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
         value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
         self.discriminator.zero_grad()
-        self.discriminator.backward(np.concatenate([grad_real, grad_fake]))
+        self.discriminator.backward(np.concatenate([grad_real, grad_fake]), need_input_grad=False)
         self._move(self.discriminator, self.d_optimizer)
         return {"d_loss": value, "d_real": self._judgement(real_logits), "d_fake": self._judgement(fake_logits)}
 
     def g_step(self, fake):
-        """Move G once: its loss on `fake`, the last output of `generate`, goes back through D into G. D is left as it is."""
+        """Move G once, by its loss on `fake`, the last output of `generate`, back through D. D's parameters stay."""
         seen = fake
         if self.config.instance_noise:
             seen = fake.copy()
@@ -94,7 +94,7 @@ class GAN:
         value, grad_logits = self.loss.generator(self.discriminator.forward(seen))
         grad_fake = self.discriminator.backward(grad_logits, need_param_grads=False)
         self.generator.zero_grad()
-        self.generator.backward(grad_fake)
+        self.generator.backward(grad_fake, need_input_grad=False)
         self._move(self.generator, self.g_optimizer)
         self._average()
         return {"g_loss": value}
@@ -118,7 +118,9 @@ class GAN:
             (self.averaged.buffers, self.generator.buffers),
         ):
             for name, array in averaged.items():
-                threads.run(updates.average, array.size, 2 * array.size, array.reshape(-1), current[name].reshape(-1), rate)
+                threads.run(
+                    updates.average, array.size, 2 * array.size, array.reshape(-1), current[name].reshape(-1), rate
+                )
 
     def _add_noise(self, x):
         if self.config.instance_noise:
@@ -150,7 +152,9 @@ class GAN:
 
     def decode(self, z):
         """G(z) for given z (n, Z), each picture by itself: the normalisations use their running statistics."""
-        chunks = [self.averaged.forward(z[i : i + SAMPLE_CHUNK], training=False) for i in range(0, len(z), SAMPLE_CHUNK)]
+        chunks = [
+            self.averaged.forward(z[i : i + SAMPLE_CHUNK], training=False) for i in range(0, len(z), SAMPLE_CHUNK)
+        ]
         return np.concatenate(chunks)
 
     # ---- saving
@@ -169,8 +173,8 @@ class GAN:
                 raise InputError(f"the saved state has no {key!r}: it comes from another network.")
             if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
                 raise InputError(
-                    f"the saved {key!r} is {arrays[key].dtype} {arrays[key].shape}, expected {array.dtype} {array.shape}: "
-                    "it comes from another network."
+                    f"the saved {key!r} is {arrays[key].dtype} {arrays[key].shape}, expected {array.dtype} "
+                    f"{array.shape}: it comes from another network."
                 )
         for key, array in own.items():
             array[...] = arrays[key]

@@ -139,8 +139,7 @@ def set_threads(count):
         blas[0](count)
     elif count != available_cores():
         print(
-            "minigan: NumPy's BLAS is not OpenBLAS, so its own thread count stays as it is; the kernels use "
-            f"{count}.",
+            f"minigan: NumPy's BLAS is not OpenBLAS, so its own thread count stays as it is; the kernels use {count}.",
             file=sys.stderr,
         )
 

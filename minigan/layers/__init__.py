@@ -1,4 +1,4 @@
-"""Layers: each formula a pair of free functions, `…_forward` and `…_backward`, and a thin class that owns the parameters."""
+"""Layers: each formula a pair of functions, `…_forward` and `…_backward`, under a thin class with the parameters."""
 
 from minigan.layers.activations import (
     LeakyReLU,
@@ -50,5 +50,3 @@ from minigan.layers.resample import (
     upsample_nearest2d_forward,
 )
 from minigan.layers.shape import Flatten, Reshape
-
-__all__ = [name for name in dir() if not name.startswith("_")]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigan.errors import InputError
+from minigan.kernels import pointwise
 from minigan.layers.base import Layer
 
 
@@ -19,23 +20,24 @@ def softplus(x):
 
 def relu_forward(x):
     """y = max(x, 0)."""
-    return np.maximum(x, 0), x
+    return leaky_relu_forward(x, 0)
 
 
 def relu_backward(grad_output, cache):
     """∂L/∂x = g where x > 0, else 0."""
-    return grad_output * (cache > 0)
+    return leaky_relu_backward(grad_output, cache)
 
 
 def leaky_relu_forward(x, negative_slope):
     """y = x where x > 0, else a x, with a = negative_slope (Maas et al. 2013)."""
-    return np.where(x > 0, x, x.dtype.type(negative_slope) * x), (x, negative_slope)
+    out = pointwise.leaky(np.ascontiguousarray(x), negative_slope)
+    return out, (out, negative_slope)
 
 
 def leaky_relu_backward(grad_output, cache):
-    """∂L/∂x = g where x > 0, else a g."""
-    x, negative_slope = cache
-    return np.where(x > 0, grad_output, x.dtype.type(negative_slope) * grad_output)
+    """∂L/∂x = g where x > 0, else a g. Since a ≥ 0, y > 0 says the same as x > 0."""
+    out, negative_slope = cache
+    return pointwise.leaky_backward(np.ascontiguousarray(grad_output), out, negative_slope)
 
 
 def sigmoid_forward(x):
@@ -73,10 +75,12 @@ def softplus_backward(grad_output, cache):
 class ReLU(Layer):
     """y = max(x, 0)."""
 
+    negative_slope = 0.0
+
     def _forward(self, x, training):
         return relu_forward(x)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return relu_backward(grad_output, cache)
 
 
@@ -95,7 +99,7 @@ class LeakyReLU(Layer):
     def _forward(self, x, training):
         return leaky_relu_forward(x, self.negative_slope)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return leaky_relu_backward(grad_output, cache)
 
 
@@ -105,7 +109,7 @@ class Sigmoid(Layer):
     def _forward(self, x, training):
         return sigmoid_forward(x)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return sigmoid_backward(grad_output, cache)
 
 
@@ -115,7 +119,7 @@ class Tanh(Layer):
     def _forward(self, x, training):
         return tanh_forward(x)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return tanh_backward(grad_output, cache)
 
 
@@ -125,5 +129,5 @@ class Softplus(Layer):
     def _forward(self, x, training):
         return softplus_forward(x)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return softplus_backward(grad_output, cache)

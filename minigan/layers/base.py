@@ -1,8 +1,20 @@
 """What every layer shares: its three dicts, the contract of forward and backward, and the checks of what comes in."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minigan.errors import InputError, RunError
+
+
+class Need(NamedTuple):
+    """Which gradients a backward pass is asked for."""
+
+    params: bool
+    input: bool
+
+
+EVERYTHING = Need(params=True, input=True)
 
 
 class Layer:
@@ -13,11 +25,12 @@ class Layer:
     buffers: dict of arrays that are saved but not optimised, e.g. running statistics.
 
     A layer computes in the dtype of its parameters (without any, in that of its input) and never changes its inputs.
-    A subclass writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need_param_grads) ->
-    grad_input`, which adds to the gradients through `_accumulate`, and, where the input can be wrong, `_check_input`.
+    A subclass writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input`,
+    which adds to the gradients through `_accumulate`, and, where the input can be wrong, `_check_input`.
     """
 
     mixes_samples = False  # True: a sample's output depends on the other samples, and forward takes `parts`
+    absorbs_leaky = False  # True: forward takes `negative_slope` and applies the (leaky) ReLU that follows in one pass
 
     def __init__(self):
         self.params: dict[str, np.ndarray] = {}
@@ -28,21 +41,23 @@ class Layer:
     def __repr__(self):
         return f"{type(self).__name__}()"
 
-    def forward(self, x, training=True):
+    def forward(self, x, training=True, **options):
         """f(x; θ), and remember what backward needs.
 
         x: floating-point array of the layer's dtype. training: False for the layers that behave otherwise when used
-        than when trained. Raises InputError for a wrong type, dtype or shape.
+        than when trained. options: what the layer's class says it takes besides. Raises InputError for a wrong type,
+        dtype or shape.
         """
         self._check_array("forward", "x", x)
         self._check_input(x)
-        out, cache = self._forward(x, training)
+        out, cache = self._forward(x, training, **options)
         self._cache = (out.shape, out.dtype, cache)
         return out
 
-    def backward(self, grad_output, need_param_grads=True):
+    def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
         """∂L/∂x from grad_output = ∂L/∂y; adds ∂L/∂θ to `grads` unless need_param_grads is False.
 
+        With need_input_grad=False a layer with parameters saves the work of ∂L/∂x, and returns None.
         Uses up what the last forward remembered. Raises RunError without a forward to go with, InputError for a
         grad_output whose shape or dtype is not that of the output.
         """
@@ -58,7 +73,7 @@ class Layer:
                 "the output."
             )
         self._cache = None
-        return self._backward(grad_output, cache, need_param_grads)
+        return self._backward(grad_output, cache, Need(need_param_grads, need_input_grad))
 
     def zero_grad(self):
         """Set every gradient to zero."""
@@ -85,6 +100,8 @@ class Layer:
         self.grads[name] = np.zeros_like(array)
 
     def _accumulate(self, name, grad):
+        if name not in self.params:  # a layer without bias
+            return
         if self.grads[name].dtype != grad.dtype:
             self.grads[name] = self.grads[name].astype(grad.dtype)
         self.grads[name] += grad

@@ -2,7 +2,8 @@
 
 import math
 
-from minigan.errors import InputError
+from minigan.errors import InputError, RunError
+from minigan.layers.activations import LeakyReLU, ReLU
 from minigan.layers.base import Layer
 
 
@@ -32,12 +33,15 @@ class _Joined(dict):
 class Sequential(Layer):
     """f = f_k ∘ … ∘ f_1. Forward runs the layers in order; backward, by the chain rule, in reverse.
 
+    A (leaky) ReLU is left to the layer before it where that one can apply it in the same pass over memory.
+
     layers: a list of layers. params, grads, buffers: those of all layers, keyed "<index>.<name>"; entries may be read
     and replaced. forward takes `parts` and hands it to the layers whose samples see each other (BatchNorm).
     """
 
     def __init__(self, layers):
         self.layers = list(layers)
+        self._passed = []  # the layers of the last forward, in order, that backward has yet to visit
         for layer in self.layers:
             if not hasattr(layer, "forward") or not hasattr(layer, "backward"):
                 raise InputError(f"Sequential: got {layer!r}, expected layers, each with a forward and a backward.")
@@ -57,18 +61,28 @@ class Sequential(Layer):
 
     def forward(self, x, training=True, parts=1):
         """f(x); see Layer.forward. parts: how many equal consecutive parts, normalised apart, make up the batch."""
-        for layer in self.layers:
-            if getattr(layer, "mixes_samples", False):
-                x = layer.forward(x, training, parts)
-            else:
-                x = layer.forward(x, training)
+        self._passed = []
+        layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
+        for layer, follower in layers:
+            options = {"parts": parts} if getattr(layer, "mixes_samples", False) else {}
+            if getattr(layer, "absorbs_leaky", False) and isinstance(follower, ReLU | LeakyReLU):
+                options["negative_slope"] = follower.negative_slope
+                next(layers)
+            x = layer.forward(x, training, **options)
+            self._passed.append(layer)
         return x
 
-    def backward(self, grad_output, need_param_grads=True):
-        """∂L/∂x; see Layer.backward."""
-        for layer in reversed(self.layers):
+    def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
+        """∂L/∂x; see Layer.backward. Without need_input_grad it ends at the first layer with parameters."""
+        if not self._passed:
+            raise RunError("Sequential.backward: there is no forward to go with it; call forward again first.")
+        passed, self._passed = self._passed, []
+        while not need_input_grad and not passed[0].params and len(passed) > 1:
+            passed.pop(0)
+        for layer in reversed(passed[1:]):
             grad_output = layer.backward(grad_output, need_param_grads)
-        return grad_output
+        options = {} if need_input_grad else {"need_input_grad": False}
+        return passed[0].backward(grad_output, need_param_grads, **options)
 
     def zero_grad(self):
         for layer in self.layers:

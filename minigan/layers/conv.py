@@ -9,9 +9,9 @@ import numpy as np
 
 from minigan import init
 from minigan.errors import InputError
-from minigan.kernels import memory
+from minigan.kernels import memory, pointwise
 from minigan.kernels.im2col import col2im, im2col
-from minigan.layers.base import Layer, pair, positive_int
+from minigan.layers.base import EVERYTHING, Layer, pair, positive_int
 
 
 def conv2d_output_size(size, kernel_size, stride, padding):
@@ -25,41 +25,41 @@ def conv_transpose2d_output_size(size, kernel_size, stride, padding, output_padd
     return tuple((s - 1) * d - 2 * p + k + extra for s, k, d, p, extra in axes)
 
 
-def conv2d_forward(x, weight, bias, stride, padding):
-    """y[n, h, w, o] = b[o] + Σ_{i,j,c} x[n, h·SH + i - PH, w·SW + j - PW, c] · W[i, j, c, o].
+def conv2d_forward(x, weight, bias, stride, padding, negative_slope=1):
+    """y[n, h, w, o] = a(b[o] + Σ_{i,j,c} x[n, h·SH + i - PH, w·SW + j - PW, c] · W[i, j, c, o]).
 
-    x (N, H, W, C), weight (KH, KW, C, O), bias (O,) or None, stride and padding pairs -> out (N, OH, OW, O), cache.
+    a is the leaky ReLU of negative_slope: 1 for none, 0 for ReLU. x (N, H, W, C), weight (KH, KW, C, O), bias (O,) or
+    None, stride and padding pairs -> out (N, OH, OW, O), cache.
     """
     n, h, w, _ = x.shape
     kernel_size, features = weight.shape[:2], weight.shape[3]
     size = conv2d_output_size((h, w), kernel_size, stride, padding)
     cols = im2col(np.ascontiguousarray(x), kernel_size, stride, padding, size)
-    out = memory.empty((n, *size, features), x.dtype)
-    np.matmul(cols, weight.reshape(-1, features), out=out.reshape(-1, features))
-    if bias is not None:
-        out += bias
-    return out, (cols, x.shape, weight, stride, padding)
+    out = memory.empty((n * size[0] * size[1], features), x.dtype)
+    np.matmul(cols, weight.reshape(-1, features), out=out)
+    pointwise.add_bias(out, bias, negative_slope)
+    return out.reshape(n, *size, features), (cols, x.shape, weight, stride, padding, out, negative_slope)
 
 
-def conv2d_backward(grad_output, cache):
-    """∂L/∂W = colsᵀ · g, ∂L/∂b = Σ_{n,h,w} g, ∂L/∂x = col2im(g · Wᵀ), with g = grad_output (N, OH, OW, O).
+def conv2d_backward(grad_output, cache, need=EVERYTHING):
+    """With g = grad_output · a': ∂L/∂W = colsᵀ · g, ∂L/∂b = Σ_{n,h,w} g, ∂L/∂x = col2im(g · Wᵀ).
 
-    -> grad_input (N, H, W, C), grad_weight (KH, KW, C, O), grad_bias (O,).
+    grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, C, O), grad_bias (O,); None for what
+    `need` leaves out.
     """
-    cols, _, weight, _, _ = cache
-    grad_rows = grad_output.reshape(-1, weight.shape[3])
-    grad_weight = memory.empty(weight.shape, weight.dtype)
-    np.matmul(cols.T, grad_rows, out=grad_weight.reshape(cols.shape[1], -1))
-    return _conv2d_grad_input(grad_output, cache), grad_weight, grad_rows.sum(axis=0)
-
-
-def _conv2d_grad_input(grad_output, cache):
-    cols, input_shape, weight, stride, padding = cache
-    grad_cols = memory.empty(cols.shape, cols.dtype)
-    matrix = weight.reshape(cols.shape[1], -1)
-    np.matmul(grad_output.reshape(-1, weight.shape[3]), matrix.T, out=grad_cols)
-    no_bias = np.zeros(input_shape[3], cols.dtype)
-    return col2im(grad_cols, input_shape, weight.shape[:2], stride, padding, grad_output.shape[1:3], no_bias)
+    cols, input_shape, weight, stride, padding, out, negative_slope = cache
+    size, matrix = grad_output.shape[1:3], weight.reshape(-1, weight.shape[3])
+    grad_output = np.ascontiguousarray(grad_output).reshape(out.shape)
+    grad, grad_bias = pointwise.add_bias_backward(grad_output, out, negative_slope)
+    grad_input = grad_weight = None
+    if need.params:
+        grad_weight = memory.empty(weight.shape, weight.dtype)
+        np.matmul(cols.T, grad, out=grad_weight.reshape(matrix.shape))
+    if need.input:
+        grad_cols = np.matmul(grad, matrix.T, out=memory.empty(cols.shape, cols.dtype))
+        no_bias = np.zeros(input_shape[3], cols.dtype)
+        grad_input = col2im(grad_cols, input_shape, weight.shape[:2], stride, padding, size, no_bias)
+    return grad_input, grad_weight, grad_bias
 
 
 def conv_transpose2d_forward(x, weight, bias, stride, padding, output_padding):
@@ -80,23 +80,29 @@ def conv_transpose2d_forward(x, weight, bias, stride, padding, output_padding):
     return out, (x, weight, stride, padding)
 
 
-def conv_transpose2d_backward(grad_output, cache):
-    """With cols = im2col(g): ∂L/∂x = cols · W, ∂L/∂W = colsᵀ · x, ∂L/∂b = Σ_{n,h,w} g, g = grad_output (N, OH, OW, O).
+def conv_transpose2d_backward(grad_output, cache, need=EVERYTHING):
+    """With g = grad_output and cols = im2col(g): ∂L/∂x = cols · W, ∂L/∂W = colsᵀ · x, ∂L/∂b = Σ g.
 
-    -> grad_input (N, H, W, C), grad_weight (KH, KW, O, C), grad_bias (O,).
+    grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, O, C), grad_bias (O,); None for what
+    `need` leaves out.
     """
     x, weight, stride, padding = cache
-    c = x.shape[3]
-    cols = im2col(np.ascontiguousarray(grad_output), weight.shape[:2], stride, padding, x.shape[1:3])
-    grad_weight = memory.empty(weight.shape, weight.dtype)
-    np.matmul(cols.T, x.reshape(-1, c), out=grad_weight.reshape(-1, c))
-    grad_input = memory.empty(x.shape, x.dtype)
-    np.matmul(cols, weight.reshape(-1, c), out=grad_input.reshape(-1, c))
-    return grad_input, grad_weight, grad_output.reshape(-1, weight.shape[2]).sum(axis=0)
+    matrix = weight.reshape(-1, x.shape[3])
+    grad_output = np.ascontiguousarray(grad_output)
+    cols = im2col(grad_output, weight.shape[:2], stride, padding, x.shape[1:3])
+    grad_input = grad_weight = grad_bias = None
+    if need.params:
+        grad_weight = memory.empty(weight.shape, weight.dtype)
+        np.matmul(cols.T, x.reshape(-1, x.shape[3]), out=grad_weight.reshape(matrix.shape))
+        _, grad_bias = pointwise.add_bias_backward(grad_output.reshape(-1, weight.shape[2]), None, 1)
+    if need.input:
+        grad_input = memory.empty(x.shape, x.dtype)
+        np.matmul(cols, matrix, out=grad_input.reshape(-1, x.shape[3]))
+    return grad_input, grad_weight, grad_bias
 
 
 class _Convolution(Layer):
-    """What the two layers share: the arguments and the parameters. Each has its own _output_size((H, W))."""
+    """What the two layers share; each has its own _output_size and _formula_backward."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed):
         super().__init__()
@@ -131,10 +137,12 @@ class _Convolution(Layer):
         self._check_features(x, 4, self.in_channels, "(N, H, W, C)")
         self.output_shape(x.shape[1:])
 
-    def _accumulate_all(self, grad_weight, grad_bias):
-        self._accumulate("weight", grad_weight)
-        if "bias" in self.params:
+    def _backward(self, grad_output, cache, need):
+        grad_input, grad_weight, grad_bias = self._formula_backward(grad_output, cache, need)
+        if need.params:
+            self._accumulate("weight", grad_weight)
             self._accumulate("bias", grad_bias)
+        return grad_input
 
 
 class Conv2D(_Convolution):
@@ -145,6 +153,9 @@ class Conv2D(_Convolution):
     rng: the Generator that draws the weight (Glorot uniform); the bias starts at 0.
     """
 
+    absorbs_leaky = True
+    _formula_backward = staticmethod(conv2d_backward)
+
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True, rng=None, dtype=np.float32
     ):
@@ -153,15 +164,9 @@ class Conv2D(_Convolution):
     def _output_size(self, size):
         return conv2d_output_size(size, self.kernel_size, self.stride, self.padding)
 
-    def _forward(self, x, training):
-        return conv2d_forward(x, self.params["weight"], self.params.get("bias"), self.stride, self.padding)
-
-    def _backward(self, grad_output, cache, need_param_grads):
-        if not need_param_grads:
-            return _conv2d_grad_input(grad_output, cache)
-        grad_input, grad_weight, grad_bias = conv2d_backward(grad_output, cache)
-        self._accumulate_all(grad_weight, grad_bias)
-        return grad_input
+    def _forward(self, x, training, negative_slope=1):
+        bias = self.params.get("bias")
+        return conv2d_forward(x, self.params["weight"], bias, self.stride, self.padding, negative_slope)
 
 
 class ConvTranspose2D(_Convolution):
@@ -172,6 +177,8 @@ class ConvTranspose2D(_Convolution):
     params: weight (KH, KW, out_channels, in_channels), bias (out_channels,) unless bias=False.
     rng: the Generator that draws the weight (Glorot uniform); the bias starts at 0.
     """
+
+    _formula_backward = staticmethod(conv_transpose2d_backward)
 
     def __init__(
         self,
@@ -189,7 +196,8 @@ class ConvTranspose2D(_Convolution):
         self.output_padding = pair("ConvTranspose2D", "output_padding", output_padding, 0)
         if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True)):
             raise InputError(
-                f"ConvTranspose2D: output_padding is {self.output_padding}, expected less than the stride {self.stride}."
+                f"ConvTranspose2D: output_padding is {self.output_padding}, expected less than the stride "
+                f"{self.stride}."
             )
 
     def _output_size(self, size):
@@ -199,9 +207,3 @@ class ConvTranspose2D(_Convolution):
         return conv_transpose2d_forward(
             x, self.params["weight"], self.params.get("bias"), self.stride, self.padding, self.output_padding
         )
-
-    def _backward(self, grad_output, cache, need_param_grads):
-        grad_input, grad_weight, grad_bias = conv_transpose2d_backward(grad_output, cache)
-        if need_param_grads:
-            self._accumulate_all(grad_weight, grad_bias)
-        return grad_input

@@ -3,36 +3,34 @@
 import numpy as np
 
 from minigan import init
-from minigan.kernels import memory
-from minigan.layers.base import Layer, positive_int
+from minigan.kernels import memory, pointwise
+from minigan.layers.base import EVERYTHING, Layer, positive_int
 
 
-def dense_forward(x, weight, bias):
-    """y = x W + b.
+def dense_forward(x, weight, bias, negative_slope=1):
+    """y = a(x W + b), with a the leaky ReLU of that slope: 1 for none, 0 for ReLU.
 
     x (N, D), weight (D, F), bias (F,) or None -> out (N, F), cache.
     """
     out = memory.empty((x.shape[0], weight.shape[1]), x.dtype)
     np.matmul(x, weight, out=out)
-    if bias is not None:
-        out += bias
-    return out, (x, weight)
+    pointwise.add_bias(out, bias, negative_slope)
+    return out, (x, weight, out, negative_slope)
 
 
-def dense_backward(grad_output, cache):
-    """∂L/∂x = g Wᵀ, ∂L/∂W = xᵀ g, ∂L/∂b = Σₙ gₙ, with g = grad_output (N, F).
+def dense_backward(grad_output, cache, need=EVERYTHING):
+    """With g = grad_output · a': ∂L/∂x = g Wᵀ, ∂L/∂W = xᵀ g, ∂L/∂b = Σₙ gₙ.
 
-    -> grad_input (N, D), grad_weight (D, F), grad_bias (F,).
+    grad_output (N, F) -> grad_input (N, D), grad_weight (D, F), grad_bias (F,); None for what `need` leaves out.
     """
-    x, weight = cache
-    grad_weight = memory.empty(weight.shape, weight.dtype)
-    np.matmul(x.T, grad_output, out=grad_weight)
-    return _grad_input(grad_output, weight), grad_weight, grad_output.sum(axis=0)
-
-
-def _grad_input(grad_output, weight):
-    grad_input = memory.empty((grad_output.shape[0], weight.shape[0]), weight.dtype)
-    return np.matmul(grad_output, weight.T, out=grad_input)
+    x, weight, out, negative_slope = cache
+    grad, grad_bias = pointwise.add_bias_backward(np.ascontiguousarray(grad_output), out, negative_slope)
+    grad_input = grad_weight = None
+    if need.params:
+        grad_weight = np.matmul(x.T, grad, out=memory.empty(weight.shape, weight.dtype))
+    if need.input:
+        grad_input = np.matmul(grad, weight.T, out=memory.empty(x.shape, x.dtype))
+    return grad_input, grad_weight, grad_bias
 
 
 class Dense(Layer):
@@ -41,6 +39,8 @@ class Dense(Layer):
     params: weight (in_features, out_features), bias (out_features,) unless bias=False.
     rng: the Generator that draws the weight (Glorot uniform); the bias starts at 0.
     """
+
+    absorbs_leaky = True
 
     def __init__(self, in_features, out_features, bias=True, rng=None, dtype=np.float32):
         super().__init__()
@@ -60,14 +60,12 @@ class Dense(Layer):
     def _check_input(self, x):
         self._check_features(x, 2, self.in_features, f"(N, {self.in_features})")
 
-    def _forward(self, x, training):
-        return dense_forward(x, self.params["weight"], self.params.get("bias"))
+    def _forward(self, x, training, negative_slope=1):
+        return dense_forward(x, self.params["weight"], self.params.get("bias"), negative_slope)
 
-    def _backward(self, grad_output, cache, need_param_grads):
-        if not need_param_grads:
-            return _grad_input(grad_output, cache[1])
-        grad_input, grad_weight, grad_bias = dense_backward(grad_output, cache)
-        self._accumulate("weight", grad_weight)
-        if "bias" in self.params:
+    def _backward(self, grad_output, cache, need):
+        grad_input, grad_weight, grad_bias = dense_backward(grad_output, cache, need)
+        if need.params:
+            self._accumulate("weight", grad_weight)
             self._accumulate("bias", grad_bias)
         return grad_input

@@ -36,5 +36,5 @@ class Dropout(Layer):
             return x.copy(), None
         return dropout_forward(x, self.rate, self.rng)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return grad_output.copy() if cache is None else dropout_backward(grad_output, cache)

@@ -19,7 +19,7 @@ def average_pool2d_forward(x, kernel_size, stride):
 
 
 def average_pool2d_backward(grad_output, cache):
-    """Each pixel gets g / (KH·KW) from every window it lies in. grad_output (N, OH, OW, C) -> grad_input (N, H, W, C)."""
+    """A pixel gets g / (KH·KW) from every window it lies in. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
     shape, (kh, kw), (sh, sw) = cache
     grad_input = np.zeros(shape, grad_output.dtype)
     oh, ow = grad_output.shape[1:3]
@@ -49,7 +49,7 @@ def max_pool2d_backward(grad_output, cache):
 
 
 def upsample_nearest2d_forward(x, scale):
-    """y[n, h, w, c] = x[n, ⌊h/SH⌋, ⌊w/SW⌋, c]: each pixel becomes a block of SH x SW. -> out (N, H·SH, W·SW, C), cache."""
+    """y[n, h, w, c] = x[n, ⌊h/SH⌋, ⌊w/SW⌋, c]: a pixel becomes a block. -> out (N, H·SH, W·SW, C), cache."""
     return x.repeat(scale[0], axis=1).repeat(scale[1], axis=2), scale
 
 
@@ -89,7 +89,7 @@ class AveragePool2D(_Pool2D):
     def _forward(self, x, training):
         return average_pool2d_forward(x, self.kernel_size, self.stride)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return average_pool2d_backward(grad_output, cache)
 
 
@@ -99,7 +99,7 @@ class MaxPool2D(_Pool2D):
     def _forward(self, x, training):
         return max_pool2d_forward(x, self.kernel_size, self.stride)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return max_pool2d_backward(grad_output, cache)
 
 
@@ -122,5 +122,5 @@ class UpsampleNearest2D(Layer):
     def _forward(self, x, training):
         return upsample_nearest2d_forward(x, self.scale)
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return upsample_nearest2d_backward(grad_output, cache)

@@ -31,7 +31,7 @@ class Reshape(Layer):
     def _forward(self, x, training):
         return x.reshape(len(x), *self.shape), x.shape
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return grad_output.reshape(cache)
 
 
@@ -44,5 +44,5 @@ class Flatten(Layer):
     def _forward(self, x, training):
         return x.reshape(len(x), -1), x.shape
 
-    def _backward(self, grad_output, cache, need_param_grads):
+    def _backward(self, grad_output, cache, need):
         return grad_output.reshape(cache)

@@ -1,0 +1,35 @@
+"""python -m minigan COMMAND: the commands under one name."""
+
+import importlib
+import sys
+
+from minigan import __version__
+
+COMMANDS = {
+    "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
+    "sample": "draw samples from a trained generator",
+}
+
+
+def main(argv):
+    if argv and argv[0] in COMMANDS:
+        command = importlib.import_module(f"minigan.{argv[0]}")
+        from minigan import cli
+
+        cli.main(argv[0], command.run, argv[1:])
+    lines = [
+        "usage: python -m minigan COMMAND …, each with --help",
+        *(f"  {name:10}{line}" for name, line in COMMANDS.items()),
+    ]
+    if argv in (["--help"], ["-h"]):
+        print("\n".join(lines))
+    elif argv == ["--version"]:
+        print(__version__)
+    else:
+        got = f"there is no command {argv[0]!r}" if argv else "a command is missing"
+        print(f"python -m minigan: {got}\n" + "\n".join(lines), file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,49 @@
+"""Checkpoints: one .npz of arrays and a JSON text, without pickle, written whole or not at all."""
+
+import json
+import zipfile
+import zlib
+
+import numpy as np
+
+from minigan.errors import InputError
+from minigan.files import written_whole
+
+FORMAT = 1
+
+
+def save(path, arrays, about):
+    """Write `arrays` (name -> array) and `about` (anything JSON holds) to `path`, replacing it only when complete."""
+    text = json.dumps({"format": FORMAT, **about})
+    with written_whole(path) as temporary:
+        np.savez(temporary, about=np.array(text), **arrays)
+
+
+def load(path):
+    """-> arrays (name -> array), about. The archive's own checksums are verified.
+
+    Raises InputError for a file that is missing, damaged, no checkpoint, or of a newer format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(str(arrays.pop("about")))
+        version = about["format"]
+    except FileNotFoundError:
+        raise InputError(f"there is no checkpoint {path}; name a run that training has saved.") from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        OSError,
+    ) as error:
+        raise InputError(
+            f"{path} is damaged or no checkpoint of minigan ({error}); use another one or train again."
+        ) from None
+    if version != FORMAT:
+        raise InputError(f"{path} has format {version}, this version reads {FORMAT}; use the minigan that wrote it.")
+    return arrays, about

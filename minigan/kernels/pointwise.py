@@ -1,0 +1,128 @@
+"""Bias and (leaky) ReLU in one pass over memory, forward and backward.
+
+Arrays are seen as (M, C): M rows of C channels, in place where the docstring says so. The activation is
+a(y) = y for y > 0, else s·y, with s = negative_slope; s = 0 is ReLU and s = 1 is no activation at all. Its derivative
+follows from the sign of its output, so the input need not be kept.
+
+Sums over rows are taken in chunks of CHUNK rows, a row of partial sums each, and the chunks are added in float64: this
+is accurate, and the same whatever the number of threads.
+"""
+
+import numpy as np
+
+from minigan.kernels import memory, threads
+from minigan.kernels.jit import kernel
+
+CHUNK = 128
+
+
+def chunks(rows):
+    """How many chunks of CHUNK rows there are."""
+    return -(-rows // CHUNK)
+
+
+def add_bias(out, bias, negative_slope):
+    """out (M, C) ← a(out + bias), in place; bias (C,) or None."""
+    if bias is None:
+        if negative_slope == 1:
+            return
+        bias = np.zeros(out.shape[1], out.dtype)
+    slope = out.dtype.type(negative_slope)
+    threads.run(_add_bias, len(out), 2 * out.size, out, bias, slope)
+
+
+def leaky(x, negative_slope):
+    """x -> a(x), a new array of the same shape."""
+    out = memory.empty(x.shape, x.dtype)
+    threads.run(_leaky, x.size, 2 * x.size, x.reshape(-1), out.reshape(-1), x.dtype.type(negative_slope))
+    return out
+
+
+def leaky_backward(grad_output, out, negative_slope):
+    """grad_output · a'(x) with the derivative read off out = a(x); all of one shape."""
+    grad = memory.empty(out.shape, out.dtype)
+    arrays = (grad_output.reshape(-1), out.reshape(-1), grad.reshape(-1))
+    threads.run(_leaky_backward, out.size, 3 * out.size, *arrays, out.dtype.type(negative_slope))
+    return grad
+
+
+def add_bias_backward(grad_output, out, negative_slope):
+    """The mirror of add_bias: -> grad (M, C) = grad_output · a', and its sums over the rows, grad_bias (C,).
+
+    out (M, C) is what add_bias left. Without an activation grad is grad_output itself.
+    """
+    rows, channels = grad_output.shape
+    if channels < 4:  # too few to fill a vector register: NumPy adds long columns faster
+        grad = grad_output if negative_slope == 1 else leaky_backward(grad_output, out, negative_slope)
+        return grad, grad.sum(axis=0, dtype=np.float64).astype(grad.dtype)
+    partial = np.zeros((chunks(rows), channels), grad_output.dtype)
+    if negative_slope == 1:
+        threads.run(_column_sums, len(partial), grad_output.size, grad_output, partial, CHUNK)
+        grad = grad_output
+    else:
+        grad = memory.empty(grad_output.shape, grad_output.dtype)
+        slope = grad.dtype.type(negative_slope)
+        threads.run(_add_bias_backward, len(partial), 3 * grad.size, grad_output, out, grad, partial, slope, CHUNK)
+    return grad, partial.sum(axis=0, dtype=np.float64).astype(grad.dtype)
+
+
+@kernel
+def _add_bias(start, stop, out, bias, slope):
+    for row in range(start, stop):
+        for c in range(out.shape[1]):
+            y = out[row, c] + bias[c]
+            out[row, c] = y if y > 0 else slope * y
+
+
+@kernel
+def _leaky(start, stop, x, out, slope):
+    for i in range(start, stop):
+        out[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+@kernel
+def _leaky_backward(start, stop, grad_output, out, grad, slope):
+    for i in range(start, stop):
+        grad[i] = grad_output[i] if out[i] > 0 else slope * grad_output[i]
+
+
+@kernel
+def _column_sums(start, stop, grad_output, partial, size):
+    rows, channels = grad_output.shape
+    for chunk in range(start, stop):
+        for row in range(chunk * size, min(rows, (chunk + 1) * size)):
+            for c in range(channels):
+                partial[chunk, c] += grad_output[row, c]
+
+
+@kernel
+def _add_bias_backward(start, stop, grad_output, out, grad, partial, slope, size):
+    rows, channels = grad_output.shape
+    for chunk in range(start, stop):
+        for row in range(chunk * size, min(rows, (chunk + 1) * size)):
+            for c in range(channels):
+                g = grad_output[row, c] if out[row, c] > 0 else slope * grad_output[row, c]
+                grad[row, c] = g
+                partial[chunk, c] += g
+
+
+def add_bias_plain(out, bias, negative_slope):
+    """The twin of add_bias."""
+    out += bias
+    out[:] = leaky_plain(out, negative_slope)
+
+
+def leaky_plain(x, negative_slope):
+    """The twin of leaky."""
+    return np.where(x > 0, x, x.dtype.type(negative_slope) * x)
+
+
+def leaky_backward_plain(grad_output, out, negative_slope):
+    """The twin of leaky_backward."""
+    return np.where(out > 0, grad_output, grad_output.dtype.type(negative_slope) * grad_output)
+
+
+def add_bias_backward_plain(grad_output, out, negative_slope):
+    """The twin of add_bias_backward."""
+    grad = leaky_backward_plain(grad_output, out, negative_slope)
+    return grad, grad.sum(axis=0)

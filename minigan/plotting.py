@@ -1,0 +1,110 @@
+"""Pictures of what training does: sample grids, clouds of points, loss curves, the film of a run."""
+
+import math
+
+import numpy as np
+
+from minigan.datasets import to_uint8
+from minigan.errors import InputError
+from minigan.files import written_whole
+
+MARGIN = 2  # pixels between the pictures of a grid
+LIMIT = 1.2  # a cloud's axes run from -LIMIT to LIMIT
+
+
+def grid(images, columns=None):
+    """One picture of many: images (N, H, W, C) in [-1, 1] or uint8 -> (H', W', C) uint8, row by row on white.
+
+    C is 1 or 3; columns: the number a row, about √N unless given.
+    """
+    images = to_uint8(images)
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise InputError(f"grid: images have shape {images.shape}, expected (N, H, W, C) with C 1 or 3.")
+    n, h, w, c = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * (h + MARGIN) + MARGIN, columns * (w + MARGIN) + MARGIN, c), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (MARGIN + (i // columns) * (h + MARGIN), MARGIN + (i % columns) * (w + MARGIN))
+        sheet[top : top + h, left : left + w] = image
+    return sheet
+
+
+def save_samples(path, samples, reference=None, columns=None):
+    """A .png of samples: pictures (N, H, W, C) as a grid, or points (N, 2) as a cloud over `reference` points."""
+    if samples.ndim == 2:
+        _save_cloud(path, samples, reference)
+        return
+    from PIL import Image
+
+    sheet = grid(samples, columns)
+    scale = max(1, 560 // max(sheet.shape[:2]))  # small pictures are shown larger, pixel by pixel
+    sheet = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+    with written_whole(path) as temporary:
+        Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(temporary)
+
+
+def _save_cloud(path, points, reference):
+    figure, axes = _figure(5, 5)
+    if reference is not None:
+        axes.plot(reference[:, 0], reference[:, 1], ".", color="#bbbbbb", markersize=2, label="data")
+    axes.plot(points[:, 0], points[:, 1], ".", color="#d62728", markersize=3, label="samples")
+    axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal")
+    axes.legend(loc="upper right", fontsize=8)
+    _save_figure(figure, path)
+
+
+def save_losses(path, log):
+    """losses.png from the log's columns (name -> list of floats or None): losses above, D's judgement below."""
+    figure, (upper, lower) = _figure(9, 6, rows=2)
+    for axes, names in ((upper, ("d_loss", "g_loss")), (lower, ("d_real", "d_fake"))):
+        for name, colour in zip(names, ("#1f77b4", "#d62728"), strict=True):
+            known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
+            steps, values = np.array(known).T if known else ([], [])
+            axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            axes.plot(steps, _smooth(values), color=colour, linewidth=1.5, label=_LABELS[name])
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    upper.set_ylabel("loss")
+    lower.set(ylabel="D's mean output", xlabel="step")
+    _save_figure(figure, path)
+
+
+_LABELS = {"d_loss": "discriminator", "g_loss": "generator", "d_real": "D(x), real", "d_fake": "D(G(z)), fake"}
+
+
+def _smooth(values):
+    """A moving average over a twentieth of the curve, shorter at its start."""
+    values = np.asarray(values, float)
+    width = max(1, len(values) // 20)
+    sums = np.concatenate([[0], np.cumsum(values)])
+    first = np.maximum(np.arange(1, len(values) + 1) - width, 0)
+    return (sums[1:] - sums[first]) / (np.arange(1, len(values) + 1) - first)
+
+
+def save_gif(path, frame_paths, seconds=6.0):
+    """The pictures one after another as a .gif of about so many seconds, the last one held for two more."""
+    from PIL import Image
+
+    frames = []
+    for frame_path in frame_paths:
+        with Image.open(frame_path) as frame:
+            frames.append(frame.convert("P", palette=Image.Palette.ADAPTIVE))
+    if not frames:
+        return
+    each = int(1000 * seconds / len(frames))
+    with written_whole(path) as temporary:
+        durations = [each] * (len(frames) - 1) + [each + 2000]
+        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+
+
+def _figure(width, height, rows=1):
+    from matplotlib.figure import Figure  # not pyplot: no window system, nothing global
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, sharex=rows > 1)
+
+
+def _save_figure(figure, path):
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=100)

@@ -1,0 +1,130 @@
+"""A run's folder: config.json, log.csv, checkpoint.npz and pictures, and how a run is begun, saved and found again."""
+
+import csv
+import json
+from pathlib import Path
+
+from minigan import __version__, checkpoint, files
+from minigan.config import Config
+from minigan.errors import InputError
+from minigan.gan import GAN
+
+COLUMNS = ["step", "epoch", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm", "note"]
+
+
+class Run:
+    """The files of one run under `folder`."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.config_path = self.folder / "config.json"
+        self.log_path = self.folder / "log.csv"
+        self.checkpoint_path = self.folder / "checkpoint.npz"
+        self.samples_folder = self.folder / "samples"
+        self.losses_path = self.folder / "losses.png"
+        self.gif_path = self.folder / "training.gif"
+
+    @classmethod
+    def create(cls, folder, name):
+        """A new run in `folder`, or where that is None in runs/<name>, numbered if that is taken.
+
+        Raises InputError when `folder` already holds a run.
+        """
+        if folder is None:
+            folder, number = Path("runs") / name, 2
+            while folder.exists():
+                folder, number = Path("runs") / f"{name}-{number}", number + 1
+        run = cls(folder)
+        if run.config_path.exists() or run.checkpoint_path.exists():
+            raise InputError(
+                f"{folder} already holds a run; continue it with --resume {folder} or choose another --out."
+            )
+        if run.folder.exists() and not run.folder.is_dir():
+            raise InputError(f"{folder} is a file, expected a folder for the run's files; choose another --out.")
+        run.samples_folder.mkdir(parents=True, exist_ok=True)
+        return run
+
+    def read_config(self):
+        """The settings the run was begun with; InputError if the folder holds no run."""
+        try:
+            text = self.config_path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(
+                f"{self.folder} holds no run: there is no {self.config_path.name} in it; name a folder that "
+                "python -m minigan.train made."
+            ) from None
+        except UnicodeDecodeError:
+            raise InputError(f"{self.config_path} is not a text file; it must be what training wrote.") from None
+        return Config.from_json(text, self.config_path)
+
+    def write_config(self, config):
+        files.write_text(self.config_path, config.to_json())
+
+    # ---- checkpoint
+
+    def save(self, gan, batches, progress):
+        """checkpoint.npz: the GAN, the order of the data, and `progress` (JSON), replacing the one before."""
+        arrays = gan.state() | {f"batches.{name}": array for name, array in batches.state().items()}
+        about = {
+            "minigan": __version__,
+            "config": json.loads(gan.config.to_json()),
+            "sample_shape": gan.sample_shape,
+            "progress": progress,
+        }
+        checkpoint.save(self.checkpoint_path, arrays, about)
+
+    # ---- log
+
+    def start_log(self):
+        """An empty log.csv with its header."""
+        files.write_text(self.log_path, ",".join(COLUMNS) + "\n")
+
+    def cut_log(self, step):
+        """Drop rows after `step`, and a half-written last one: they will be computed again."""
+        kept = [row for row in self._rows() if int(row["step"]) <= step]
+        lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in kept)]
+        files.write_text(self.log_path, "\n".join(lines) + "\n")
+
+    def append_log(self, file, row):
+        """Add one row (dict) to the open log."""
+        csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
+        file.flush()
+
+    def read_log(self):
+        """The log's numbers as columns: name -> list of floats, None where a step had no such value."""
+        rows = self._rows()
+        return {name: [float(row[name]) if row[name] else None for row in rows] for name in COLUMNS if name != "note"}
+
+    def _rows(self):
+        """The complete rows: those with every column, whose line was ended."""
+        try:
+            text = self.log_path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        complete = text[: text.rfind("\n") + 1].splitlines()
+        return [row for row in csv.DictReader(complete) if None not in row.values() and row["step"].isdigit()]
+
+    # ---- pictures
+
+    def sample_path(self, step):
+        return self.samples_folder / f"step_{step:07d}.png"
+
+    def sample_paths(self, up_to_step):
+        """The sample pictures in order, those of later steps left out."""
+        return [path for path in sorted(self.samples_folder.glob("step_*.png")) if int(path.stem[5:]) <= up_to_step]
+
+
+def load_gan(path):
+    """-> the GAN of a run's folder or of a checkpoint file, its checkpoint's arrays, and what is noted about it.
+
+    Raises InputError where there is none or it is damaged.
+    """
+    path = Path(path)
+    checkpoint_path = Run(path).checkpoint_path if path.is_dir() or not path.suffix else path
+    arrays, about = checkpoint.load(checkpoint_path)
+    try:
+        gan = GAN(Config.for_preset(**about["config"]), tuple(about["sample_shape"]))
+        gan.load_state(arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{checkpoint_path} does not fit this version of minigan: {error}") from None
+    return gan, arrays, about

@@ -1,0 +1,80 @@
+"""python -m minigan.sample RUN: pictures from a trained generator."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minigan import cli, plotting
+from minigan.errors import InputError
+from minigan.files import written_whole
+from minigan.kernels import threads
+from minigan.run import load_gan
+
+ENDINGS = (".png", ".npy")
+COLUMNS = 10
+
+
+def parse(argv):
+    parser = cli.Parser("sample", "Draw samples from a trained generator.")
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
+    parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
+    parser.add_argument(
+        "--interpolate", action="store_true", help="each row of ten walks from one z to another (default: independent)"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="a .png grid, or a .npy array (n, H, W, C) in [-1, 1] (default: samples.png beside the checkpoint)",
+    )
+    return parser.parse_args(argv)
+
+
+def interpolate(z_from, z_to, count):
+    """`count` points from z_from to z_to (Z,), both included, along the great circle: sin((1-t)φ)/sin φ · z_from +
+    sin(tφ)/sin φ · z_to with φ the angle between them (White 2016), which keeps the length typical of N(0, I).
+    """
+    cosine = np.dot(z_from, z_to) / (np.linalg.norm(z_from) * np.linalg.norm(z_to))
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    t = np.linspace(0, 1, count)[:, None]
+    if np.sin(angle) < 1e-6:  # the two point the same way: the straight line
+        return ((1 - t) * z_from + t * z_to).astype(z_from.dtype)
+    walk = (np.sin((1 - t) * angle) * z_from + np.sin(t * angle) * z_to) / np.sin(angle)
+    return walk.astype(z_from.dtype)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    if arguments.n < 1:
+        raise InputError(f"--n is {arguments.n}, expected a whole number of at least 1.")
+    if arguments.seed < 0:
+        raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
+    source = Path(arguments.run)
+    default = (source if source.is_dir() else source.parent) / "samples.png"
+    out = Path(arguments.out or default)
+    if out.suffix not in ENDINGS:
+        raise InputError(f"--out is {out}, expected a name that ends in {' or '.join(ENDINGS)}.")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
+    if arguments.threads is not None:
+        threads.set_threads(arguments.threads)
+    gan, _, _ = load_gan(source)
+    rng = np.random.default_rng(arguments.seed)
+    if arguments.interpolate:
+        rows = -(-arguments.n // COLUMNS)
+        ends = gan.draw_z(2 * rows, rng)
+        walks = [interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)]
+        samples = gan.decode(np.concatenate(walks)[: arguments.n])
+    else:
+        samples = gan.sample(arguments.n, rng)
+    if out.suffix == ".npy":
+        with written_whole(out) as temporary:
+            np.save(temporary, samples)
+    else:
+        plotting.save_samples(out, samples, columns=COLUMNS if arguments.interpolate else None)
+    print(f"{arguments.n} samples in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.main("sample", run)

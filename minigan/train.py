@@ -1,0 +1,119 @@
+"""python -m minigan.train: train a GAN and leave a folder of pictures, curves and a checkpoint."""
+
+import sys
+from dataclasses import asdict, fields
+
+import numpy as np
+
+from minigan import cli, datasets
+from minigan.config import Config
+from minigan.errors import InputError
+from minigan.gan import GAN
+from minigan.kernels import threads
+from minigan.models import PRESETS
+from minigan.run import Run, load_gan
+from minigan.trainer import NOTES, Trainer
+
+MAY_CHANGE = ("epochs", "steps")  # on resume: how long, never what
+
+
+def parse(argv):
+    lines = "\n".join(f"  {preset.name:15}{preset.summary}" for preset in PRESETS.values())
+    parser = cli.Parser("train", f"Train a GAN. With no arguments: on MNIST, in a few minutes.\n\npresets:\n{lines}")
+    cli.add_config_flags(parser, [item.name for item in fields(Config)])
+    parser.add_argument("--out", metavar="FOLDER", help="where the run's files go (default: runs/<preset>)")
+    parser.add_argument("--resume", metavar="FOLDER", help="continue the run in this folder, bit for bit")
+    parser.add_argument(
+        "--sample-every", type=int, metavar="N", help="steps between sample pictures (default: about 30 pictures a run)"
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=int, metavar="N", default=500, help="steps between checkpoints (default: 500)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+    return parser.parse_args(argv)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    for name in ("sample_every", "checkpoint_every"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {value}, expected a whole number of at least 1.")
+    if arguments.threads is not None:
+        threads.set_threads(arguments.threads)
+    given = {item.name: getattr(arguments, item.name) for item in fields(Config) if hasattr(arguments, item.name)}
+    trainer = _resume(arguments, given) if arguments.resume else _begin(arguments, given)
+    gan, folder = trainer.gan, trainer.run.folder
+    if not arguments.quiet:
+        config = gan.config
+        print(
+            f"{config.preset} on {config.dataset}: {trainer.total_steps} steps of {config.batch_size}, seed "
+            f"{config.seed}, into {folder}",
+            file=sys.stderr,
+        )
+    stopped = trainer.fit()
+    for note in trainer.notes():
+        print(f"note: {NOTES[note]}", file=sys.stderr)
+    if stopped is not None:
+        print(f"stopped and saved at step {gan.step}; resume with: python -m minigan.train --resume {folder}")
+        return 128 + stopped
+    print(f"done: look at {trainer.run.sample_path(gan.step)} and {trainer.run.gif_path}")
+    return 0
+
+
+def _begin(arguments, given):
+    config = Config.for_preset(**given)
+    samples, _ = datasets.load(config.dataset)
+    gan = GAN(config, samples.shape[1:])
+    run = Run.create(arguments.out, config.preset)
+    run.write_config(config)
+    run.start_log()
+    return _trainer(arguments, gan, samples, run, None, None)
+
+
+def _resume(arguments, given):
+    if arguments.out is not None:
+        raise InputError("--resume continues in the run's own folder, so --out does not go with it; leave one out.")
+    run = Run(arguments.resume)
+    begun = run.read_config()
+    differing = [name for name, value in given.items() if name not in MAY_CHANGE and value != getattr(begun, name)]
+    if differing:
+        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in differing)
+        raise InputError(f"the run in {run.folder} was begun with {was}; resume it without changing that.")
+    changes = {name: value for name, value in given.items() if name in MAY_CHANGE}
+    if "epochs" in changes and "steps" not in changes:
+        changes["steps"] = None  # or an earlier --steps would still rule
+    config = Config(**{**asdict(begun), **changes})
+    if not run.checkpoint_path.exists():
+        raise InputError(f"the run in {run.folder} was stopped before its first checkpoint; delete it and begin again.")
+    gan, arrays, about = load_gan(run.folder)
+    gan.config = config
+    samples, _ = datasets.load(config.dataset)
+    trainer = _trainer(arguments, gan, samples, run, arrays, about["progress"])
+    if gan.step >= trainer.total_steps:
+        raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
+    run.write_config(config)
+    run.cut_log(gan.step)
+    return trainer
+
+
+def _trainer(arguments, gan, samples, run, arrays, progress):
+    config = gan.config
+    batches = datasets.BatchIterator(len(samples), config.batch_size, np.random.default_rng([config.seed, 2]))
+    if arrays is not None:
+        batches.restore({key.removeprefix("batches."): arrays[key] for key in arrays if key.startswith("batches.")})
+    return Trainer(
+        gan,
+        samples,
+        batches,
+        run,
+        config.total_steps(len(samples)),
+        sample_every=arguments.sample_every,
+        checkpoint_every=arguments.checkpoint_every,
+        quiet=arguments.quiet,
+        progress=progress,
+    )
+
+
+if __name__ == "__main__":
+    cli.main("train", run)

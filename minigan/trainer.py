@@ -1,0 +1,189 @@
+"""The training loop: steps, log, sample pictures, checkpoints, and an eye on how training fails."""
+
+import math
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+from tqdm import tqdm
+
+from minigan import datasets, optim, plotting
+from minigan.errors import RunError
+
+LOG_EVERY = 10  # steps
+PICTURES_PER_RUN = 30  # unless sample_every is given
+SHOWN = {1: 1000, 3: 100}  # fixed samples per picture, by the number of axes of a sample
+WON_BELOW = 0.01  # D(G(z)) under which D is sure of every fake
+WON_AFTER = 500  # steps of that
+COLLAPSED_BELOW = 0.1  # variety of samples, as a share of real data's
+
+NOTES = {
+    "won": "the discriminator has won: D(G(z)) is near 0 and G hardly learns; try a smaller --d-lr, --label-smoothing "
+    "0.1, --instance-noise 0.2, or another preset",
+    "collapsed": "the samples have collapsed: they are nearly all the same; try another --seed, a smaller --lr, "
+    "--instance-noise 0.2, or another preset",
+}
+
+
+class Trainer:
+    """Trains `gan` on `samples` (uint8 images or float points) and keeps `run` up to date.
+
+    total_steps: the step to stop at. sample_every, checkpoint_every: steps; None for about 30 pictures a run.
+    progress: what an earlier part of the run noted, see `_progress`.
+    """
+
+    def __init__(
+        self,
+        gan,
+        samples,
+        batches,
+        run,
+        total_steps,
+        sample_every=None,
+        checkpoint_every=500,
+        quiet=False,
+        progress=None,
+    ):
+        self.gan, self.samples, self.batches, self.run, self.total_steps = gan, samples, batches, run, total_steps
+        self.sample_every = sample_every or max(1, math.ceil(total_steps / PICTURES_PER_RUN))
+        self.checkpoint_every, self.quiet = checkpoint_every, quiet
+        progress = progress or {}
+        self.seconds = progress.get("seconds", 0.0)
+        self.sure_steps = progress.get("sure_steps", 0)
+        self.variety = progress.get("variety")
+        self.stop_signal = None
+        self.sample_rng_seed = [gan.config.seed, 1]  # apart from the run's own numbers, the same at every picture
+        self.shown = SHOWN[len(gan.sample_shape)]
+        self.real_variety = _variety(datasets.to_float(samples[: self.shown]))
+
+    def fit(self):
+        """Train until total_steps or a signal to stop; returns the signal's number or None.
+
+        Raises RunError when a loss is not finite; the last checkpoint is then as it was.
+        """
+        gan, batch_size = self.gan, self.gan.config.batch_size
+        started = time.perf_counter() - self.seconds
+        bar = tqdm(
+            total=self.total_steps * batch_size,
+            initial=gan.step * batch_size,
+            desc="compiling kernels (first run only)",
+            unit=" images",
+            unit_scale=True,
+            disable=self.quiet,
+            mininterval=0.5 if sys.stderr.isatty() else 15,
+        )
+        if gan.step == 0:
+            self._take_picture()
+        with self._signals(), bar, open(self.run.log_path, "a", encoding="utf-8") as log:
+            while gan.step < self.total_steps and self.stop_signal is None:
+                figures = gan.train_step(datasets.to_float(self.samples[self.batches.next_indices()]))
+                self.seconds = time.perf_counter() - started
+                self._check_finite(figures)
+                self._watch(figures)
+                bar.set_description("training", refresh=False)
+                bar.set_postfix(_postfix(figures), refresh=False)
+                bar.update(batch_size)
+                step, last = gan.step, gan.step == self.total_steps
+                if step % self.sample_every == 0 or last:
+                    self._take_picture()
+                if step % LOG_EVERY == 0 or last:
+                    self.run.append_log(log, self._row(figures))
+                if step % self.checkpoint_every == 0 and not last:
+                    self.save()
+        self.save()
+        self._draw_curves()
+        return self.stop_signal
+
+    def save(self):
+        """Write the checkpoint, unless a parameter is no longer finite."""
+        for network in (self.gan.generator, self.gan.discriminator):
+            for name, param in network.params.items():
+                if not np.isfinite(param).all():
+                    raise self._diverged(f"parameter {name} is not finite")
+        self.run.save(self.gan, self.batches, self._progress())
+
+    def notes(self):
+        """What is known to be wrong with the run at this moment: keys of NOTES."""
+        return [
+            key
+            for key, holds in (
+                ("won", self.sure_steps >= WON_AFTER),
+                ("collapsed", self.variety is not None and self.variety < COLLAPSED_BELOW),
+            )
+            if holds
+        ]
+
+    def _progress(self):
+        return {"seconds": self.seconds, "sure_steps": self.sure_steps, "variety": self.variety}
+
+    def _row(self, figures):
+        gan = self.gan
+        return {
+            "step": gan.step,
+            "epoch": f"{self.batches.epoch:.4f}",
+            "seconds": f"{self.seconds:.2f}",
+            **{name: f"{value:.6g}" for name, value in figures.items()},
+            "d_grad_norm": f"{optim.grad_norm(gan.discriminator):.6g}",
+            "g_grad_norm": f"{optim.grad_norm(gan.generator):.6g}",
+            "note": " ".join(self.notes()),
+        }
+
+    def _check_finite(self, figures):
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                raise self._diverged(f"{name} is {value}")
+
+    def _diverged(self, what):
+        kept = f"the last good checkpoint is {self.run.checkpoint_path}" if self.run.checkpoint_path.exists() else ""
+        return RunError(
+            f"training diverged at step {self.gan.step}: {what}; try a smaller --lr, --clip-norm 1, or another --loss"
+            + (f" ({kept})." if kept else ".")
+        )
+
+    def _watch(self, figures):
+        if self.gan.loss.logits_are_probabilities:
+            self.sure_steps = self.sure_steps + 1 if figures["d_fake"] < WON_BELOW else 0
+
+    def _take_picture(self):
+        rng = np.random.default_rng(self.sample_rng_seed)
+        samples = self.gan.sample(self.shown, rng)
+        if not np.isfinite(samples).all():
+            raise self._diverged("the samples are not finite")
+        if self.gan.step:
+            self.variety = _variety(samples) / self.real_variety
+        plotting.save_samples(self.run.sample_path(self.gan.step), samples, self.samples[:1000])
+
+    def _draw_curves(self):
+        plotting.save_losses(self.run.losses_path, self.run.read_log())
+        plotting.save_gif(self.run.gif_path, self.run.sample_paths(self.gan.step))
+
+    @contextmanager
+    def _signals(self):
+        """Ctrl-C and SIGTERM end the loop after the current step; a second one ends it at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number, frame):
+            if self.stop_signal is not None:
+                raise KeyboardInterrupt
+            self.stop_signal = number
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _variety(samples):
+    """√ of the mean variance of an entry over the samples: 0 when they are all the same."""
+    return float(np.sqrt(samples.var(axis=0, dtype=np.float64).mean()))
+
+
+def _postfix(figures):
+    return {name: f"{value:.3f}" for name, value in figures.items()}
