@@ -13,7 +13,13 @@ FORMAT = 1
 
 
 def save(path, arrays, about):
-    """Write `arrays` (name -> array) and `about` (anything JSON holds) to `path`, replacing it only when complete."""
+    """Write `arrays` (name -> array) and `about` (anything JSON holds) to `path`, replacing it only when complete.
+
+    Raises InputError for an array of objects, which only pickle could hold.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise InputError(f"checkpoint: {name!r} is an object array, expected numbers or text.")
     text = json.dumps({"format": FORMAT, **about})
     with written_whole(path) as temporary:
         np.savez(temporary, about=np.array(text), **arrays)

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigan import init, optim, penalties
 from minigan.config import Config
-from minigan.errors import InputError
+from minigan.errors import InputError, RunError
 from minigan.kernels import memory, threads, updates
 from minigan.layers import sigmoid
 from minigan.losses import LOSSES
@@ -49,6 +49,7 @@ class GAN:
         self.g_optimizer = _make_optimizer(config, self.generator, config.lr)
         self.d_optimizer = _make_optimizer(config, self.discriminator, config.d_lr or config.lr)
         self.step = 0
+        self._generated = None  # the fakes whose way through the generator is remembered
 
     # ---- training
 
@@ -70,10 +71,13 @@ class GAN:
 
     def generate(self, n):
         """G(z) for n fresh z, in training mode, remembered for g_step."""
-        return self.generator.forward(self.draw_z(n, self.rng))
+        self._generated = self.generator.forward(self.draw_z(n, self.rng))
+        return self._generated
 
     def d_step(self, real, fake):
         """Move D once: down the gradient of its loss on real (N, …) and fake (N, …). G is left as it is."""
+        if len(real) != len(fake):
+            raise InputError(f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both.")
         both = memory.empty((len(real) + len(fake), *self.sample_shape), self.dtype)
         both[: len(real)], both[len(real) :] = real, fake
         self._add_noise(both)
@@ -87,7 +91,9 @@ class GAN:
 
     def g_step(self, fake):
         """Move G once, by its loss on `fake`, the last output of `generate`, back through D. D's parameters stay."""
-        seen = fake
+        if fake is not self._generated:
+            raise RunError("g_step: fake is not what generate returned last; call generate, then d_step and g_step.")
+        seen, self._generated = fake, None
         if self.config.instance_noise:
             seen = fake.copy()
             self._add_noise(seen)
@@ -152,10 +158,10 @@ class GAN:
 
     def decode(self, z):
         """G(z) for given z (n, Z), each picture by itself: the normalisations use their running statistics."""
-        chunks = [
-            self.averaged.forward(z[i : i + SAMPLE_CHUNK], training=False) for i in range(0, len(z), SAMPLE_CHUNK)
-        ]
-        return np.concatenate(chunks)
+        if self.averaged is self.generator:
+            self._generated = None
+        chunks = np.split(z, range(SAMPLE_CHUNK, len(z), SAMPLE_CHUNK))
+        return np.concatenate([self.averaged.forward(chunk, training=False) for chunk in chunks])
 
     # ---- saving
 
@@ -163,14 +169,15 @@ class GAN:
         """Everything that training changes, as a flat dict of arrays whose keys contain no spaces."""
         arrays = {"step": np.array(self.step), "rng": np.array(json.dumps(self.rng.bit_generator.state))}
         arrays |= {f"{player}.optimizer.steps": np.array(optimizer.steps) for player, optimizer in self._optimizers()}
-        return arrays | dict(self._arrays())
+        return arrays | {key: array.copy() for key, array in self._arrays()}
 
     def load_state(self, arrays):
         """Put back what `state` gave. Raises InputError where a name is missing or a shape or dtype differs."""
         own = dict(self._arrays())
-        for key, array in own.items():
+        for key in ["step", "rng", *(f"{player}.optimizer.steps" for player, _ in self._optimizers()), *own]:
             if key not in arrays:
                 raise InputError(f"the saved state has no {key!r}: it comes from another network.")
+        for key, array in own.items():
             if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
                 raise InputError(
                     f"the saved {key!r} is {arrays[key].dtype} {arrays[key].shape}, expected {array.dtype} "

@@ -1,21 +1,17 @@
-"""The kernels: adjoint pairs, plain twins, any number of threads, recycled memory, and without the JIT."""
+"""The kernels: adjoint pairs, each against its plain twin, the same with any number of threads and without the JIT."""
 
-import gc
 import inspect
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 
-from minigan.errors import InputError
 from minigan.kernels import im2col as kernels
-from minigan.kernels import memory, updates
+from minigan.kernels import norm, pointwise, updates
 from minigan.kernels import threads as team
 from minigan.layers import conv2d_forward, conv_transpose2d_forward
 from minigan.layers.conv import conv2d_output_size, conv_transpose2d_output_size
@@ -82,6 +78,69 @@ def test_im2col_and_col2im_against_their_twins(seed, dtype):
     assert relative(image, plain) <= TOLERANCE[dtype]
 
 
+def passes_of(parts, rows, channels, slope, dtype):
+    """{function name: its arguments} for the passes of bias, activation and batch norm; `out` fits `x`."""
+    rng = np.random.default_rng(parts + rows + channels)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    x, grad, bias = draw(parts, rows, channels) + 3, draw(parts, rows, channels), draw(channels)
+    mean, scale, gamma = draw(parts, channels), np.abs(draw(parts, channels)) + 1, draw(channels)
+    out = norm.normalise_plain(x, mean + 3, scale, bias, slope)
+    flat = (a.reshape(-1, channels) for a in (grad, out))
+    stack = (grad, out, x, mean, scale)
+    return {
+        "add_bias": (pointwise, (x.reshape(-1, channels), bias, slope)),
+        "leaky": (pointwise, (x - 3, slope)),
+        "leaky_backward": (pointwise, (grad, out, slope)),
+        "add_bias_backward": (pointwise, (*flat, slope)),
+        "moments": (norm, (x,)),
+        "normalise": (norm, (x, mean, scale, bias, slope)),
+        "normalise_sums": (norm, (*stack, slope)),
+        "normalise_backward": (norm, (*stack, gamma, draw(parts, channels), draw(parts, channels), slope)),
+    }
+
+
+def called(function, arguments):
+    """What it returns and what it changes, as one list of arrays; the arguments stay."""
+    copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+    result = function(*copies)
+    results = [] if result is None else list(result) if isinstance(result, tuple) else [result]
+    return results + [a for a, b in zip(copies, arguments, strict=True) if isinstance(a, np.ndarray)]
+
+
+PASSES = list(passes_of(1, 2, 1, 1, np.float64))
+
+
+def test_every_pass_is_listed():
+    twins = [name for module in (pointwise, norm) for name in vars(module) if f"{name}_plain" in vars(module)]
+    assert sorted(twins) == sorted(PASSES)
+
+
+@every_dtype
+@pytest.mark.parametrize("slope", [0, 0.2, 1])
+@pytest.mark.parametrize("name", PASSES)
+def test_passes_against_their_twins(name, slope, dtype):
+    size = pointwise.CHUNK
+    for parts, rows, channels in [(1, 2, 1), (2, 5, 3), (1, size, 4), (2, size + 1, 5), (3, 2 * size - 1, 2)]:
+        module, arguments = passes_of(parts, rows, channels, slope, dtype)[name]
+        fast = called(getattr(module, name), arguments)
+        plain = called(getattr(module, f"{name}_plain"), arguments)
+        for a, b in zip(fast, plain, strict=True):
+            # A sum's rounding goes with the size of its terms, all of order 1 here, and not with what is left of them.
+            assert np.abs(a - b).max() <= TOLERANCE[dtype] * max(np.abs(b).max(), rows**0.5), (parts, rows, channels)
+
+
+def test_moments_do_not_cancel():
+    """A mean far from zero: the textbook E x² - (E x)² would leave nothing of the variance in float32."""
+    x = np.random.default_rng(5).standard_normal((1, 1000, 3)) + 1000
+    mean, var = norm.moments(x.astype(np.float32))
+    exact = x.astype(np.float32).astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=1), rtol=1e-7)
+    np.testing.assert_allclose(var, exact.var(axis=1), rtol=1e-4)
+
+
 UPDATES = {  # kernel: its constants
     "sgd": (0.1,),
     "momentum": (0.1, 0.9),
@@ -125,9 +184,6 @@ def test_updates_against_their_twins(name, dtype):
     assert moved.max() == 199
 
 
-# ---- threads
-
-
 class Spy:
     """Calls a kernel and notes the shares it was called with."""
 
@@ -160,6 +216,27 @@ def test_convolution_kernels_do_not_depend_on_the_threads(monkeypatch, dtype):
 
 @two_cores
 @every_dtype
+@pytest.mark.parametrize("channels", [3, 5])
+@pytest.mark.parametrize("name", PASSES)
+def test_passes_do_not_depend_on_the_threads(monkeypatch, name, channels, dtype):
+    module, arguments = passes_of(2, 12_345, channels, 0.2, dtype)[name]
+    results, shares, run = [], [], team.run
+
+    def spy(kernel, rows, work, *args):
+        spied = Spy(kernel)
+        run(spied, rows, 4 * work, *args)  # so that even the smallest of them is shared out
+        shares.append(len(spied.shares))
+
+    for count in (1, 2):
+        with team.threads(count), monkeypatch.context() as patch:
+            patch.setattr(team, "run", spy)
+            results.append(called(getattr(module, name), arguments))
+    assert shares == [1, 2]
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@two_cores
+@every_dtype
 @pytest.mark.parametrize("name", UPDATES)
 def test_updates_do_not_depend_on_the_threads(name, dtype):
     size, results = 300_001, []
@@ -172,142 +249,6 @@ def test_updates_do_not_depend_on_the_threads(name, dtype):
         assert len(spy.shares) == len({thread for *_, thread in spy.shares}) == count
         results.append(arrays)
     assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
-
-
-def count_rows(start, stop, rows):
-    rows[start:stop] += 1
-
-
-def works():
-    rows = np.zeros(1000)
-    team.run(count_rows, len(rows), 10 * team.WORTHWHILE, rows)
-    return (rows == 1).all()
-
-
-@two_cores
-@pytest.mark.parametrize("where", ["helper", "caller", "both"])
-def test_an_exception_in_a_kernel_reaches_the_caller(where):
-    done = []
-
-    def fails(start, stop):
-        if where == "both" or (where == "caller") == (start == 0):
-            raise ZeroDivisionError(f"rows {start} to {stop}")
-        time.sleep(0.05)
-        done.append(start)
-
-    with team.threads(2):
-        with pytest.raises(ZeroDivisionError, match="rows 500 to 1000" if where == "helper" else "rows 0 to 500"):
-            team.run(fails, 1000, 10 * team.WORTHWHILE)
-        assert len(done) == (where != "both"), "the call must not return while the other thread still works"
-        assert all(works() for _ in range(50))
-
-
-@two_cores
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
-def test_an_interrupt_while_waiting_leaves_no_helper_at_work():
-    """Ctrl-C in a notebook, then the next cell: run must not leave, then or later, before its helper is done."""
-    main = threading.main_thread().ident
-
-    def slow_helper(start, stop, rows, interrupt):
-        if start:
-            time.sleep(0.1)  # by now the caller waits for this thread
-            if interrupt:
-                signal.pthread_kill(main, signal.SIGINT)
-            time.sleep(0.1)
-        rows[start:stop] += 1
-
-    interrupted, later = np.zeros(1000), np.zeros(1000)
-    with team.threads(2):
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                team.run(slow_helper, 1000, 10 * team.WORTHWHILE, interrupted, True)
-            interrupted = interrupted.copy()
-            team.run(slow_helper, 1000, 10 * team.WORTHWHILE, later, False)
-            later = later.copy()
-        finally:
-            team._team.helpers.clear()  # the other tests start with a fresh team whatever happened here
-    assert (later == 1).all(), "the second call took the first call's result for its own and left too early"
-    assert (interrupted == 1).all(), "the interrupted call left while its helper was still writing"
-
-
-def test_the_thread_count_comes_back():
-    before = team.get_threads()
-
-    def fail_with_one_thread():
-        with team.threads(1):
-            assert team.get_threads() == 1
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail_with_one_thread()
-    assert team.get_threads() == before
-    for wrong in (0, team.available_cores() + 1, 1.0, True, "2"):
-        with pytest.raises(InputError, match=f"threads: got {wrong!r}, expected a whole number from 1 to"):
-            team.set_threads(wrong)
-    assert team.get_threads() == before
-
-
-def test_two_threads_of_a_program_have_a_team_each():
-    results = []
-    callers = [threading.Thread(target=lambda: results.append(all(works() for _ in range(50)))) for _ in range(3)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    assert results == [True] * 3
-
-
-# ---- memory
-
-
-SHAPE = (131, 257)  # used by no other test, larger than memory.SMALLEST
-
-
-def test_memory_in_use_is_never_given_out():
-    rng, held = np.random.default_rng(8), []
-    for step in range(300):
-        array = memory.empty(SHAPE, np.float32)
-        assert array.shape == SHAPE
-        assert array.dtype == np.float32
-        assert array.flags.c_contiguous
-        array.fill(step)
-        # Whoever holds anything that leads to the memory holds it: the array, a row, a view of a view, a transpose.
-        held.append((step, [array, array[3:4], array.view(np.int32).view(np.float32), array.T[1:, 2:]][step % 4]))
-        del array
-        if len(held) > 5:
-            held.pop(int(rng.integers(len(held))))
-        for value, view in held:
-            assert (view == value).all()
-    held.clear()
-
-
-def test_memory_no_longer_in_use_is_given_out_again():
-    first = memory.empty(SHAPE, np.float64)
-    address = first.ctypes.data
-    view = first[5]
-    del first
-    gc.collect()
-    assert memory.empty(SHAPE, np.float64).ctypes.data != address, "a view still uses it"
-    del view
-    gc.collect()
-    addresses = {memory.empty(SHAPE, np.float64).ctypes.data, memory.empty((SHAPE[0] * 2, SHAPE[1]), "f4").ctypes.data}
-    assert address in addresses
-    again = [memory.empty(SHAPE, np.float64) for _ in range(2)]
-    assert len({array.ctypes.data for array in again}) == 2
-    assert not memory.zeros(SHAPE, np.float64).any()
-
-
-def test_idle_memory_is_released_in_the_end():
-    shape = (137, 263)
-    size = 137 * 263 * 8
-    del (array := {0: memory.empty(shape, np.float64)})[0]
-    assert array == {}
-    assert size in memory._blocks.by_size
-    for _ in range(memory.PATIENCE + 1):
-        memory.empty((100, 100), np.float64)
-    kept = [memory.empty((100, 100), np.float64) for _ in range(3)]  # more than there are: a new block is made
-    assert size not in memory._blocks.by_size
-    assert len({array.ctypes.data for array in kept}) == 3
 
 
 # ---- without the JIT

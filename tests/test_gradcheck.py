@@ -19,30 +19,22 @@ def normal(*shape, seed=1, dtype=np.float32):
 class Base:
     """The layer contract, with one array per keyword."""
 
-    bug = None
-
     def __init__(self, **params):
         self.params = params
         self.grads = {name: np.zeros_like(value) for name, value in params.items()}
         self.buffers = {}
 
 
-def one_percent(gradient):
-    gradient[2, 1] *= gradient.dtype.type(1.01)
-    return gradient
-
-
 WEIGHT_BUGS = {
     "sign": lambda g: -g,
     "no 1/N": lambda g: g * 6,
     "1/N twice": lambda g: g / 6,
-    "half": lambda g: g / 2,
-    "factor": lambda g: g * 3,
+    "factor": lambda g: g / 2,
     "transposed": lambda g: g.T,
     "reshaped": lambda g: g.T.reshape(g.shape),
     "infinite": lambda g: g / 0,
     "never written": lambda g: 0 * g,
-    "one entry": one_percent,
+    "one entry": lambda g: g + g.dtype.type(0.01) * g * (np.arange(g.size) == 2 * g.shape[1] + 1).reshape(g.shape),
 }
 
 
@@ -110,11 +102,9 @@ class BatchNorm(Base):
         self.dropped = dropped
 
     def forward(self, x, training=True):
+        mean, var = (x.mean(axis=0), x.var(axis=0)) if training else (self.buffers["mean"], self.buffers["var"])
         if training:
-            mean, var = x.mean(axis=0), x.var(axis=0)
             self.buffers["mean"] = self.buffers["mean"] * x.dtype.type(0.9) + x.dtype.type(0.1) * mean
-        else:
-            mean, var = self.buffers["mean"], self.buffers["var"]
         self.training, self.std = training, np.sqrt(var + x.dtype.type(1e-5))
         self.normal = (x - mean) / self.std
         return self.params["gamma"] * self.normal + self.params["beta"]
@@ -214,7 +204,6 @@ RIGHT = [
 def test_a_right_layer_passes_at_the_strict_tolerance(layer, x, training):
     report = check_gradients(layer, x, training=training)
     assert report, str(report)
-    assert report.ok is report.worst.ok is True
     assert str(report).splitlines()[-1].startswith("OK")
     assert not report.notes
 
@@ -223,8 +212,7 @@ BUGS = [  # layer, input, the row that must fail, a piece of its sentence
     (Dense(bug="sign"), BATCH, "weight", "sign"),
     (Dense(bug="no 1/N"), BATCH, "weight", "a 1/N missing"),
     (Dense(bug="1/N twice"), BATCH, "weight", "a 1/N doubled"),
-    (Dense(bug="half"), BATCH, "weight", "Half of what"),
-    (Dense(bug="factor"), BATCH, "weight", "3 times what"),
+    (Dense(bug="factor"), BATCH, "weight", "Half of what"),
     (Dense(4, 4, bug="transposed"), BATCH, "weight", "transpose is right"),
     (Dense(bug="reshaped"), BATCH, "weight", "wrong places"),
     (Dense(bug="infinite"), BATCH, "weight", "analytic gradient is not finite"),
@@ -232,7 +220,6 @@ BUGS = [  # layer, input, the row that must fail, a piece of its sentence
     (Dense(bug="never written"), BATCH, "weight", "never written"),
     (BatchNorm(dropped=["mean"]), normal(6, 3), "input", "batch mean dropped"),
     (BatchNorm(dropped=["product"]), normal(6, 3), "input", "batch mean dropped"),
-    (BatchNorm(dropped=["mean", "product"]), normal(6, 3), "input", "batch mean dropped"),
     (Conv((3, 3), bug="axes"), IMAGE, "weight", "kernel height and width swapped"),
     (Conv(bug="rotated"), IMAGE, "weight", "rotated by 180°"),
     (Conv(bug="stride"), IMAGE, "input", "a stride"),
@@ -256,21 +243,15 @@ def test_a_planted_bug_is_caught_and_named(layer, x, row, cause):
     assert text.splitlines()[-1] == f"WRONG: {row}"
 
 
-def test_a_wrong_gradient_is_the_worst_row_and_says_where():
-    report = check_gradients(Dense(bug="one entry"), BATCH)
-    worst = report.worst
-    assert (worst.name, worst.index) == ("weight", (2, 1))
-    assert worst.analytic == pytest.approx(1.01 * worst.numeric, rel=1e-6)
-    assert f"weight [2, 1]: analytic {worst.analytic:.8g}, numeric {worst.numeric:.8g}" in str(report)
-    assert [row.name for row in report.rows if not row.ok] == ["weight"]
-
-
-def test_a_small_entry_off_by_one_percent_beside_large_ones():
+def test_a_small_entry_off_by_one_percent_beside_large_ones_is_found_and_located():
     x = BATCH * np.array([1, 1, 1e-6, 1], np.float32)
     assert check_gradients(Dense(), x)
     report = check_gradients(Dense(bug="one entry"), x)
-    assert report.worst.index == (2, 1), str(report)
-    assert report.worst.error == pytest.approx(0.01 / 2.01, rel=0.1)
+    worst = report.worst
+    assert (worst.name, worst.index) == ("weight", (2, 1)), str(report)
+    assert worst.analytic == pytest.approx(1.01 * worst.numeric, rel=1e-3)
+    assert worst.error == pytest.approx(0.01 / 2.01, rel=0.1)
+    assert f"weight [2, 1]: analytic {worst.analytic:.8g}, numeric {worst.numeric:.8g}" in str(report)
 
 
 def test_an_error_outside_the_sample_is_seen():
@@ -285,7 +266,6 @@ def test_an_error_outside_the_sample_is_seen():
 def test_a_true_zero_is_not_blamed_for_rounding():
     report = check_gradients(Stack(Dense(4, 3), BatchNorm(3)), 30 * BATCH)  # batch norm takes the bias out again
     assert report, str(report)
-    assert abs(report.rows[2].analytic) < 1e-10
 
 
 def test_entries_near_a_kink_are_counted_but_not_blamed():
@@ -293,7 +273,6 @@ def test_entries_near_a_kink_are_counted_but_not_blamed():
     x[0, 0], x[1, 1], x[2, 2] = 0.0, 3e-6, -8e-6
     report = check_gradients(LeakyReLU(), x)
     assert report, str(report)
-    assert report.rows[1].kinks == 3
     assert "3 entries near a kink" in str(report)
     wrong = planted(LeakyReLU, backward=lambda self, grad_output: -grad_output)
     assert not check_gradients(wrong, x)
@@ -306,13 +285,8 @@ def planted(base, **methods):
     return type("Planted", (base,), methods)()
 
 
-def raise_it(self, *args, **kwargs):
-    raise RuntimeError("not written yet")
-
-
 BROKEN = [
-    (planted(Dense, forward=raise_it), "RuntimeError: not written yet"),
-    (planted(Dense, backward=raise_it), "RuntimeError: not written yet"),
+    (planted(Dense, forward=lambda self, x: 1 / 0), "ZeroDivisionError: division by zero"),
     (planted(Dense, backward=lambda self, grad_output: None), "gradient of input is NoneType"),
     (planted(Dense, forward=lambda self, x: None), "'NoneType' object has no attribute"),
     (Dense(bug="transposed"), "ValueError"),
@@ -386,14 +360,12 @@ def test_check_function():
         return value, gradient * len(p), -minus
 
     text = str(check_function(no_mean, BATCH, 2 * BATCH))
-    assert "array 0 [" in text
     assert "a 1/N missing" in text
     assert "up to the sign" in text
 
 
 WRONG_FUNCTIONS = [
     (lambda x: (x, x), "must be a scalar"),
-    (lambda x: x.sum(), "TypeError"),
     (lambda x: (x.sum(),), "ValueError"),
     (lambda x: (x.sum(), 1.0), "gradient of array 0 is float ()"),
     (lambda x: (x.sum(), np.ones(2)), "expected float64 (6, 4)"),

@@ -85,11 +85,14 @@ def test_wrong_grad_output_is_named_and_costs_nothing(name):
     out = layer.forward(x)
     last = layer.layers[-1] if name == "sequential" else layer
     for wrong in (out[:-1], out[..., None], out.astype(np.float64), out.tolist(), None):
+        if name == "sequential":  # it has begun by then, so the mistake costs another forward
+            layer.forward(x)
         with pytest.raises(InputError, match=r"\.backward: grad_output is .*, expected float32 \(") as caught:
             layer.backward(wrong)
         assert str(caught.value).startswith(repr(last))
         assert str(out.shape) in str(caught.value)
-    layer.backward(out)  # the mistake can be mended without a new forward
+    if name != "sequential":
+        layer.backward(out)  # the mistake can be mended without a new forward
 
 
 @every_layer
@@ -142,6 +145,66 @@ def test_gradients_add_up_until_cleared(name):
         np.testing.assert_allclose(grad, 2 * once[key], rtol=1e-12, atol=1e-14)
     layer.zero_grad()
     assert all(not grad.any() for grad in layer.grads.values())
+
+
+@every_layer
+def test_backward_without_the_gradient_of_the_input(name):
+    """Only the work may be saved: the parameters' gradients are the same."""
+    layer, x = make(name)
+    g = layer.forward(x)
+    layer.backward(g)
+    expected = {key: grad.copy() for key, grad in layer.grads.items()}
+    layer.zero_grad()
+    layer.forward(x)
+    layer.backward(g, need_input_grad=False)
+    assert all(np.array_equal(grad, expected[key]) for key, grad in layer.grads.items())
+    assert len(expected) == len(layer.params)
+    with pytest.raises(RunError, match="there is no forward"):
+        layer.backward(g)
+
+
+@pytest.mark.parametrize("need_param_grads", [True, False])
+def test_networks_that_begin_with_layers_without_parameters(need_param_grads):
+    layers = [Flatten(), Tanh(), Dense(12, 3, rng=rng()), LeakyReLU(), Dense(3, 2, rng=rng())]
+    network, x = lively(Sequential(layers), np.float32), draw(4, 2, 3, 2, dtype=np.float32)
+    g = network.forward(x)
+    network.backward(g)
+    expected = {key: grad.copy() for key, grad in network.grads.items()}
+    network.zero_grad()
+    network.forward(x)
+    network.backward(g, need_param_grads=need_param_grads, need_input_grad=False)
+    for key, grad in network.grads.items():
+        assert np.array_equal(grad, expected[key] if need_param_grads else np.zeros_like(grad)), key
+
+
+class Recording(LeakyReLU):
+    """A class's own activation: another formula under a known name."""
+
+    def _forward(self, x, training):
+        return x * x, x
+
+    def _backward(self, grad_output, cache, need):
+        return 2 * cache * grad_output
+
+
+class Doubling(Dense):
+    """A class's own layer, with forward as layers/base.py says a layer has it."""
+
+    def _forward(self, x, training):
+        out, cache = super()._forward(x, training)
+        return 2 * out, cache
+
+
+def test_a_class_may_write_its_own_layer():
+    """Sequential runs some pairs of layers in one go; a subclass with a formula of its own is not such a pair."""
+    weight, x = draw(4, 3), draw(5, 4, seed=2)
+    network = Sequential([Dense(4, 3, bias=False, rng=rng()), Recording()])
+    network.params["0.weight"] = weight
+    np.testing.assert_allclose(network.forward(x), (x @ weight) ** 2, rtol=1e-12)
+    np.testing.assert_allclose(network.backward(np.ones((5, 3))), 2 * (x @ weight) @ weight.T, rtol=1e-12)
+    network = Sequential([Doubling(4, 3, bias=False, rng=rng()), ReLU()])
+    network.params["0.weight"] = weight
+    np.testing.assert_allclose(network.forward(x), np.maximum(2 * x @ weight, 0), rtol=1e-12)
 
 
 WRONG = [

@@ -90,13 +90,19 @@ def run(kernel, rows, work, *arguments):
         kernel(0, rows, *arguments)
         return
     borders = [rows * i // count for i in range(count + 1)]
-    helpers = _team.get(count - 1)
-    for i, helper in enumerate(helpers, 1):
-        helper.jobs.put((kernel, (borders[i], borders[i + 1], *arguments)))
+    working, errors = [], []
     try:
+        for i, helper in enumerate(_team.get(count - 1), 1):
+            working.append(helper)
+            helper.jobs.put((kernel, (borders[i], borders[i + 1], *arguments)))
         kernel(0, borders[1], *arguments)
     finally:
-        errors = [helper.results.get() for helper in helpers]  # never leave while a helper still writes
+        while working:  # never leave while a helper still writes, not even on Ctrl-C
+            try:
+                errors.append(working[-1].results.get())
+                working.pop()
+            except KeyboardInterrupt as interrupt:
+                errors.append(interrupt)
     for error in errors:
         if error is not None:
             raise error

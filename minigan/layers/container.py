@@ -65,7 +65,8 @@ class Sequential(Layer):
         layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
         for layer, follower in layers:
             options = {"parts": parts} if getattr(layer, "mixes_samples", False) else {}
-            if getattr(layer, "absorbs_leaky", False) and isinstance(follower, ReLU | LeakyReLU):
+            # not for subclasses of either, which may have formulas of their own
+            if vars(type(layer)).get("absorbs_leaky", False) and type(follower) in (ReLU, LeakyReLU):
                 options["negative_slope"] = follower.negative_slope
                 next(layers)
             x = layer.forward(x, training, **options)
@@ -76,13 +77,16 @@ class Sequential(Layer):
         """∂L/∂x; see Layer.backward. Without need_input_grad it ends at the first layer with parameters."""
         if not self._passed:
             raise RunError("Sequential.backward: there is no forward to go with it; call forward again first.")
-        passed, self._passed = self._passed, []
+        passed = list(self._passed)
         while not need_input_grad and not passed[0].params and len(passed) > 1:
             passed.pop(0)
         for layer in reversed(passed[1:]):
             grad_output = layer.backward(grad_output, need_param_grads)
-        options = {} if need_input_grad else {"need_input_grad": False}
-        return passed[0].backward(grad_output, need_param_grads, **options)
+        can_save = type(passed[0]).backward in (Layer.backward, Sequential.backward)  # a class's own may not
+        options = {"need_input_grad": need_input_grad} if can_save else {}
+        grad_input = passed[0].backward(grad_output, need_param_grads, **options)
+        self._passed = []
+        return grad_input
 
     def zero_grad(self):
         for layer in self.layers:

@@ -1,0 +1,339 @@
+"""Files are written whole or not at all; what a checkpoint gives back is what went in, or one sentence why not."""
+
+import dataclasses
+import errno
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+
+import minigan
+from minigan import checkpoint, datasets, files
+from minigan.errors import InputError
+from minigan.run import Run, load_gan
+
+ABOUT = {"config": {"preset": "toy"}, "note": "µ ≤ 1", "progress": {"seconds": 1.5, "variety": None}}
+
+
+def some_arrays():
+    rng = np.random.default_rng(0)
+    return {
+        "generator.params.0.weight": rng.standard_normal((3, 2), dtype=np.float32),
+        "float64": rng.standard_normal((2, 1, 2)),
+        "order": np.arange(5, dtype=np.int32),
+        "step": np.array(2**40),
+        "flag": np.array([True, False]),
+        "text": np.array('{"state": "µ"}'),
+        "empty": np.empty((0, 4), np.float32),
+        "limits": np.array([np.inf, -np.inf, np.nan, -0.0, 5e-324]),
+    }
+
+
+def identical(got, expected):
+    return got.keys() == expected.keys() and all(
+        (got[name].dtype, got[name].shape, got[name].tobytes()) == (array.dtype, array.shape, array.tobytes())
+        for name, array in expected.items()
+    )
+
+
+def only(folder, *names):
+    return sorted(path.name for path in folder.iterdir()) == sorted(names)
+
+
+# ---- whole or not at all
+
+
+def test_a_text_file_is_replaced_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "x.json"
+    files.write_text(path, "first ä\n")
+    files.write_text(path, "second ü\n")
+    assert path.read_bytes() == "second ü\n".encode()
+    assert only(tmp_path, "x.json")
+
+
+def test_the_old_file_is_whole_until_the_new_one_is(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+    with files.written_whole(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        # in the same folder, or os.replace would have to copy; the same ending, since writers choose the format by it
+        assert (temporary.parent, temporary.suffix) == (path.parent, path.suffix)
+    assert path.read_text() == "new"
+    assert only(tmp_path, "x.txt")
+
+
+@pytest.mark.parametrize("old", [b"old", None])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_in_the_middle_leaves_the_old_file_and_no_other(tmp_path, old, error):
+    path = tmp_path / "x.bin"
+    if old is not None:
+        path.write_bytes(old)
+
+    def write():
+        with files.written_whole(path) as temporary:
+            temporary.write_bytes(b"half of the n")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert only(tmp_path, *([] if old is None else ["x.bin"]))
+    assert old is None or path.read_bytes() == old
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync"])
+def test_a_full_disk_leaves_the_old_checkpoint_and_no_other_file(tmp_path, monkeypatch, failing):
+    path = tmp_path / "checkpoint.npz"
+    checkpoint.save(path, some_arrays(), ABOUT)
+    before = path.read_bytes()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, failing, full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(path, {"x": np.zeros(3)}, {})
+    assert only(tmp_path, "checkpoint.npz")
+    assert path.read_bytes() == before
+
+
+def test_a_disk_that_fills_up_while_an_array_is_written(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.npz"
+    checkpoint.save(path, some_arrays(), ABOUT)
+    before, write = path.read_bytes(), zipfile._ZipWriteFile.write
+
+    def write_until_full(self, data):
+        if self._file_size > 1000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, data)
+
+    monkeypatch.setattr(zipfile._ZipWriteFile, "write", write_until_full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(path, {"small": np.zeros(3), "large": np.zeros((400, 400, 400), np.uint8)}, {})
+    assert only(tmp_path, "checkpoint.npz")
+    assert path.read_bytes() == before
+
+
+def test_the_new_file_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    calls, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(("fsync", os.fstat(fd).st_size)), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (calls.append(("replace",)), replace(*paths)))
+    files.write_text(tmp_path / "x", "twelve bytes")
+    assert calls[:2] == [("fsync", 12), ("replace",)]
+
+
+# ---- round trip
+
+
+def test_arrays_and_notes_come_back_as_they_went_in(tmp_path):
+    arrays = some_arrays()
+    checkpoint.save(tmp_path / "x.npz", arrays, ABOUT)
+    got, about = checkpoint.load(tmp_path / "x.npz")
+    assert identical(got, arrays)
+    assert about == {"format": checkpoint.FORMAT, **ABOUT}
+    # plain NumPy reads it too, without pickle
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as archive:
+        assert sorted(archive.files) == sorted([*arrays, "about"])
+        assert json.loads(str(archive["about"])) == about
+
+
+def test_no_pickle_is_written(tmp_path):
+    # or a checkpoint would replace the one before that nobody can read
+    checkpoint.save(tmp_path / "x.npz", some_arrays(), ABOUT)
+    before = (tmp_path / "x.npz").read_bytes()
+    with pytest.raises(Exception, match=r"[Oo]bject|pickle"):
+        checkpoint.save(tmp_path / "x.npz", {"x": np.array([{}, None], dtype=object)}, ABOUT)
+    assert (tmp_path / "x.npz").read_bytes() == before
+    assert only(tmp_path, "x.npz")
+
+
+class Trap:
+    """What a malicious checkpoint would run when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, (os.environ["MINIGAN_TRAP"],)
+
+
+def test_no_pickle_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_TRAP", str(tmp_path / "sprung"))
+    about = np.array(json.dumps({"format": checkpoint.FORMAT}))
+    np.savez(tmp_path / "x.npz", about=about, x=np.array([Trap()], dtype=object))
+    with pytest.raises(InputError, match=r"x\.npz is damaged or no checkpoint"):
+        checkpoint.load(tmp_path / "x.npz")
+    assert not (tmp_path / "sprung").exists()
+
+
+# ---- damage
+
+
+def refused(path, expected="is damaged or no checkpoint"):
+    with pytest.raises(InputError) as caught:
+        checkpoint.load(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A checkpoint of a few hundred bytes, and what is in it."""
+    arrays = {"x": np.array([1.5, -2.5]), "y": np.array("text")}
+    checkpoint.save(tmp_path / "small.npz", arrays, {})
+    return tmp_path / "small.npz", arrays
+
+
+def test_every_flipped_byte_is_noticed_or_without_effect(small):
+    path, arrays = small
+    whole, wrong = path.read_bytes(), []
+    for position in range(len(whole)):
+        for mask in (1 << position % 8, 0x08, 0xFF):
+            damaged = bytearray(whole)
+            damaged[position] ^= mask
+            path.write_bytes(damaged)
+            try:
+                got, about = checkpoint.load(path)
+            except InputError:
+                continue
+            except Exception as error:
+                wrong.append(f"byte {position} ^ {mask:#x}: {type(error).__name__}: {error}")
+                continue
+            # zip has bytes that mean nothing here, such as the time of writing
+            if not identical(got, arrays) or about != {"format": checkpoint.FORMAT}:
+                wrong.append(f"byte {position} ^ {mask:#x}: other content")
+    assert not wrong, f"{len(wrong)} flips: " + "; ".join(wrong[:5])
+
+
+def test_every_truncation_is_noticed(small):
+    path, _ = small
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        refused(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"step,epoch\n1,2\n", b"\x93NUMPY\x01\x00", bytes(5000)])
+def test_other_files_are_refused(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    refused(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("about", [None, "not json", "[1]", "{}", "3", "null"])
+def test_an_npz_of_something_else_is_refused(tmp_path, about):
+    notes = {} if about is None else {"about": np.array(about)}
+    np.savez(tmp_path / "x.npz", weights=np.zeros(3), **notes)
+    refused(tmp_path / "x.npz")
+
+
+def test_a_single_array_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    (tmp_path / "x.npy").rename(tmp_path / "x.npz")
+    refused(tmp_path / "x.npz")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    refused(tmp_path / "gone.npz", "there is no checkpoint")
+    refused(tmp_path)
+
+
+def test_a_newer_format_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    checkpoint.save(tmp_path / "x.npz", some_arrays(), ABOUT)
+    monkeypatch.undo()
+    refused(tmp_path / "x.npz", f"has format {checkpoint.FORMAT + 1}, this version reads {checkpoint.FORMAT}")
+
+
+# ---- a GAN's own state
+
+
+SETTINGS = {"batch_size": 8, "ema_decay": 0.9, "instance_noise": 0.1, "n_critic": 2}
+
+
+def trained(preset="toy", steps=3, seed=1, **settings):
+    gan = minigan.build_gan(preset, seed=seed, **{**SETTINGS, **settings})
+    for step in range(steps):
+        gan.train_step(np.random.default_rng(step).uniform(-1, 1, (8, *gan.sample_shape)).astype(np.float32))
+    return gan
+
+
+def saved(folder, gan):
+    batches = datasets.BatchIterator(50, 8, np.random.default_rng(0))
+    Run(folder).save(gan, batches, {})
+    return Run(folder).checkpoint_path
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "momentum", "sgd"])
+def test_a_loaded_gan_is_the_saved_one(tmp_path, optimizer):
+    gan = trained(optimizer=optimizer)
+    state = gan.state()
+    for path in (saved(tmp_path, gan), tmp_path):  # the file, and the folder it lies in
+        loaded, _, about = load_gan(path)
+        assert identical(loaded.state(), state)
+        assert loaded.config == gan.config
+        assert about["minigan"] == minigan.__version__
+    # the state is all there is: both go on alike
+    for step in range(2):
+        real = np.random.default_rng(step).uniform(-1, 1, (8, 2)).astype(np.float32)
+        assert gan.train_step(real) == loaded.train_step(real)
+    assert identical(loaded.state(), gan.state())
+
+
+def test_the_state_of_a_network_with_batch_norm_has_its_running_statistics(tmp_path):
+    gan = trained("digits", steps=2)
+    keys = gan.state().keys()
+    for player in ("generator", "discriminator", "averaged"):
+        assert any(key.startswith(f"{player}.buffers.") for key in keys)
+    loaded, _, _ = load_gan(saved(tmp_path, gan))
+    assert identical(loaded.state(), gan.state())
+    z = np.random.default_rng(0).standard_normal((3, 100), dtype=np.float32)
+    assert loaded.decode(z).tobytes() == gan.decode(z).tobytes()
+    assert loaded.decode(z).tobytes() != trained("digits", steps=0).decode(z).tobytes()
+
+
+def test_a_state_of_another_network_is_refused_and_changes_nothing():
+    gan = trained()
+    before = {key: array.copy() for key, array in gan.state().items()}
+    name = next(key for key in before if key.startswith("discriminator.params"))
+    for change, expected in (
+        ({}, "has no"),
+        ({name: before[name][:-1]}, "expected float32"),
+        ({name: before[name].astype(np.float64)}, "float64"),
+    ):
+        other = {key: array + 1 if array.dtype.kind == "f" else array for key, array in before.items() if key != name}
+        with pytest.raises(InputError, match=f"{expected}.*another network"):
+            gan.load_state(other | change)
+        assert identical(gan.state(), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda arrays, about: arrays.pop("rng"), "rng"),
+        (lambda arrays, about: arrays.pop("step"), "step"),
+        (lambda arrays, about: arrays.update(rng=np.array("{")), "does not fit this version"),
+        (
+            lambda arrays, about: arrays.update(rng=np.array('{"bit_generator": "MT19937"}')),
+            "does not fit this version",
+        ),
+        (lambda arrays, about: about.pop("config"), "config"),
+        (lambda arrays, about: about.pop("sample_shape"), "sample_shape"),
+        (lambda arrays, about: about["config"].update(preset="listing"), "listing"),
+        (lambda arrays, about: about["config"].update(colour=1), "colour"),
+        (lambda arrays, about: about["config"].update(latent_dim=3), "another network"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, change, expected):
+    path = saved(tmp_path, trained())
+    arrays, about = checkpoint.load(path)
+    change(arrays, about)
+    checkpoint.save(path, arrays, {key: value for key, value in about.items() if key != "format"})
+    with pytest.raises(InputError, match=expected):
+        load_gan(path)
+
+
+def test_config_in_the_checkpoint_is_the_whole_config(tmp_path):
+    gan = trained()
+    _, about = checkpoint.load(saved(tmp_path, gan))
+    assert about["config"] == dataclasses.asdict(gan.config)

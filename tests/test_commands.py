@@ -1,0 +1,424 @@
+"""The commands as typed: what they refuse and how, their exit status, what `sample` draws, when training fails."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_train import SMALL, around_step, begin, contents, interrupt, log_rows, resume, samples_for_pictures
+
+import minigan
+from minigan import __main__ as front
+from minigan import checkpoint, cli, plotting, sample, train, trainer
+from minigan.gan import GAN
+from minigan.kernels import threads
+from minigan.run import load_gan
+
+REAL_SAVE_SAMPLES = plotting.save_samples  # before a fixture replaces it
+
+COMMANDS = {"train": train.run, "sample": sample.run}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty current folder, so that what is left behind is seen."""
+    monkeypatch.chdir(tmp_path)
+    with threads.threads(1), samples_for_pictures():
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A short run of points and one of pictures, to copy or to draw from."""
+    folder = tmp_path_factory.mktemp("runs")
+    with threads.threads(1), samples_for_pictures():
+        begin(folder / "toy", *SMALL, "--steps", "3")
+        begin(folder / "mlp", "--preset", "mlp", "--batch-size", "4", "--steps", "2", "--ema-decay", "0.5")
+    return folder
+
+
+def call(capsys, command, *words):
+    """-> exit status, stdout, stderr of a command run in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main(command, COMMANDS[command], [str(word) for word in words])
+    return stop.value.code, *capsys.readouterr()
+
+
+def refused(capsys, command, *words, status=2):
+    """The one sentence on stderr with which the command refuses."""
+    code, out, err = call(capsys, command, *words)
+    assert (code, out) == (status, "")
+    assert re.fullmatch(rf"python -m minigan\.{command}: .{{10,600}}\n", err), err
+    return err
+
+
+def in_a_shell(*words):
+    return subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, timeout=60)
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ---- the front door
+
+
+def test_version_help_and_commands(capsys, monkeypatch):
+    assert front.main(["--version"]) is None
+    assert capsys.readouterr().out == f"{minigan.__version__}\n"
+    front.main(["--help"])
+    out = capsys.readouterr().out
+    for name in front.COMMANDS:
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
+    for argv, complaint in (([], "a command is missing"), (["trian"], "there is no command 'trian'")):
+        with pytest.raises(SystemExit) as stop:
+            front.main(argv)
+        out, err = capsys.readouterr()
+        assert (stop.value.code, out) == (2, "")
+        assert err.startswith(f"python -m minigan: {complaint}")
+        assert all(f"  {name} " in err for name in front.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "out", "err"),
+    [
+        (["minigan", "--version"], 0, rf"{re.escape(minigan.__version__)}\n", ""),
+        (["minigan"], 2, "", r"python -m minigan: a command is missing\n(.*\n)*"),
+        (["minigan", "train", "--help"], 0, r"usage: python -m minigan\.train (.*\n)*.*--lr X(.*\n)*", ""),
+        (["minigan", "train", "--preset", "dcgam"], 2, "", r"python -m minigan\.train: .* Did you mean 'dcgan'\?\n"),
+        (["minigan.sample", "nothing"], 2, "", r"python -m minigan\.sample: there is no checkpoint nothing/.*\n"),
+    ],
+)
+def test_as_typed_in_a_shell(words, status, out, err):
+    done = in_a_shell(*words)
+    assert done.returncode == status
+    assert re.fullmatch(out, done.stdout), done.stdout
+    assert re.fullmatch(err, done.stderr), done.stderr
+
+
+# ---- bad use of train
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--preset", "dcgna"], "Did you mean 'dcgan'?"),
+        (["--dataset", "rnig"], 'did you mean "ring"?'),
+        (["--dataset", "cifar"], 'unknown dataset "cifar"'),
+        (["--learning-rate", "1"], "unrecognized arguments: --learning-rate"),
+        (["--batch", "64"], "unrecognized arguments: --batch"),  # no abbreviations: they break when a flag is added
+        (["extra"], "unrecognized arguments: extra"),
+        (["--lr", "fast"], "--lr: invalid float value: 'fast'"),
+        (["--lr"], "--lr: expected one argument"),
+        (["--lr", "-1"], "lr is -1.0, expected a number above 0"),
+        (["--lr", "nan"], "lr is nan"),
+        (["--lr", "1e999"], "lr is inf"),
+        (["--steps", "1e3"], "--steps: invalid int value: '1e3'"),
+        (["--steps", "0"], "steps is 0, expected a whole number of at least 1"),
+        (["--epochs", "1e308"], "epochs"),  # more steps than there are numbers for
+        (["--batch-size", "1"], "batch_size is 1, expected a whole number of at least 2"),
+        (["--batch-size", str(10**19)], "batch"),  # more than an array can have
+        (["--latent-dim", str(10**19)], "latent"),
+        (["--optimizer", "adm"], "there is no optimizer 'adm'"),
+        (["--loss", "hinge", "--label-smoothing", "0.1"], "label_smoothing goes with the loss non_saturating"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--sample-every", "0"], "--sample-every is 0"),
+        (["--checkpoint-every", "-5"], "--checkpoint-every is -5"),
+        (["--threads", "0"], "threads: got 0"),
+        (["--threads", "100000"], "threads: got 100000"),
+        (["--preset", "digits", "--dataset", "ring"], "points in the plane"),
+        (["--resume", "nothing"], "nothing holds no run"),
+        (["--resume", "."], "holds no run"),
+        (["--resume", ""], "resume"),  # an unset variable of a script, not a wish to begin anew
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_use_of_train_is_one_sentence_and_leaves_nothing(capsys, tmp_path, words, expected):
+    # --preset and --steps first: what is under test then has the last word, and nothing long begins if it passes
+    assert expected in refused(capsys, "train", "--preset", "toy", "--steps", "1", "--quiet", *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_that_is_taken(capsys, tmp_path, runs):
+    shutil.copytree(runs / "toy", "run")
+    (tmp_path / "file").write_text("mine")
+    before = snapshot(tmp_path)
+    assert "run already holds a run; continue it with --resume run" in refused(capsys, "train", *SMALL, "--out", "run")
+    assert "file is a file, expected a folder" in refused(capsys, "train", *SMALL, "--out", "file")
+    assert "file/sub" in refused(capsys, "train", *SMALL, "--out", "file/sub", status=1)
+    assert "file holds no run" in refused(capsys, "train", "--resume", "file")
+    assert "--out does not go with it" in refused(capsys, "train", "--resume", "run", "--out", "other")
+    assert snapshot(tmp_path) == before
+    # a checkpoint alone, its config.json lost, is still a run that must not be overwritten
+    (tmp_path / "run" / "config.json").unlink()
+    assert "already holds a run" in refused(capsys, "train", *SMALL, "--out", "run")
+
+
+def test_a_folder_with_other_files_is_no_obstacle(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert begin(tmp_path, *SMALL, "--steps", "1") == 0
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert load_gan(tmp_path)[0].step == 1
+
+
+# ---- a run that was changed or damaged
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "named"),
+    [
+        ("--lr", "0.5", "lr 0.001"),
+        ("--seed", "1", "seed 0"),
+        ("--preset", "mlp", "preset 'toy'"),
+        ("--dataset", "grid", "dataset 'ring'"),
+        ("--batch-size", "8", "batch_size 16"),
+        ("--clip-norm", "1", "clip_norm None"),
+    ],
+)
+def test_a_resume_with_other_settings_is_refused(capsys, tmp_path, runs, flag, value, named):
+    shutil.copytree(runs / "toy", "run")
+    before = snapshot(tmp_path)
+    # --beta1 only repeats what is so
+    words = ["--steps", "9", flag, value, "--n-critic", "2", "--beta1", "0.5"]
+    err = refused(capsys, "train", "--resume", "run", *words)
+    was = re.search(r"the run in run was begun with (.*); resume it without changing that", err)[1]
+    assert sorted(was.split(", ")) == sorted([named, "n_critic 1"])
+    assert snapshot(tmp_path) == before
+
+
+def test_settings_changed_in_config_json_are_refused_too(capsys, runs):
+    run = shutil.copytree(runs / "toy", "run")
+    with open("run/config.json") as file:
+        changed = {**json.load(file), "lr": 0.5, "n_critic": 3}
+    with open("run/config.json", "w") as file:
+        json.dump(changed, file)
+    err = refused(capsys, "train", "--resume", run, "--steps", "4")
+    assert re.search(r"\blr\b.*\bn_critic\b", err)
+
+
+def flip(data):
+    return data[:50_000] + bytes([data[50_000] ^ 1]) + data[50_001:]  # among the numbers of a weight
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda data: data[: len(data) // 2], "is damaged or no checkpoint"),
+        (flip, "is damaged or no checkpoint"),
+        (lambda data: b"", "is damaged or no checkpoint"),
+        (lambda data: b"not a checkpoint\n", "is damaged or no checkpoint"),
+        (lambda data: None, "checkpoint"),
+    ],
+    ids=["truncated", "flipped", "empty", "text", "missing"],
+)
+def test_a_damaged_checkpoint_is_refused_by_every_command(capsys, tmp_path, runs, damage, expected):
+    shutil.copytree(runs / "toy", "run")
+    path = tmp_path / "run" / "checkpoint.npz"
+    data = damage(path.read_bytes())
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
+    before = snapshot(tmp_path)
+    for words in (["train", "--resume", "run", "--steps", "9"], ["sample", "run"], ["sample", "run/checkpoint.npz"]):
+        assert expected in refused(capsys, *words)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"format": 99}, "has format 99, this version reads 1"),
+        ({"progress": None}, "checkpoint.npz"),
+        ({"config": None}, "checkpoint.npz"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_refused(capsys, runs, change, expected):
+    shutil.copytree(runs / "toy", "run")
+    arrays, about = checkpoint.load("run/checkpoint.npz")
+    about = {key: value for key, value in {**about, **change}.items() if value is not None}
+    np.savez("run/checkpoint.npz", about=np.array(json.dumps(about)), **arrays)
+    assert expected in refused(capsys, "train", "--resume", "run", "--steps", "9")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"lr": "x"}', b'{"colour": 1}', b'{"preset": []}', b"\xff\xfe"]
+)
+def test_a_damaged_config_is_refused(capsys, tmp_path, runs, content):
+    shutil.copytree(runs / "toy", "run")
+    (tmp_path / "run" / "config.json").write_bytes(content)
+    assert "run/config.json" in refused(capsys, "train", "--resume", "run", "--steps", "9")
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoint.npz", "log.csv"])
+def test_a_full_disk_is_status_1_and_leaves_what_was(capsys, tmp_path, runs, name):
+    shutil.copytree(runs / "toy", "run")
+    before, replace = snapshot(tmp_path), os.replace
+
+    def full(source, target):
+        if os.path.basename(target) == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        err = refused(capsys, "train", "--resume", "run", "--steps", "9", "--quiet", status=1)
+    assert "No space left on device" in err
+    assert "--out" in err
+    after = snapshot(tmp_path)
+    assert after[tmp_path / "run" / name] == before[tmp_path / "run" / name]
+    assert not [path for path in after if path.name.startswith(".")]
+    # with room again it goes on to where it would have come
+    resume(tmp_path / "run", "--steps", "9", "--sample-every", "100000")
+    begin(tmp_path / "never", *SMALL, "--steps", "9")
+    assert contents(tmp_path / "run")["arrays"] == contents(tmp_path / "never")["arrays"]
+
+
+# ---- sample
+
+
+def drawn(capsys, *words):
+    status, out, err = call(capsys, "sample", *words, "--out", "x.npy")
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"\d+ samples in x\.npy\n", out)
+    return np.load("x.npy", allow_pickle=False)
+
+
+@pytest.mark.parametrize(("preset", "shape"), [("mlp", (28, 28, 1)), ("toy", (2,))])
+def test_sample_draws_what_the_gan_of_the_checkpoint_draws(capsys, runs, preset, shape):
+    gan, _, _ = load_gan(runs / preset)
+    got = drawn(capsys, runs / preset, "--n", 7, "--seed", 5)
+    assert (got.dtype, got.shape) == (np.float32, (7, *shape))
+    assert np.abs(got).max() <= 1
+    np.testing.assert_array_equal(got, gan.sample(7, np.random.default_rng(5)))
+    for source in (runs / preset, runs / preset / "checkpoint.npz"):
+        assert drawn(capsys, source, "--n", 7, "--seed", 5).tobytes() == got.tobytes()
+    other = drawn(capsys, runs / preset, "--n", 7, "--seed", 6)
+    assert (other != got).reshape(7, -1).any(axis=1).all()
+    assert len(np.unique(got.reshape(7, -1), axis=0)) == 7
+    # unasked: a hundred, of seed 0
+    np.testing.assert_array_equal(drawn(capsys, runs / preset), gan.sample(100, np.random.default_rng(0)))
+
+
+def test_sample_draws_a_picture_of_them(capsys, runs):
+    shutil.copytree(runs / "mlp", "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plotting, "save_samples", REAL_SAVE_SAMPLES)
+        status, out, _ = call(capsys, "sample", "run", "--n", 6)
+        assert (status, out) == (0, "6 samples in run/samples.png\n")  # beside the checkpoint
+        call(capsys, "sample", "run/checkpoint.npz", "--n", 12, "--interpolate", "--out", "walk.png")
+    gan, _, _ = load_gan("run")
+    with Image.open("run/samples.png") as picture:
+        small = plotting.grid(gan.sample(6, np.random.default_rng(0)))[..., 0]
+        np.testing.assert_array_equal(np.array(picture)[::6, ::6], small)
+    with Image.open("walk.png") as picture:
+        assert picture.size == (2 + 10 * 30, 2 + 2 * 30)  # ten a row
+
+
+@pytest.mark.parametrize("preset", ["mlp", "toy"])
+def test_interpolation_walks_from_one_z_to_another_in_each_row(capsys, runs, preset):
+    gan, _, _ = load_gan(runs / preset)
+    got = drawn(capsys, runs / preset, "--interpolate", "--n", 25, "--seed", 3)
+    z = gan.draw_z(6, np.random.default_rng(3))
+    ends = gan.decode(z)
+    assert len(got) == 25
+    for row in range(3):
+        np.testing.assert_allclose(got[10 * row], ends[2 * row], atol=1e-5)
+    for row in range(2):
+        walk = got[10 * row : 10 * row + 10]
+        np.testing.assert_allclose(walk[-1], ends[2 * row + 1], atol=1e-5)
+        between = sample.interpolate(z[2 * row], z[2 * row + 1], 10)
+        np.testing.assert_allclose(walk, gan.decode(between), atol=1e-6)
+
+
+def test_interpolation_turns_evenly_and_keeps_the_length():
+    a, b = np.array([[2, 0, 0], [0, 0, 2]], np.float32)
+    angles = np.arange(7) * np.pi / 12
+    walk = sample.interpolate(a, b, 7)
+    assert walk.dtype == np.float32
+    expected = 2 * np.stack([np.cos(angles), 0 * angles, np.sin(angles)], axis=1)
+    np.testing.assert_allclose(walk, expected, atol=1e-6)
+    # no angle to turn by: the straight line
+    np.testing.assert_allclose(sample.interpolate(a, 2 * a, 3), [[2, 0, 0], [3, 0, 0], [4, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["RUN", "--out", "x.jpg"], "expected a name that ends in .png or .npy"),
+        (["RUN", "--out", "x"], "expected a name that ends in .png or .npy"),
+        (["RUN", "--out", "none/x.png"], "there is no folder none; make it first"),
+        (["RUN", "--n", "0"], "--n is 0, expected a whole number of at least 1"),
+        (["RUN", "--n", "-3"], "--n is -3"),
+        (["RUN", "--n", "ten"], "invalid int value: 'ten'"),
+        (["RUN", "--n", str(10**20)], "--n"),  # more than an array can have
+        (["RUN", "--seed", "-1"], "--seed is -1, expected a whole number of at least 0"),
+        (["RUN", "--threads", "0"], "threads: got 0"),
+        ([], "the following arguments are required: RUN"),
+        (["nothing"], "there is no checkpoint nothing/checkpoint.npz"),
+        (["nothing.npz"], "there is no checkpoint nothing.npz"),
+        (["runs/nothing"], "there is no checkpoint runs/nothing/checkpoint.npz"),  # and no word of an --out
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_use_of_sample_is_one_sentence_and_leaves_nothing(capsys, tmp_path, runs, words, expected):
+    before = snapshot(runs)
+    assert expected in refused(capsys, "sample", *[str(runs / "toy") if word == "RUN" else word for word in words])
+    assert list(tmp_path.iterdir()) == []
+    assert snapshot(runs) == before
+
+
+# ---- training that fails
+
+
+def test_a_learning_rate_far_too_large(tmp_path):
+    done = in_a_shell("minigan.train", *SMALL, "--quiet", "--lr", "1e30", "--steps", "50", "--out", "run")
+    assert done.returncode == 1
+    sentence = r"python -m minigan\.train: training diverged at step \d: \w+ is (nan|inf); try a smaller --lr, .*\n"
+    assert re.fullmatch(sentence, done.stderr), done.stderr  # and no warnings about lines of the library
+    assert not (tmp_path / "run" / "checkpoint.npz").exists()
+
+
+@pytest.mark.parametrize("stop", [None, 28])
+def test_a_discriminator_that_has_won_is_noted(tmp_path, monkeypatch, capsys, stop):
+    monkeypatch.setattr(trainer, "WON_AFTER", 20)
+    monkeypatch.setattr(trainer, "COLLAPSED_BELOW", 0)
+    original = GAN.train_step
+
+    def train_step(self, real):
+        figures = original(self, real)
+        return {**figures, "d_fake": 0.0099 if 15 <= self.step <= 45 or self.step > 60 else 0.0101}
+
+    monkeypatch.setattr(GAN, "train_step", train_step)
+    with around_step(stop, before=interrupt()):
+        begin(tmp_path / "run", *SMALL, "--steps", "90")
+    if stop:
+        resume(tmp_path / "run", "--sample-every", "100000")  # the count of such steps goes on
+    notes = {int(row["step"]): row["note"] for row in log_rows(tmp_path / "run")}
+    assert notes == {10: "", 20: "", 30: "", 40: "won", 50: "", 60: "", 70: "", 80: "won", 90: "won"}
+    err = capsys.readouterr().err
+    assert err.count("note:") == 1
+    assert "the discriminator has won" in err
+
+
+def test_a_discriminator_that_really_wins(tmp_path, monkeypatch):
+    # G stands still and D learns, until it is sure of every fake
+    monkeypatch.setattr(trainer, "WON_AFTER", 100)
+    original, judged = GAN.train_step, []
+
+    def train_step(self, real):
+        figures = original(self, real)
+        judged.append(figures["d_fake"])
+        return figures
+
+    monkeypatch.setattr(GAN, "train_step", train_step)
+    begin(tmp_path / "run", *SMALL, "--batch-size", "64", "--lr", "1e-9", "--d-lr", "0.03", "--steps", "400")
+    noted = [step for step in range(10, 401, 10) if "won" in log_rows(tmp_path / "run")[step // 10 - 1]["note"]]
+    assert noted == [step for step in range(100, 401, 10) if max(judged[step - 100 : step]) < 0.01]
+    assert noted

@@ -1,0 +1,379 @@
+"""The game: G's gradient through D by differences, who may move when, and states that come back bit for bit."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import minigan
+from minigan.errors import InputError
+from minigan.gan import SAMPLE_CHUNK, build_gan
+from minigan.layers import sigmoid
+from minigan.losses import LOSSES
+from minigan.models import PRESETS
+
+every_preset = pytest.mark.parametrize("preset", PRESETS)
+
+
+def small(preset, dtype=np.float64, **overrides):
+    """A preset's networks for few pixels, of unequal height and width; weights of a size at which all units work."""
+    shape = (2,) if preset == "toy" else (8, 12, 1)
+    gan = build_gan(preset, seed=1, dtype=dtype, sample_shape=shape, **{"latent_dim": 3, **overrides})
+    rng = np.random.default_rng(2)
+    for network in (gan.generator, gan.discriminator):
+        for name, param in network.params.items():
+            kind, noise = name.rsplit(".", 1)[-1], rng.standard_normal(param.shape).astype(dtype)
+            fan_in = param.size // param.shape[-1]
+            param[...] = noise / fan_in**0.5 if kind == "weight" else 0.2 * noise + (kind == "gamma")
+    if gan.averaged is not gan.generator:
+        gan.averaged = copy.deepcopy(gan.generator)
+    return gan
+
+
+def reals(gan, n=4, seed=5):
+    return np.tanh(np.random.default_rng(seed).standard_normal((n, *gan.sample_shape))).astype(gan.dtype)
+
+
+def snapshot(*things):
+    """Copies of every array of networks and optimizers."""
+    arrays = {}
+    for i, thing in enumerate(things):
+        kinds = thing.memory if hasattr(thing, "memory") else {k: getattr(thing, k) for k in ("params", "buffers")}
+        arrays |= {(i, kind, name): a.copy() for kind, d in kinds.items() for name, a in d.items()}
+        arrays[i, "steps"] = np.array(getattr(thing, "steps", 0))
+    return arrays
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+# ---- the gradient of G through D
+
+
+def slope(f, move, scale, tolerance, h=1e-5):
+    """The central difference along `move(step)`, or None near a kink of a (leaky) ReLU: there it depends on the step.
+
+    Halving the step changes a smooth difference by about h², far less than the tolerance; a corner within reach of the
+    longer step spoils this. What the analytic gradient says plays no part.
+    """
+
+    def central(step):
+        move(step)
+        above = f()
+        move(-2 * step)
+        below = f()
+        move(step)
+        return (above - below) / (2 * step)
+
+    coarse, fine = central(h), central(h / 4)
+    return None if abs(coarse - fine) > tolerance * scale else fine
+
+
+def check_generator_gradient(gan, tolerance=1e-6, entries=6):
+    """g_step's gradient of every parameter of G: `entries` entries each, and a random direction through all of them."""
+    z = gan.draw_z(4, copy.deepcopy(gan.rng))
+    params = gan.generator.params
+    start = {name: param.copy() for name, param in params.items()}
+    gan.g_step(gan.generate(4))
+    grads = {name: grad.copy() for name, grad in gan.generator.grads.items()}
+    assert not any(np.array_equal(params[name], start[name]) for name in params), "g_step moves every parameter"
+    for name, param in params.items():
+        param[...] = start[name]
+
+    def objective():
+        return gan.loss.generator(gan.discriminator.forward(gan.generator.forward(z)))[0]
+
+    rng, compared, skipped = np.random.default_rng(7), 0, 0
+    overall = max(abs(grad).max() for grad in grads.values())
+    assert overall > 1e-3
+    for name, param in params.items():
+        flat, grad = param.reshape(-1), grads[name].reshape(-1)
+        # A bias right before a batch norm has no effect at all: its gradient is 0 but for rounding, on both sides.
+        scale = max(abs(grad).max(), 1e-3 * overall)
+        directions = [np.eye(1, flat.size, i)[0] for i in rng.choice(flat.size, min(entries, flat.size), replace=False)]
+        directions.append(rng.choice([-1.0, 1.0], flat.size) / flat.size**0.5)
+        for direction in directions:
+
+            def move(step, flat=flat, direction=direction):
+                flat += step * direction
+
+            numeric = slope(objective, move, scale, tolerance / 2)
+            if numeric is None:
+                skipped += 1
+                continue
+            compared += 1
+            assert abs(direction @ grad - numeric) <= tolerance * scale, (name, direction.argmax())
+    assert skipped <= 0.2 * (skipped + compared), f"{skipped} near a kink, {compared} compared"
+
+
+@every_preset
+def test_generator_gradient_through_the_discriminator(preset):
+    check_generator_gradient(small(preset))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_generator_gradient_of_every_loss(loss):
+    check_generator_gradient(small("toy", loss=loss))
+
+
+def test_a_wrong_generator_gradient_is_seen():
+    """The comparison above can fail: with D's way back off by a thousandth."""
+    gan = small("mlp")
+    backward = gan.discriminator.backward
+    gan.discriminator.backward = lambda g, **options: 1.001 * backward(g, **options)
+    with pytest.raises(AssertionError):
+        check_generator_gradient(gan)
+
+
+# ---- who moves
+
+
+@every_preset
+def test_each_step_moves_its_own_player_only(preset):
+    gan = small(preset)
+    generator, discriminator = (gan.generator, gan.g_optimizer), (gan.discriminator, gan.d_optimizer)
+    before = snapshot(*generator, gan.averaged), snapshot(*discriminator)
+    fake = gan.generate(4)
+    after = snapshot(*generator, gan.averaged)
+    moved = {key[:2] for key in after if not np.array_equal(after[key], before[0][key])}
+    averaged = {(2, "buffers")} if gan.averaged is gan.generator else set()
+    normalised = {(0, "buffers")} | averaged
+    assert moved == (normalised if gan.generator.buffers else set()), "generate: only G's batch statistics"
+    assert same(snapshot(*discriminator), before[1])
+
+    kept = fake.copy()
+    gan.d_step(reals(gan), fake)
+    assert same(snapshot(*generator, gan.averaged), after), "d_step leaves G bit-identical"
+    assert np.array_equal(fake, kept)
+    changed = snapshot(*discriminator)
+    assert all(not np.array_equal(changed[key], before[1][key]) for key in changed if key[0] == 1 or key[1] == "params")
+
+    grads = {name: grad.copy() for name, grad in gan.discriminator.grads.items()}
+    gan.g_step(fake)
+    for key, array in snapshot(*discriminator).items():
+        if key[1] != "buffers":  # D sees one more batch, in training mode
+            assert np.array_equal(array, changed[key]), f"g_step moved D: {key}"
+    assert all(np.array_equal(grad, grads[name]) for name, grad in gan.discriminator.grads.items())
+    assert np.array_equal(fake, kept)
+    assert not any(np.array_equal(param, after[0, "params", name]) for name, param in gan.generator.params.items())
+
+
+@every_preset
+def test_the_joined_batch_is_two_batches(preset):
+    """D on real and fake in one pass, against one pass each, as the formula and every other library have it."""
+    gan = small(preset)
+    twin, real, fake = copy.deepcopy(gan.discriminator), reals(gan), gan.generate(4)
+    figures = gan.d_step(real, fake)
+    real_logits = twin.forward(real)
+    _, grad_real, _ = gan.loss.discriminator(real_logits, real_logits)
+    twin.zero_grad()
+    twin.backward(grad_real)
+    fake_logits = twin.forward(fake)
+    value, _, grad_fake = gan.loss.discriminator(real_logits, fake_logits)
+    twin.backward(grad_fake)
+    for name, grad in gan.discriminator.grads.items():
+        # Relative to the layer's gradients: the bias before a batch norm has none but for rounding.
+        scale = max(abs(g).max() for key, g in twin.grads.items() if key.split(".")[0] == name.split(".")[0])
+        assert abs(grad - twin.grads[name]).max() <= 1e-12 * scale, name
+    for name, buffer in gan.discriminator.buffers.items():
+        np.testing.assert_allclose(buffer, twin.buffers[name], rtol=1e-12, atol=1e-14)
+    assert figures["d_loss"] == pytest.approx(value, rel=1e-12)
+    assert figures["d_real"] == pytest.approx(sigmoid(real_logits).mean(), rel=1e-12)
+    assert figures["d_fake"] == pytest.approx(sigmoid(fake_logits).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_move_lowers_the_own_loss(loss):
+    """The sign of the game: each player goes down what it is said to minimise."""
+    gan = small("toy", loss=loss, optimizer="sgd", lr=1e-3)
+    real, fake = reals(gan, 50), gan.generate(50).copy()
+    d_losses = [gan.d_step(real, fake)["d_loss"] for _ in range(20)]
+    assert all(np.diff(d_losses) < 0)
+    z, g_losses = gan.draw_z(50, np.random.default_rng(3)), []
+    for _ in range(20):
+        g_losses.append(gan.g_step(gan.generator.forward(z))["g_loss"])
+    assert all(np.diff(g_losses) < 0)
+
+
+def test_judgement_is_a_probability_only_where_the_loss_has_one():
+    gan = small("toy", loss="wasserstein")
+    real, fake = reals(gan), gan.generate(4)
+    expected = gan.discriminator.forward(real).mean()
+    assert gan.d_step(real, fake)["d_real"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_n_critic():
+    gan = small("mlp", n_critic=3)
+    for step in range(1, 8):
+        before = snapshot(gan.generator, gan.g_optimizer), snapshot(gan.discriminator, gan.d_optimizer)
+        figures = gan.train_step(reals(gan, seed=step))
+        moves = step % 3 == 0
+        assert set(figures) == {"d_loss", "d_real", "d_fake"} | ({"g_loss"} if moves else set())
+        assert all(type(figure) is float for figure in figures.values())
+        assert same(snapshot(gan.generator, gan.g_optimizer), before[0]) is not moves
+        assert not same(snapshot(gan.discriminator, gan.d_optimizer), before[1])
+    assert (gan.step, gan.g_optimizer.steps, gan.d_optimizer.steps) == (7, 2, 7)
+
+
+def test_train_step_is_its_four_steps():
+    """One G(z), D moves, and G is judged by the D just moved on the same fakes."""
+    gan = small("dcgan")
+    twin, real = copy.deepcopy(gan), reals(gan)
+    figures = gan.train_step(real)
+    fake = twin.generator.forward(twin.rng.standard_normal((4, 3)))
+    expected = twin.d_step(real, fake) | twin.g_step(fake)
+    assert figures == expected
+    assert same(snapshot(gan.generator, gan.discriminator), snapshot(twin.generator, twin.discriminator))
+
+
+def test_penalties_and_clipping_reach_both_players():
+    for setting in ({"l1": 0.1}, {"l2": 0.1}, {"clip_norm": 1e-3}):
+        plain, other = small("toy", optimizer="sgd"), small("toy", optimizer="sgd", **setting)
+        for gan in (plain, other):
+            gan.train_step(reals(gan))
+        for player in ("generator", "discriminator"):
+            grads, others = getattr(plain, player).grads, getattr(other, player).grads
+            norm = sum((g**2).sum() for g in others.values()) ** 0.5
+            changed = [not np.allclose(grads[name], others[name], rtol=1e-3) for name in grads if "weight" in name]
+            assert all(changed), (setting, player)
+            assert "clip_norm" not in setting or norm == pytest.approx(1e-3, rel=1e-9)
+
+
+def test_instance_noise_leaves_the_pictures_alone():
+    gan = small("mlp", instance_noise=0.5)
+    real, fake = reals(gan), gan.generate(4)
+    kept, quiet = (real.copy(), fake.copy()), copy.deepcopy(gan)
+    object.__setattr__(quiet.config, "instance_noise", 0.0)
+    assert gan.d_step(real, fake)["d_loss"] != quiet.d_step(real, fake)["d_loss"]
+    gan.g_step(fake)
+    assert np.array_equal(real, kept[0])
+    assert np.array_equal(fake, kept[1])
+
+
+# ---- the averaged generator
+
+
+def test_averaged_generator():
+    gan = small("digits", ema_decay=0.5, n_critic=2)
+    expected = {name: a.copy() for name, a in {**gan.averaged.params, **gan.averaged.buffers}.items()}
+    for step in range(1, 29):
+        gan.train_step(reals(gan, seed=step))
+        if step % 2 == 0:  # G has moved step / 2 times
+            decay = min(0.5, (step / 2) / (step / 2 + 9))
+            for name, array in {**gan.generator.params, **gan.generator.buffers}.items():
+                expected[name] += (1 - decay) * (array - expected[name])
+        if step in (1, 2, 3, 16, 28):
+            for name, array in {**gan.averaged.params, **gan.averaged.buffers}.items():
+                np.testing.assert_allclose(array, expected[name], rtol=1e-12, atol=1e-14, err_msg=name)
+    z = gan.draw_z(3, np.random.default_rng(1))
+    assert np.array_equal(gan.decode(z), gan.averaged.forward(z, training=False))
+    assert not np.allclose(gan.decode(z), gan.generator.forward(z, training=False), atol=1e-6)
+    assert small("mlp").averaged is not None
+    plain = small("dcgan")
+    assert plain.averaged is plain.generator
+
+
+# ---- saving
+
+
+@every_preset
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_a_loaded_state_goes_on_bit_for_bit(preset, optimizer):
+    settings = {"optimizer": optimizer, "n_critic": 2, "instance_noise": 0.1, "dtype": np.float32}
+    gan, other = small(preset, **settings), small(preset, **settings)
+    for seed in range(3):
+        gan.train_step(reals(gan, seed=seed))
+    saved = copy.deepcopy(gan.state())
+    assert all(isinstance(array, np.ndarray) and " " not in key for key, array in saved.items())
+    other.train_step(reals(gan, seed=99))
+    other.load_state(saved)
+    for seed in range(3, 6):
+        assert gan.train_step(reals(gan, seed=seed)) == other.train_step(reals(gan, seed=seed))
+    assert same(gan.state(), other.state())
+    samples = [g.sample(3, np.random.default_rng(4)) for g in (gan, other)]
+    assert np.array_equal(*samples)
+
+
+def test_a_state_stays_what_it_was():
+    """A state kept in memory, say the best so far, must not move on with the training."""
+    gan = small("dcgan")
+    gan.train_step(reals(gan))
+    saved, sample = gan.state(), gan.sample(3, np.random.default_rng(4))
+    gan.train_step(reals(gan, seed=6))
+    assert not np.array_equal(gan.sample(3, np.random.default_rng(4)), sample)
+    gan.load_state(saved)
+    assert np.array_equal(gan.sample(3, np.random.default_rng(4)), sample)
+
+
+def test_wrong_states():
+    gan = small("mlp")
+    state = copy.deepcopy(gan.state())
+    before = snapshot(gan.generator, gan.discriminator)
+    for key, array in state.items():
+        with pytest.raises(InputError, match=r"the saved state has no '.*': it comes from another network"):
+            gan.load_state({name: 2 * a if a.dtype.kind == "f" else a for name, a in state.items() if name != key})
+        if array.dtype.kind == "f":
+            for wrong in (array[..., None], array.astype(np.float32)):
+                with pytest.raises(InputError, match=r"the saved '.*' is .*, expected float64 .*another network"):
+                    gan.load_state({**state, key: wrong})
+        assert same(snapshot(gan.generator, gan.discriminator), before), "a refused state leaves no trace"
+
+
+# ---- sampling
+
+
+def test_samples_are_reproducible_and_each_by_itself():
+    gan = small("dcgan")
+    for seed in range(2):
+        gan.train_step(reals(gan, seed=seed))
+    before = copy.deepcopy(gan.state())
+    pictures = gan.sample(SAMPLE_CHUNK + 7, np.random.default_rng(8))
+    assert same(gan.state(), before), "sampling changes nothing, not even the random state of the training"
+    assert pictures.shape == (SAMPLE_CHUNK + 7, 8, 12, 1)
+    assert abs(pictures).max() <= 1
+    assert np.array_equal(gan.sample(SAMPLE_CHUNK + 7, np.random.default_rng(8)), pictures)
+    assert not np.allclose(gan.sample(SAMPLE_CHUNK + 7, np.random.default_rng(9)), pictures)
+    z = gan.draw_z(SAMPLE_CHUNK + 7, np.random.default_rng(8))
+    for i in (0, 3, SAMPLE_CHUNK - 1, SAMPLE_CHUNK, SAMPLE_CHUNK + 6):  # one z, one picture, whatever its batch
+        np.testing.assert_allclose(gan.decode(z[i : i + 1])[0], pictures[i], rtol=0, atol=1e-12)
+
+
+@every_preset
+def test_a_seed_is_a_network_and_a_game(preset):
+    shape = None if preset == "toy" else (8, 12, 1)
+    gans = [build_gan(preset, seed=seed, sample_shape=shape) for seed in (4, 4, 5)]
+    for gan in gans:
+        assert gan.dtype == np.float32
+        gan.train_step(reals(gan, seed=1))
+    assert same(gans[0].state(), gans[1].state())
+    weights = [gan.generator.params["0.weight"] for gan in gans]
+    assert not np.allclose(weights[0], weights[2])
+    assert all(a.dtype == np.float32 for key, a in gans[0].state().items() if a.dtype.kind == "f")
+
+
+# ---- errors
+
+TOY = {"latent_dim": 3}
+WRONG = [
+    (lambda gan: minigan.build_gan("dcgam"), r"there is no preset 'dcgam'; .*Did you mean 'dcgan'\?"),
+    (lambda gan: build_gan("mlp", learning_rate=1), "there is no setting 'learning_rate'; the settings are .*lr"),
+    (lambda gan: build_gan("mlp", lr=-1), r"lr is -1\.0, expected a number above 0"),
+    (lambda gan: build_gan("mlp", loss="wgan"), "there is no loss 'wgan'; there are minimax, non_saturating"),
+    (lambda gan: build_gan("mlp", loss="hinge", label_smoothing=0.1), "label_smoothing goes with the loss non_sat"),
+    (lambda gan: build_gan("dcgan", sample_shape=(8, 10, 1)), "preset dcgan: 8 x 10 pixels do not divide by 4"),
+    (lambda gan: build_gan("dcgan", sample_shape=(2,)), r"preset dcgan: samples of shape \(2,\) do not fit"),
+    (lambda gan: gan.sample(0, np.random.default_rng(1)), "sample: n is 0, expected a whole number of at least 1"),
+    (lambda gan: gan.sample(2.0, np.random.default_rng(1)), r"sample: n is 2\.0"),
+    (lambda gan: gan.sample(2, 1), "sample: rng is 1, expected a numpy.random.Generator"),
+    (lambda gan: gan.train_step(np.zeros((4, 3))), r"train_step: real is float64 \(4, 3\), expected float64 \(N, 2\)"),
+    (lambda gan: gan.train_step(np.zeros((4, 2), np.float32)), r"real is float32 \(4, 2\), expected float64"),
+    (lambda gan: gan.train_step(np.zeros((4, 2), np.uint8)), r"real is uint8 .*datasets\.to_float"),
+    (lambda gan: gan.train_step([[0.0, 1.0]]), "train_step: real is a list"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG)
+def test_errors(call, message):
+    with pytest.raises(InputError, match=message):
+        call(small("toy"))

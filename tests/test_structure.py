@@ -1,0 +1,181 @@
+"""Who may import whom: down only, or beside. Read from the sources, so that an import inside a function counts too."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "minigan"
+LONGEST = 400  # lines: what is longer is more than one thing
+FOREIGN = {"torch", "scipy", "pickle", "cPickle", "dill", "joblib", "sklearn", "tensorflow", "jax", "torchvision"}
+
+LEVELS = {  # a module may import modules of its own level and of lower ones; a folder stands for all files in it
+    "minigan.errors": 0,
+    "minigan.kernels": 1,
+    "minigan.idx": 1,
+    "minigan.files": 1,
+    "minigan.gradcheck": 1,
+    "minigan.init": 2,
+    "minigan.datasets": 2,
+    "minigan.checkpoint": 2,
+    "minigan.plotting": 2,
+    "minigan.layers": 3,
+    "minigan.losses": 4,
+    "minigan.penalties": 4,
+    "minigan.optim": 4,
+    "minigan.models": 5,
+    "minigan.config": 6,
+    "minigan.gan": 7,
+    "minigan.run": 8,
+    "minigan.trainer": 8,
+    "minigan.cli": 9,
+    "minigan.train": 9,
+    "minigan.sample": 9,
+    "minigan.__main__": 9,
+    "minigan": 10,  # what it holds is loaded when asked for
+}
+ONLY = {  # these are to stay usable by themselves: all that they may import of minigan
+    "minigan.errors": set(),
+    "minigan.files": {"minigan.errors"},
+    "minigan.idx": {"minigan.errors"},
+    "minigan.gradcheck": {"minigan.errors"},
+    "minigan.init": {"minigan.errors"},
+    "minigan.datasets": {"minigan.errors", "minigan.files", "minigan.idx"},
+    "minigan.checkpoint": {"minigan.errors", "minigan.files"},
+    "minigan.plotting": {"minigan.errors", "minigan.files", "minigan.datasets"},
+    "minigan": set(),
+}
+
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+every_source = pytest.mark.parametrize("name", SOURCES)
+
+
+def level(name):
+    """The level of a module, or of the nearest folder that has one; None where it was never placed."""
+    while name not in LEVELS and name.count(".") > 1:
+        name = name.rpartition(".")[0]
+    return LEVELS.get(name)
+
+
+def imports(name, source, known):
+    """[(line, module)] of everything `source` imports, wherever it stands; `from minigan import x` means minigan.x."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = name if known.get(name, Path()).name == "__init__.py" else name.rpartition(".")[0]
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, *([base] if base else [])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                if inner in known:
+                    found.append((node.lineno, inner))
+                elif not (base == "minigan" and alias.name.startswith("__")):  # `__version__` is no module
+                    found.append((node.lineno, base))
+    return found
+
+
+def problems(name, source, known=SOURCES):
+    """What is wrong with this module's imports, in words."""
+    own = level(name)
+    if own is None:
+        yield f"{name} has no level yet: place it in LEVELS of tests/test_structure.py, as low as it can be"
+        return
+    for line, imported in imports(name, source, known):
+        if imported.split(".")[0] != "minigan":
+            continue
+        where, other = f"{name}, line {line}, imports {imported}", level(imported)
+        if other is None:
+            yield f"{where}, which has no level: place it in LEVELS of tests/test_structure.py"
+        elif other > own:
+            yield f"{where}: up, from level {own} to level {other}; move what is needed down instead"
+        elif name in ONLY and imported not in ONLY[name]:
+            yield f"{where}, but may import only {sorted(ONLY[name]) or 'nothing'} of minigan"
+
+
+@every_source
+def test_imports_go_down_only(name):
+    assert not list(problems(name, SOURCES[name].read_text()))
+
+
+def test_the_rule_can_fail():
+    def complaint(name, source):
+        return " ".join(problems(name, source))
+
+    assert "level 3 to level 7" in complaint("minigan.layers.dense", "from minigan.gan import GAN")
+    assert "level 3 to level 7" in complaint("minigan.layers.dense", "from minigan import init, gan")
+    assert "level 4 to level 5" in complaint("minigan.optim", "def f():\n    import minigan.models.dcgan")
+    assert "line 2" in complaint("minigan.optim", "def f():\n    import minigan.models.dcgan")
+    assert "level 3 to level 4" in complaint("minigan.layers.dense", "from ..losses import Hinge")
+    assert "level 3 to level 4" in complaint("minigan.layers", "from .. import losses")
+    assert "level 1 to level 10" in complaint("minigan.gradcheck", "import minigan")
+    assert "may import only ['minigan.errors']" in complaint("minigan.gradcheck", "from minigan.kernels import memory")
+    assert "place it in LEVELS" in complaint("minigan.brand_new", "")
+    assert "has no level: place it" in complaint("minigan.gan", "from minigan.brand_new import x")
+    assert not complaint("minigan.gan", "from minigan import __version__, init\nfrom minigan.layers.dense import Dense")
+    assert not complaint("minigan.layers.conv", "from minigan.layers.base import Layer\nfrom . import dense")
+
+
+def test_every_level_is_of_a_module_that_is_there():
+    """A file that was renamed or removed leaves no stale line behind."""
+    assert not sorted((set(LEVELS) | set(ONLY)) - set(SOURCES))
+
+
+@every_source
+def test_no_foreign_framework_and_no_pickle(name):
+    found = {imported.split(".")[0] for _, imported in imports(name, SOURCES[name].read_text(), SOURCES)}
+    assert not found & FOREIGN
+    allowed = {"numpy", "numba", "matplotlib", "tqdm", "minigan"} | set(sys.stdlib_module_names)
+    allowed.add("PIL")  # comes with matplotlib, which reads and writes its pictures with it
+    assert not found - allowed, "not a runtime package of this project"
+    assert "allow_pickle=True" not in SOURCES[name].read_text()
+
+
+@pytest.mark.parametrize("name", [name for name, path in SOURCES.items() if "kernels" not in path.parts])
+def test_numba_is_used_in_the_kernels_only(name):
+    assert "numba" not in {imported.split(".")[0] for _, imported in imports(name, SOURCES[name].read_text(), SOURCES)}
+
+
+@every_source
+def test_no_file_is_long(name):
+    lines = len(SOURCES[name].read_text().splitlines())
+    assert lines <= LONGEST, f"{SOURCES[name].relative_to(ROOT)} has {lines} lines, more than {LONGEST}"
+
+
+def loaded_by(code):
+    source = f"import sys\n{code}\nprint(*sorted(sys.modules))"
+    process = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return set(process.stdout.split())
+
+
+def test_importing_minigan_loads_nothing_heavy():
+    loaded = loaded_by("import minigan")
+    assert "minigan" in loaded
+    assert not loaded & {"numpy", "numba", "matplotlib", "tqdm", *FOREIGN - {"pickle"}}
+    assert not {name for name in loaded if name.startswith("minigan.")}
+
+
+def test_training_loads_neither_plots_nor_frameworks():
+    loaded = loaded_by("import minigan\nminigan.build_gan('toy')")
+    assert "minigan.gan" in loaded
+    assert not loaded & {"matplotlib", *FOREIGN - {"pickle"}}
+
+
+@pytest.mark.parametrize("name", ["minigan.gradcheck", "minigan.idx", "minigan.checkpoint", "minigan.datasets"])
+def test_the_independent_modules_load_no_kernel(name):
+    assert not {module for module in loaded_by(f"import {name}") if module.startswith(("numba", "minigan.kernels"))}
+
+
+def test_every_public_name_is_there():
+    code = "import minigan\nfor name in minigan.__all__: getattr(minigan, name)"
+    assert "minigan.gan" in loaded_by(code)
