@@ -11,6 +11,9 @@ from minigan.files import written_whole
 
 FORMAT = 1
 
+# what damaged files make zipfile, zlib, NumPy and json raise; RuntimeError: a feature of zip that zipfile lacks
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
+
 
 def save(path, arrays, about):
     """Write `arrays` (name -> array) and `about` (anything JSON holds) to `path`, replacing it only when complete.
@@ -37,16 +40,7 @@ def load(path):
         version = about["format"]
     except FileNotFoundError:
         raise InputError(f"there is no checkpoint {path}; name a run that training has saved.") from None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        OSError,
-    ) as error:
+    except _UNREADABLE as error:
         raise InputError(
             f"{path} is damaged or no checkpoint of minigan ({error}); use another one or train again."
         ) from None

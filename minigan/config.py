@@ -1,4 +1,4 @@
-"""Everything that decides what a run computes, in one place: its names, defaults, help lines and checks.
+"""Everything that decides what a run computes and leaves, in one place: its names, defaults, help lines and checks.
 
 The command line's flags, config.json and a preset's defaults are all made from the fields of Config.
 """
@@ -24,10 +24,10 @@ class Config:
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
     dataset: str = _setting("mnist", "data set by name")
-    epochs: float = _setting(3.0, "passes over the data set", above=0)
-    steps: int | None = _setting(None, "training steps, instead of epochs", least=1)
-    batch_size: int = _setting(64, "real samples per step", least=2)
-    latent_dim: int = _setting(100, "size of the generator's input z", least=1)
+    epochs: float = _setting(3.0, "passes over the data set", above=0, most=1e6)
+    steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
+    batch_size: int = _setting(64, "real samples per step", least=2, most=10**6)
+    latent_dim: int = _setting(100, "size of the generator's input z", least=1, most=10**6)
     optimizer: str = _setting("adam", "how parameters follow their gradients", choices=OPTIMIZERS)
     lr: float = _setting(2e-4, "learning rate", above=0)
     d_lr: float | None = _setting(None, "the discriminator's learning rate, if not lr", above=0)
@@ -41,6 +41,8 @@ class Config:
     instance_noise: float = _setting(0.0, "deviation of Gaussian noise on what the discriminator sees", least=0)
     ema_decay: float = _setting(0.0, "averaging of G's weights for sampling, 0 for none", least=0, below=1)
     seed: int = _setting(0, "of every random number in the run", least=0)
+    sample_every: int | None = _setting(None, "steps between sample pictures, about 30 in all if not given", least=1)
+    checkpoint_every: int = _setting(500, "steps between checkpoints", least=1)
 
     def __post_init__(self):
         for item in fields(self):
@@ -54,6 +56,14 @@ class Config:
         if unknown:
             raise InputError(f"there is no setting {unknown[0]!r}; the settings are {', '.join(sorted(known))}.")
         return cls(**{"preset": preset, **get_preset(preset).defaults, **overrides})
+
+    def differences(self, other, but=()):
+        """The names of the settings in which the two differ, `but` left out."""
+        return [
+            item.name
+            for item in fields(self)
+            if item.name not in but and getattr(self, item.name) != getattr(other, item.name)
+        ]
 
     @classmethod
     def from_json(cls, text, source):
@@ -91,7 +101,7 @@ def _checked(item, value):
             raise InputError(f"{name} must be given a value, such as {item.default!r}.")
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 1e300 else math.inf
     if isinstance(value, bool) or not isinstance(value, kind) or (kind is float and not math.isfinite(value)):
         raise InputError(f"{name} is {value!r}, expected {_expected(kind, checks)}.")
     if "choices" in checks and value not in checks["choices"]:
@@ -100,6 +110,7 @@ def _checked(item, value):
         raise InputError(f"there is no {name} {value!r}; there are {', '.join(checks['choices'])}.")
     out_of_range = (
         ("least" in checks and value < checks["least"])
+        or ("most" in checks and value > checks["most"])
         or ("above" in checks and value <= checks["above"])
         or ("below" in checks and value >= checks["below"])
     )
@@ -110,5 +121,5 @@ def _checked(item, value):
 
 def _expected(kind, checks):
     words = {int: "a whole number", float: "a number", str: "a name"}[kind]
-    limits = [("least", "of at least"), ("above", "above"), ("below", "below")]
+    limits = [("least", "of at least"), ("most", "at most"), ("above", "above"), ("below", "below")]
     return " ".join([words, *(f"{phrase} {checks[key]}" for key, phrase in limits if key in checks)])

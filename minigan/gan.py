@@ -62,22 +62,24 @@ class GAN:
         a probability for the losses that have one and the raw output for the others.
         """
         self._check_real(real)
-        fake = self.generate(len(real))
+        fake = self.generate(self.draw_z(len(real), self.rng))
         figures = self.d_step(real, fake)
         self.step += 1
         if self.step % self.config.n_critic == 0:
             figures |= self.g_step(fake)
         return figures
 
-    def generate(self, n):
-        """G(z) for n fresh z, in training mode, remembered for g_step."""
-        self._generated = self.generator.forward(self.draw_z(n, self.rng))
+    def generate(self, z):
+        """G(z) for z (N, Z), in training mode, remembered for g_step."""
+        self._generated = self.generator.forward(z)
         return self._generated
 
     def d_step(self, real, fake):
         """Move D once: down the gradient of its loss on real (N, …) and fake (N, …). G is left as it is."""
         if len(real) != len(fake):
-            raise InputError(f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both.")
+            raise InputError(
+                f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both."
+            )
         both = memory.empty((len(real) + len(fake), *self.sample_shape), self.dtype)
         both[: len(real)], both[len(real) :] = real, fake
         self._add_noise(both)

@@ -38,7 +38,7 @@ def save_samples(path, samples, reference=None, columns=None):
     from PIL import Image
 
     sheet = grid(samples, columns)
-    scale = max(1, 560 // max(sheet.shape[:2]))  # small pictures are shown larger, pixel by pixel
+    scale = max(1, 900 // max(sheet.shape[:2]))  # small pictures are shown larger, pixel by pixel
     sheet = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
     with written_whole(path) as temporary:
         Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(temporary)

@@ -115,7 +115,7 @@ class Run:
 
 
 def load_gan(path):
-    """-> the GAN of a run's folder or of a checkpoint file, its checkpoint's arrays, and what is noted about it.
+    """-> the GAN of a run's folder or of a checkpoint file, its checkpoint's arrays, and the trainer's progress (dict).
 
     Raises InputError where there is none or it is damaged.
     """
@@ -125,6 +125,7 @@ def load_gan(path):
     try:
         gan = GAN(Config.for_preset(**about["config"]), tuple(about["sample_shape"]))
         gan.load_state(arrays)
+        progress = dict(about["progress"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{checkpoint_path} does not fit this version of minigan: {error}") from None
-    return gan, arrays, about
+    return gan, arrays, progress

@@ -12,6 +12,7 @@ from minigan.run import load_gan
 
 ENDINGS = (".png", ".npy")
 COLUMNS = 10
+MOST = 1_000_000  # samples at once
 
 
 def parse(argv):
@@ -45,8 +46,8 @@ def interpolate(z_from, z_to, count):
 
 def run(argv=None):
     arguments = parse(argv)
-    if arguments.n < 1:
-        raise InputError(f"--n is {arguments.n}, expected a whole number of at least 1.")
+    if not 1 <= arguments.n <= MOST:
+        raise InputError(f"--n is {arguments.n}, expected a whole number from 1 to {MOST}.")
     if arguments.seed < 0:
         raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
     source = Path(arguments.run)
@@ -54,11 +55,11 @@ def run(argv=None):
     out = Path(arguments.out or default)
     if out.suffix not in ENDINGS:
         raise InputError(f"--out is {out}, expected a name that ends in {' or '.join(ENDINGS)}.")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
     gan, _, _ = load_gan(source)
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     rng = np.random.default_rng(arguments.seed)
     if arguments.interpolate:
         rows = -(-arguments.n // COLUMNS)

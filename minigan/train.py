@@ -1,7 +1,7 @@
 """python -m minigan.train: train a GAN and leave a folder of pictures, curves and a checkpoint."""
 
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from minigan.models import PRESETS
 from minigan.run import Run, load_gan
 from minigan.trainer import NOTES, Trainer
 
-MAY_CHANGE = ("epochs", "steps")  # on resume: how long, never what
+MAY_CHANGE = ("epochs", "steps", "sample_every", "checkpoint_every")  # on resume: how long and how often, never what
 
 
 def parse(argv):
@@ -23,26 +23,16 @@ def parse(argv):
     cli.add_config_flags(parser, [item.name for item in fields(Config)])
     parser.add_argument("--out", metavar="FOLDER", help="where the run's files go (default: runs/<preset>)")
     parser.add_argument("--resume", metavar="FOLDER", help="continue the run in this folder, bit for bit")
-    parser.add_argument(
-        "--sample-every", type=int, metavar="N", help="steps between sample pictures (default: about 30 pictures a run)"
-    )
-    parser.add_argument(
-        "--checkpoint-every", type=int, metavar="N", default=500, help="steps between checkpoints (default: 500)"
-    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
-    for name in ("sample_every", "checkpoint_every"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {value}, expected a whole number of at least 1.")
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
     given = {item.name: getattr(arguments, item.name) for item in fields(Config) if hasattr(arguments, item.name)}
-    trainer = _resume(arguments, given) if arguments.resume else _begin(arguments, given)
+    trainer = _resume(arguments, given) if arguments.resume is not None else _begin(arguments, given)
     gan, folder = trainer.gan, trainer.run.folder
     if not arguments.quiet:
         config = gan.config
@@ -76,25 +66,28 @@ def _resume(arguments, given):
         raise InputError("--resume continues in the run's own folder, so --out does not go with it; leave one out.")
     run = Run(arguments.resume)
     begun = run.read_config()
-    differing = [name for name, value in given.items() if name not in MAY_CHANGE and value != getattr(begun, name)]
-    if differing:
-        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in differing)
-        raise InputError(f"the run in {run.folder} was begun with {was}; resume it without changing that.")
-    changes = {name: value for name, value in given.items() if name in MAY_CHANGE}
-    if "epochs" in changes and "steps" not in changes:
-        changes["steps"] = None  # or an earlier --steps would still rule
-    config = Config(**{**asdict(begun), **changes})
+    wanted = Config(**{**asdict(begun), **given})
+    if "epochs" in given and "steps" not in given:
+        wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule
+    _refuse(run, begun, begun.differences(wanted, but=MAY_CHANGE))
     if not run.checkpoint_path.exists():
         raise InputError(f"the run in {run.folder} was stopped before its first checkpoint; delete it and begin again.")
-    gan, arrays, about = load_gan(run.folder)
-    gan.config = config
-    samples, _ = datasets.load(config.dataset)
-    trainer = _trainer(arguments, gan, samples, run, arrays, about["progress"])
+    gan, arrays, progress = load_gan(run.folder)
+    _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
+    gan.config = wanted
+    samples, _ = datasets.load(wanted.dataset)
+    trainer = _trainer(arguments, gan, samples, run, arrays, progress)
     if gan.step >= trainer.total_steps:
         raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
-    run.write_config(config)
+    run.write_config(wanted)
     run.cut_log(gan.step)
     return trainer
+
+
+def _refuse(run, begun, names):
+    if names:
+        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in names)
+        raise InputError(f"the run in {run.folder} was begun with {was}; resume it without changing that.")
 
 
 def _trainer(arguments, gan, samples, run, arrays, progress):
@@ -108,8 +101,6 @@ def _trainer(arguments, gan, samples, run, arrays, progress):
         batches,
         run,
         config.total_steps(len(samples)),
-        sample_every=arguments.sample_every,
-        checkpoint_every=arguments.checkpoint_every,
         quiet=arguments.quiet,
         progress=progress,
     )

@@ -31,8 +31,7 @@ NOTES = {
 class Trainer:
     """Trains `gan` on `samples` (uint8 images or float points) and keeps `run` up to date.
 
-    total_steps: the step to stop at. sample_every, checkpoint_every: steps; None for about 30 pictures a run.
-    progress: what an earlier part of the run noted, see `_progress`.
+    total_steps: the step to stop at. progress: what an earlier part of the run noted, see `_progress`.
     """
 
     def __init__(
@@ -48,8 +47,8 @@ class Trainer:
         progress=None,
     ):
         self.gan, self.samples, self.batches, self.run, self.total_steps = gan, samples, batches, run, total_steps
-        self.sample_every = sample_every or max(1, math.ceil(total_steps / PICTURES_PER_RUN))
-        self.checkpoint_every, self.quiet = checkpoint_every, quiet
+        self.sample_every = gan.config.sample_every or max(1, math.ceil(total_steps / PICTURES_PER_RUN))
+        self.quiet = quiet
         progress = progress or {}
         self.seconds = progress.get("seconds", 0.0)
         self.sure_steps = progress.get("sure_steps", 0)
@@ -60,7 +59,7 @@ class Trainer:
         self.real_variety = _variety(datasets.to_float(samples[: self.shown]))
 
     def fit(self):
-        """Train until total_steps or a signal to stop; returns the signal's number or None.
+        """Train until total_steps or a signal to stop; returns the signal's number if that came first, else None.
 
         Raises RunError when a loss is not finite; the last checkpoint is then as it was.
         """
@@ -69,7 +68,7 @@ class Trainer:
         bar = tqdm(
             total=self.total_steps * batch_size,
             initial=gan.step * batch_size,
-            desc="compiling kernels (first run only)",
+            desc="first step (compiles on the first run)",
             unit=" images",
             unit_scale=True,
             disable=self.quiet,
@@ -77,7 +76,7 @@ class Trainer:
         )
         if gan.step == 0:
             self._take_picture()
-        with self._signals(), bar, open(self.run.log_path, "a", encoding="utf-8") as log:
+        with np.errstate(all="ignore"), self._signals(), bar, open(self.run.log_path, "a", encoding="utf-8") as log:
             while gan.step < self.total_steps and self.stop_signal is None:
                 figures = gan.train_step(datasets.to_float(self.samples[self.batches.next_indices()]))
                 self.seconds = time.perf_counter() - started
@@ -91,11 +90,11 @@ class Trainer:
                     self._take_picture()
                 if step % LOG_EVERY == 0 or last:
                     self.run.append_log(log, self._row(figures))
-                if step % self.checkpoint_every == 0 and not last:
+                if step % gan.config.checkpoint_every == 0 and not last:
                     self.save()
         self.save()
         self._draw_curves()
-        return self.stop_signal
+        return self.stop_signal if gan.step < self.total_steps else None
 
     def save(self):
         """Write the checkpoint, unless a parameter is no longer finite."""
@@ -127,7 +126,7 @@ class Trainer:
             "seconds": f"{self.seconds:.2f}",
             **{name: f"{value:.6g}" for name, value in figures.items()},
             "d_grad_norm": f"{optim.grad_norm(gan.discriminator):.6g}",
-            "g_grad_norm": f"{optim.grad_norm(gan.generator):.6g}",
+            **({"g_grad_norm": f"{optim.grad_norm(gan.generator):.6g}"} if "g_loss" in figures else {}),
             "note": " ".join(self.notes()),
         }
 

@@ -5,16 +5,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 from test_train import SMALL, around_step, begin, contents, interrupt, log_rows, resume, samples_for_pictures
 
-import minigan
-from minigan import __main__ as front
 from minigan import checkpoint, cli, plotting, sample, train, trainer
 from minigan.gan import GAN
 from minigan.kernels import threads
@@ -59,48 +55,8 @@ def refused(capsys, command, *words, status=2):
     return err
 
 
-def in_a_shell(*words):
-    return subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, timeout=60)
-
-
 def snapshot(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-# ---- the front door
-
-
-def test_version_help_and_commands(capsys, monkeypatch):
-    assert front.main(["--version"]) is None
-    assert capsys.readouterr().out == f"{minigan.__version__}\n"
-    front.main(["--help"])
-    out = capsys.readouterr().out
-    for name in front.COMMANDS:
-        assert re.search(rf"^  {name} ", out, re.MULTILINE)
-    for argv, complaint in (([], "a command is missing"), (["trian"], "there is no command 'trian'")):
-        with pytest.raises(SystemExit) as stop:
-            front.main(argv)
-        out, err = capsys.readouterr()
-        assert (stop.value.code, out) == (2, "")
-        assert err.startswith(f"python -m minigan: {complaint}")
-        assert all(f"  {name} " in err for name in front.COMMANDS)
-
-
-@pytest.mark.parametrize(
-    ("words", "status", "out", "err"),
-    [
-        (["minigan", "--version"], 0, rf"{re.escape(minigan.__version__)}\n", ""),
-        (["minigan"], 2, "", r"python -m minigan: a command is missing\n(.*\n)*"),
-        (["minigan", "train", "--help"], 0, r"usage: python -m minigan\.train (.*\n)*.*--lr X(.*\n)*", ""),
-        (["minigan", "train", "--preset", "dcgam"], 2, "", r"python -m minigan\.train: .* Did you mean 'dcgan'\?\n"),
-        (["minigan.sample", "nothing"], 2, "", r"python -m minigan\.sample: there is no checkpoint nothing/.*\n"),
-    ],
-)
-def test_as_typed_in_a_shell(words, status, out, err):
-    done = in_a_shell(*words)
-    assert done.returncode == status
-    assert re.fullmatch(out, done.stdout), done.stdout
-    assert re.fullmatch(err, done.stderr), done.stderr
 
 
 # ---- bad use of train
@@ -129,14 +85,14 @@ def test_as_typed_in_a_shell(words, status, out, err):
         (["--optimizer", "adm"], "there is no optimizer 'adm'"),
         (["--loss", "hinge", "--label-smoothing", "0.1"], "label_smoothing goes with the loss non_saturating"),
         (["--seed", "-1"], "seed is -1"),
-        (["--sample-every", "0"], "--sample-every is 0"),
-        (["--checkpoint-every", "-5"], "--checkpoint-every is -5"),
+        (["--sample-every", "0"], "sample_every is 0"),
+        (["--checkpoint-every", "-5"], "checkpoint_every is -5"),
         (["--threads", "0"], "threads: got 0"),
         (["--threads", "100000"], "threads: got 100000"),
         (["--preset", "digits", "--dataset", "ring"], "points in the plane"),
         (["--resume", "nothing"], "nothing holds no run"),
         (["--resume", "."], "holds no run"),
-        (["--resume", ""], "resume"),  # an unset variable of a script, not a wish to begin anew
+        (["--resume", ""], "holds no run"),  # an unset variable of a script, not a wish to begin anew
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -280,6 +236,15 @@ def test_a_full_disk_is_status_1_and_leaves_what_was(capsys, tmp_path, runs, nam
     assert contents(tmp_path / "run")["arrays"] == contents(tmp_path / "never")["arrays"]
 
 
+def test_the_clock_goes_on_where_it_stood(runs, tmp_path):
+    shutil.copytree(runs / "toy", "run")
+    arrays, about = checkpoint.load("run/checkpoint.npz")
+    checkpoint.save("run/checkpoint.npz", arrays, {**about, "progress": {**about["progress"], "seconds": 1000.0}})
+    resume("run", "--steps", "12")
+    assert [row["step"] for row in log_rows(tmp_path / "run")] == ["3", "10", "12"]
+    assert all(1000 <= float(row["seconds"]) < 1100 for row in log_rows(tmp_path / "run")[1:])
+
+
 # ---- sample
 
 
@@ -316,9 +281,12 @@ def test_sample_draws_a_picture_of_them(capsys, runs):
     gan, _, _ = load_gan("run")
     with Image.open("run/samples.png") as picture:
         small = plotting.grid(gan.sample(6, np.random.default_rng(0)))[..., 0]
-        np.testing.assert_array_equal(np.array(picture)[::6, ::6], small)
+        got = np.array(picture)
+        assert got.shape[0] % small.shape[0] == 0
+        scale = got.shape[0] // small.shape[0]  # shown larger, pixel by pixel
+        np.testing.assert_array_equal(got, np.kron(small, np.ones((scale, scale), np.uint8)))
     with Image.open("walk.png") as picture:
-        assert picture.size == (2 + 10 * 30, 2 + 2 * 30)  # ten a row
+        assert picture.width * 62 == picture.height * 302  # ten a row
 
 
 @pytest.mark.parametrize("preset", ["mlp", "toy"])
@@ -354,7 +322,7 @@ def test_interpolation_turns_evenly_and_keeps_the_length():
         (["RUN", "--out", "x.jpg"], "expected a name that ends in .png or .npy"),
         (["RUN", "--out", "x"], "expected a name that ends in .png or .npy"),
         (["RUN", "--out", "none/x.png"], "there is no folder none; make it first"),
-        (["RUN", "--n", "0"], "--n is 0, expected a whole number of at least 1"),
+        (["RUN", "--n", "0"], "--n is 0, expected a whole number"),
         (["RUN", "--n", "-3"], "--n is -3"),
         (["RUN", "--n", "ten"], "invalid int value: 'ten'"),
         (["RUN", "--n", str(10**20)], "--n"),  # more than an array can have
@@ -375,14 +343,6 @@ def test_bad_use_of_sample_is_one_sentence_and_leaves_nothing(capsys, tmp_path, 
 
 
 # ---- training that fails
-
-
-def test_a_learning_rate_far_too_large(tmp_path):
-    done = in_a_shell("minigan.train", *SMALL, "--quiet", "--lr", "1e30", "--steps", "50", "--out", "run")
-    assert done.returncode == 1
-    sentence = r"python -m minigan\.train: training diverged at step \d: \w+ is (nan|inf); try a smaller --lr, .*\n"
-    assert re.fullmatch(sentence, done.stderr), done.stderr  # and no warnings about lines of the library
-    assert not (tmp_path / "run" / "checkpoint.npz").exists()
 
 
 @pytest.mark.parametrize("stop", [None, 28])
@@ -409,7 +369,7 @@ def test_a_discriminator_that_has_won_is_noted(tmp_path, monkeypatch, capsys, st
 
 def test_a_discriminator_that_really_wins(tmp_path, monkeypatch):
     # G stands still and D learns, until it is sure of every fake
-    monkeypatch.setattr(trainer, "WON_AFTER", 100)
+    monkeypatch.setattr(trainer, "WON_AFTER", 50)
     original, judged = GAN.train_step, []
 
     def train_step(self, real):
@@ -418,7 +378,7 @@ def test_a_discriminator_that_really_wins(tmp_path, monkeypatch):
         return figures
 
     monkeypatch.setattr(GAN, "train_step", train_step)
-    begin(tmp_path / "run", *SMALL, "--batch-size", "64", "--lr", "1e-9", "--d-lr", "0.03", "--steps", "400")
-    noted = [step for step in range(10, 401, 10) if "won" in log_rows(tmp_path / "run")[step // 10 - 1]["note"]]
-    assert noted == [step for step in range(100, 401, 10) if max(judged[step - 100 : step]) < 0.01]
-    assert noted
+    begin(tmp_path / "run", *SMALL, "--batch-size", "1000", "--lr", "1e-9", "--d-lr", "0.003", "--steps", "250")
+    noted = [step for step in range(10, 251, 10) if "won" in log_rows(tmp_path / "run")[step // 10 - 1]["note"]]
+    assert noted == [step for step in range(50, 251, 10) if max(judged[step - 50 : step]) < 0.01]
+    assert 0 < len(noted) < 20

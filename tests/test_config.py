@@ -1,12 +1,17 @@
-"""Settings: what each may be, where its value comes from, and that flags, config.json and presets agree."""
+"""Settings: what each may be, where its value comes from, that flags, config.json and presets agree; the front door."""
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import minigan
+from minigan import __main__ as front
 from minigan import train
 from minigan.config import Config
 from minigan.errors import InputError
@@ -35,6 +40,8 @@ OTHER = {
     "instance_noise": 0.4,
     "ema_decay": 0.95,
     "seed": 11,
+    "sample_every": 9,
+    "checkpoint_every": 8,
 }
 
 
@@ -96,8 +103,6 @@ def test_help_has_every_flag_with_what_it_means_and_its_default(capsys):
             assert choice in entry
     for flag, default in {
         "--out": "runs/<preset>",
-        "--sample-every": "about 30 pictures",
-        "--checkpoint-every": "500",
         "--quiet": "shown",
         "--threads": str(minigan.get_threads()),
     }.items():
@@ -114,7 +119,7 @@ def test_help_has_every_flag_with_what_it_means_and_its_default(capsys):
     ("name", "value", "expected"),
     [
         ("epochs", 0, "above 0"),
-        ("epochs", float("inf"), "a number above 0"),
+        ("epochs", float("inf"), "above 0"),
         ("steps", 0, "at least 1"),
         ("steps", 2.5, "a whole number"),
         ("batch_size", 1, "at least 2"),
@@ -138,6 +143,8 @@ def test_help_has_every_flag_with_what_it_means_and_its_default(capsys):
         ("instance_noise", -0.5, "at least 0"),
         ("ema_decay", 1.0, "below 1"),
         ("ema_decay", -0.1, "at least 0"),
+        ("sample_every", 0, "at least 1"),
+        ("checkpoint_every", -5, "at least 1"),
         ("seed", -1, "at least 0"),
         ("seed", 1.0, "a whole number"),
         ("optimizer", "adm", "adam"),
@@ -253,3 +260,54 @@ def test_a_damaged_config_json_names_the_file_and_what_is_wrong(text, expected):
 )
 def test_total_steps(settings, size, steps):
     assert Config.for_preset("toy", **settings).total_steps(size) == steps
+
+
+# ---- the front door
+
+
+def test_version_help_and_commands(capsys):
+    assert front.main(["--version"]) is None
+    assert capsys.readouterr().out == f"{minigan.__version__}\n"
+    front.main(["--help"])
+    out = capsys.readouterr().out
+    for name in front.COMMANDS:
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
+    for argv, complaint in (([], "a command is missing"), (["trian"], "there is no command 'trian'")):
+        with pytest.raises(SystemExit) as stop:
+            front.main(argv)
+        out, err = capsys.readouterr()
+        assert (stop.value.code, out) == (2, "")
+        assert err.startswith(f"python -m minigan: {complaint}")
+        assert all(f"  {name} " in err for name in front.COMMANDS)
+
+
+def in_a_shell(folder, *words):
+    env = {**os.environ, "PYTHONPATH": str(Path(minigan.__file__).parents[1])}
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder, env=env)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "out", "err"),
+    [
+        (["minigan", "--version"], 0, rf"{re.escape(minigan.__version__)}\n", ""),
+        (["minigan"], 2, "", r"python -m minigan: a command is missing\n(.*\n)*"),
+        (["minigan", "train", "--help"], 0, r"usage: python -m minigan\.train (.*\n)*.*--lr X(.*\n)*", ""),
+        (["minigan", "train", "--preset", "dcgam"], 2, "", r"python -m minigan\.train: .* Did you mean 'dcgan'\?\n"),
+        (["minigan.sample", "nothing"], 2, "", r"python -m minigan\.sample: there is no checkpoint nothing/.*\n"),
+    ],
+)
+def test_as_typed_in_a_shell(tmp_path, words, status, out, err):
+    done = in_a_shell(tmp_path, *words)
+    assert done.returncode == status
+    assert re.fullmatch(out, done.stdout), done.stdout
+    assert re.fullmatch(err, done.stderr), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_learning_rate_far_too_large(tmp_path):
+    done = in_a_shell(tmp_path, "minigan.train", "--preset", "toy", "--lr", "1e30", "--quiet", "--out", "run")
+    assert done.returncode == 1
+    sentence = r"python -m minigan\.train: training diverged at step \d: \w+ is (nan|inf); try a smaller --lr, .*\n"
+    assert re.fullmatch(sentence, done.stderr), done.stderr  # and no warnings about lines of the library
+    assert not (tmp_path / "run" / "checkpoint.npz").exists()

@@ -75,7 +75,7 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
     z = gan.draw_z(4, copy.deepcopy(gan.rng))
     params = gan.generator.params
     start = {name: param.copy() for name, param in params.items()}
-    gan.g_step(gan.generate(4))
+    gan.g_step(gan.generate(gan.draw_z(4, gan.rng)))
     grads = {name: grad.copy() for name, grad in gan.generator.grads.items()}
     assert not any(np.array_equal(params[name], start[name]) for name in params), "g_step moves every parameter"
     for name, param in params.items():
@@ -134,7 +134,7 @@ def test_each_step_moves_its_own_player_only(preset):
     gan = small(preset)
     generator, discriminator = (gan.generator, gan.g_optimizer), (gan.discriminator, gan.d_optimizer)
     before = snapshot(*generator, gan.averaged), snapshot(*discriminator)
-    fake = gan.generate(4)
+    fake = gan.generate(gan.draw_z(4, gan.rng))
     after = snapshot(*generator, gan.averaged)
     moved = {key[:2] for key in after if not np.array_equal(after[key], before[0][key])}
     averaged = {(2, "buffers")} if gan.averaged is gan.generator else set()
@@ -163,7 +163,7 @@ def test_each_step_moves_its_own_player_only(preset):
 def test_the_joined_batch_is_two_batches(preset):
     """D on real and fake in one pass, against one pass each, as the formula and every other library have it."""
     gan = small(preset)
-    twin, real, fake = copy.deepcopy(gan.discriminator), reals(gan), gan.generate(4)
+    twin, real, fake = copy.deepcopy(gan.discriminator), reals(gan), gan.generate(gan.draw_z(4, gan.rng))
     figures = gan.d_step(real, fake)
     real_logits = twin.forward(real)
     _, grad_real, _ = gan.loss.discriminator(real_logits, real_logits)
@@ -187,18 +187,18 @@ def test_the_joined_batch_is_two_batches(preset):
 def test_a_move_lowers_the_own_loss(loss):
     """The sign of the game: each player goes down what it is said to minimise."""
     gan = small("toy", loss=loss, optimizer="sgd", lr=1e-3)
-    real, fake = reals(gan, 50), gan.generate(50).copy()
+    real, fake = reals(gan, 50), gan.generate(gan.draw_z(50, gan.rng)).copy()
     d_losses = [gan.d_step(real, fake)["d_loss"] for _ in range(20)]
     assert all(np.diff(d_losses) < 0)
     z, g_losses = gan.draw_z(50, np.random.default_rng(3)), []
     for _ in range(20):
-        g_losses.append(gan.g_step(gan.generator.forward(z))["g_loss"])
+        g_losses.append(gan.g_step(gan.generate(z))["g_loss"])
     assert all(np.diff(g_losses) < 0)
 
 
 def test_judgement_is_a_probability_only_where_the_loss_has_one():
     gan = small("toy", loss="wasserstein")
-    real, fake = reals(gan), gan.generate(4)
+    real, fake = reals(gan), gan.generate(gan.draw_z(4, gan.rng))
     expected = gan.discriminator.forward(real).mean()
     assert gan.d_step(real, fake)["d_real"] == pytest.approx(expected, rel=1e-12)
 
@@ -221,7 +221,7 @@ def test_train_step_is_its_four_steps():
     gan = small("dcgan")
     twin, real = copy.deepcopy(gan), reals(gan)
     figures = gan.train_step(real)
-    fake = twin.generator.forward(twin.rng.standard_normal((4, 3)))
+    fake = twin.generate(twin.rng.standard_normal((4, 3)))
     expected = twin.d_step(real, fake) | twin.g_step(fake)
     assert figures == expected
     assert same(snapshot(gan.generator, gan.discriminator), snapshot(twin.generator, twin.discriminator))
@@ -242,7 +242,7 @@ def test_penalties_and_clipping_reach_both_players():
 
 def test_instance_noise_leaves_the_pictures_alone():
     gan = small("mlp", instance_noise=0.5)
-    real, fake = reals(gan), gan.generate(4)
+    real, fake = reals(gan), gan.generate(gan.draw_z(4, gan.rng))
     kept, quiet = (real.copy(), fake.copy()), copy.deepcopy(gan)
     object.__setattr__(quiet.config, "instance_noise", 0.0)
     assert gan.d_step(real, fake)["d_loss"] != quiet.d_step(real, fake)["d_loss"]

@@ -76,13 +76,16 @@ def test_grid_refuses_nan():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("n", "size", "scale"), [(4, 28, 9), (100, 28, 1), (4, 300, 1)])
-def test_a_saved_grid_is_the_grid_shown_larger_where_it_is_small(tmp_path, channels, n, size, scale):
+@pytest.mark.parametrize(("n", "size"), [(1, 28), (4, 28), (100, 28), (4, 300), (9, 400)])
+def test_a_saved_grid_is_the_grid_shown_larger_where_it_is_small(tmp_path, channels, n, size):
     samples = noise(n, size, size, channels)
     plotting.save_samples(tmp_path / "x.png", samples)
     got = pixels(tmp_path / "x.png")
     assert got.ndim == (2 if channels == 1 else 3)
     sheet = plotting.grid(samples)
+    scale = len(got) // len(sheet)
+    assert scale == 1 or max(got.shape) <= 1000
+    assert len(got) >= 450  # large enough to see on a screen
     expected = np.kron(sheet, np.ones((scale, scale, 1), np.uint8))
     np.testing.assert_array_equal(got.reshape(expected.shape), expected)
 

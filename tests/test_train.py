@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def one_thread():
 
 @contextmanager
 def samples_for_pictures():
-    """The numbers instead of a picture of them: they say more when compared, and cost nothing."""
+    """The numbers instead of pictures of them: they tell more and cost nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plotting, "save_samples", lambda path, samples, *rest: path.write_bytes(samples.tobytes()))
         patch.setattr(plotting, "save_losses", lambda path, log: None)
@@ -144,15 +145,14 @@ def test_a_run_leaves_config_log_pictures_film_and_checkpoint(tmp_path):
     names = [f"samples/step_{step:07d}.png" for step in steps]
     left = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert left == sorted(["config.json", "log.csv", "losses.png", "training.gif", "checkpoint.npz", *names])
-    settings = {"seed": 3, "steps": 12, "batch_size": 8}
+    settings = {"seed": 3, "steps": 12, "batch_size": 8, "sample_every": 5}
     assert json.loads((out / "config.json").read_text()) == json.loads(Config.for_preset("mlp", **settings).to_json())
     # the pictures are of G, at the beginning and now, for the same z
     gan, _, _ = load_gan(out)
     assert gan.step == 12
     for step, shown in ((0, minigan.build_gan("mlp", **settings)), (12, gan)):
-        sheet = plotting.grid(shown.sample(100, np.random.default_rng([3, 1])))
-        with Image.open(out / "samples" / f"step_{step:07d}.png") as picture:
-            np.testing.assert_array_equal(np.array(picture), sheet[..., 0])
+        plotting.save_samples(tmp_path / "x.png", shown.sample(100, np.random.default_rng([3, 1])))
+        assert (out / "samples" / f"step_{step:07d}.png").read_bytes() == (tmp_path / "x.png").read_bytes()
     with Image.open(out / "training.gif") as film:
         assert film.n_frames == 4
         for i, name in enumerate(names):
@@ -166,17 +166,19 @@ def test_a_run_leaves_config_log_pictures_film_and_checkpoint(tmp_path):
 
 
 def test_the_log_holds_what_a_hand_made_run_computes(tmp_path, quick):
-    begin(tmp_path / "run", *SMALL, "--steps", "25", "--seed", "5", "--n-critic", "3")
-    gan = minigan.build_gan("toy", seed=5, batch_size=16, n_critic=3)
+    begin(tmp_path / "run", *SMALL, "--steps", "25", "--seed", "5", "--n-critic", "4")
+    gan = minigan.build_gan("toy", seed=5, batch_size=16, n_critic=4)
     points, _ = datasets.load("ring")
     batches = datasets.BatchIterator(len(points), 16, np.random.default_rng([5, 2]))
     expected = []
     for step in range(1, 26):
         figures = gan.train_step(points[batches.next_indices()])
         if step % 10 == 0 or step == 25:
-            norms = {"d_grad_norm": optim.grad_norm(gan.discriminator), "g_grad_norm": optim.grad_norm(gan.generator)}
+            norms = {"d_grad_norm": optim.grad_norm(gan.discriminator)}
+            if "g_loss" in figures:  # G moved
+                norms["g_grad_norm"] = optim.grad_norm(gan.generator)
             expected.append({"step": step, "epoch": step * 16 / 50_000, **figures, **norms})
-    assert "g_loss" not in expected[0]  # the table below has steps of both kinds
+    assert ["g_loss" in wanted for wanted in expected] == [False, True, False]
     rows = log_rows(tmp_path / "run")
     header = "step,epoch,seconds,d_loss,g_loss,d_real,d_fake,d_grad_norm,g_grad_norm,note"
     assert (tmp_path / "run" / "log.csv").read_text().splitlines()[0] == header
@@ -185,9 +187,6 @@ def test_the_log_holds_what_a_hand_made_run_computes(tmp_path, quick):
         for name in ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm"):
             assert row[name] == (f"{wanted[name]:.6g}" if name in wanted else "")
         assert float(row["epoch"]) == pytest.approx(wanted["epoch"], abs=1e-4)
-    seconds = [float(row["seconds"]) for row in rows]
-    assert seconds == sorted(seconds)
-    # and the weights in the checkpoint are those of that run, bit for bit
     arrays, _ = checkpoint.load(tmp_path / "run" / "checkpoint.npz")
     for name, array in gan.state().items():
         assert arrays[name].tobytes() == array.tobytes(), name
@@ -227,8 +226,8 @@ def test_the_advice_given_at_a_stop_leads_to_the_same_run(tmp_path, quick, never
     assert_same(contents(tmp_path / "run"), never_stopped)
 
 
-def test_a_gradient_norm_that_is_logged_later_survives_the_stop(tmp_path, quick):
-    # G last moved in step 9, and the row of step 10 tells how far
+def test_a_log_row_after_a_stop_knows_no_more_and_no_less(tmp_path, quick):
+    # G last moved in step 9, and the row of step 10 must not depend on what is only remembered
     flags = [*SMALL, "--n-critic", "3", "--steps", "12"]
     begin(tmp_path / "never", *flags)
     with around_step(9, before=interrupt()):
@@ -300,9 +299,10 @@ def test_a_finished_run_can_be_made_longer(tmp_path, quick, never_stopped, capsy
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_program_after_its_step(tmp_path, number, status):
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "minigan.train", *SMALL, "--threads", "1", "--out", str(run)]
-    command += ["--steps", "1000000", "--checkpoint-every", "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    flags = [*SMALL, "--checkpoint-every", "1000000"]
+    command = [sys.executable, "-m", "minigan.train", *flags, "--steps", "1000000", "--threads", "1", "--out", run]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=Path(minigan.__file__).parents[1], **pipes) as process:
         try:
             deadline = time.monotonic() + 60
             while not (run / "log.csv").exists() or len((run / "log.csv").read_text().splitlines()) < 3:
@@ -321,9 +321,9 @@ def test_a_signal_ends_the_program_after_its_step(tmp_path, number, status):
     assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
     with samples_for_pictures():
         steps = ["--steps", str(gan.step + 15)]
-        assert resume(run, *steps, "--sample-every", "100000") == 0
-        begin(tmp_path / "never", *SMALL, *steps)
-    assert_same(contents(run), contents(tmp_path / "never"), but=["files"])
+        assert resume(run, *steps) == 0
+        begin(tmp_path / "never", *flags, *steps)
+    assert_same(contents(run), contents(tmp_path / "never"), but=["files"])  # a real picture against numbers
 
 
 def test_a_signal_in_the_last_step_is_not_a_reason_to_resume(tmp_path, quick, capsys):
@@ -350,8 +350,8 @@ def poison_generator(gan, figures):
     next(iter(gan.generator.params.values())).flat[0] = np.nan
 
 
-def poison_quietly(gan, figures):
-    next(iter(gan.discriminator.params.values())).flat[0] = -np.inf  # right before it is saved: no loss has seen it
+def poison_quietly(gan, figures):  # right before it is saved: no loss has seen it
+    next(iter(gan.discriminator.params.values())).flat[0] = -np.inf
 
 
 @pytest.mark.parametrize(("step", "poison"), [(21, poison_losses), (21, poison_generator), (24, poison_quietly)])
@@ -368,23 +368,22 @@ def test_divergence_stops_with_advice_and_keeps_the_last_good_checkpoint(
     gan, arrays, _ = load_gan(run)
     assert gan.step == 16
     assert all(np.isfinite(array).all() for array in arrays.values() if array.dtype.kind == "f")
-    # what made it diverge is gone, and it goes on as if nothing had been
     assert resume(run, *EVERY) == 0
     assert_same(contents(run), never_stopped)
 
 
-@pytest.mark.parametrize(("spread", "note"), [(0.0, "collapsed"), (0.05, "collapsed"), (0.3, ""), (1.0, "")])
+@pytest.mark.parametrize(("spread", "note"), [(0.0, "collapsed"), (0.09, "collapsed"), (0.15, ""), (1.0, "")])
 def test_samples_that_are_all_the_same_are_noted(tmp_path, quick, spread, note):
     # a G whose samples have `spread` times the variety of the data, and which stands still
     samples, _ = datasets.load("ring")
-    gan = minigan.build_gan("toy", batch_size=16, lr=1e-12)
+    gan = minigan.build_gan("toy", batch_size=16, lr=1e-12, sample_every=15)
     last_weight = [param for name, param in gan.generator.params.items() if name.endswith("weight")][-1]
     drawn = gan.sample(1000, np.random.default_rng(0))
     last_weight *= np.float32(spread * trainer._variety(samples) / trainer._variety(drawn))
     run = Run.create(tmp_path / "run", "toy")
     run.start_log()
     batches = datasets.BatchIterator(len(samples), 16, np.random.default_rng(0))
-    trained = Trainer(gan, samples, batches, run, total_steps=20, sample_every=15, quiet=True)
+    trained = Trainer(gan, samples, batches, run, total_steps=20, quiet=True)
     assert trained.fit() is None
     assert [row["note"] for row in log_rows(run.folder)] == ["", note]  # the first picture after the start is at 15
     assert trained.notes() == ([note] if note else [])

@@ -1,16 +1,14 @@
-"""Convolution and transposed convolution: one pair of matrix products, read in the two directions.
+"""Convolution and transposed convolution: the same matrix products, read in the two directions.
 
-With cols = im2col(x) (see kernels/im2col.py) and the weight (KH, KW, I, O) seen as a matrix W of KH·KW·I rows and O
-columns, a convolution is cols · W. Its input gradient is col2im(g · Wᵀ), and that map, taken by itself as a layer, is
-the transposed convolution: the same array is the weight of both.
+A convolution's input gradient, taken by itself as a layer, is the transposed convolution: the same array is the weight
+of both, and each one's backward pass is the other's forward pass.
 """
 
 import numpy as np
 
 from minigan import init
 from minigan.errors import InputError
-from minigan.kernels import memory, pointwise
-from minigan.kernels.im2col import col2im, im2col
+from minigan.kernels import lowering, pointwise
 from minigan.layers.base import EVERYTHING, Layer, pair, positive_int
 
 
@@ -29,75 +27,60 @@ def conv2d_forward(x, weight, bias, stride, padding, negative_slope=1):
     """y[n, h, w, o] = a(b[o] + Σ_{i,j,c} x[n, h·SH + i - PH, w·SW + j - PW, c] · W[i, j, c, o]).
 
     a is the leaky ReLU of negative_slope: 1 for none, 0 for ReLU. x (N, H, W, C), weight (KH, KW, C, O), bias (O,) or
-    None, stride and padding pairs -> out (N, OH, OW, O), cache.
+    None, stride and padding pairs -> out (N, OH, OW, O), cache. As matrices M = V U, see kernels/lowering.py.
     """
-    n, h, w, _ = x.shape
-    kernel_size, features = weight.shape[:2], weight.shape[3]
-    size = conv2d_output_size((h, w), kernel_size, stride, padding)
-    cols = im2col(np.ascontiguousarray(x), kernel_size, stride, padding, size)
-    out = memory.empty((n * size[0] * size[1], features), x.dtype)
-    np.matmul(cols, weight.reshape(-1, features), out=out)
-    pointwise.add_bias(out, bias, negative_slope)
-    return out.reshape(n, *size, features), (cols, x.shape, weight, stride, padding, out, negative_slope)
+    size = conv2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding)
+    way = lowering.lowering(x.shape, weight.shape, stride, padding, size, x.dtype)
+    v, u = way.input_side(np.ascontiguousarray(x)), way.weight_side(weight)
+    out = way.to_output(lowering.forward(way, v, u), bias, negative_slope)
+    return out, (way, v, u, out, negative_slope)
 
 
 def conv2d_backward(grad_output, cache, need=EVERYTHING):
-    """With g = grad_output · a': ∂L/∂W = colsᵀ · g, ∂L/∂b = Σ_{n,h,w} g, ∂L/∂x = col2im(g · Wᵀ).
+    """With g = grad_output · a': ∂L/∂b = Σ_{n,h,w} g, and with dM made of g, ∂L/∂W from dU = Vᵀ dM, ∂L/∂x from dM Uᵀ.
 
     grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, C, O), grad_bias (O,); None for what
     `need` leaves out.
     """
-    cols, input_shape, weight, stride, padding, out, negative_slope = cache
-    size, matrix = grad_output.shape[1:3], weight.reshape(-1, weight.shape[3])
-    grad_output = np.ascontiguousarray(grad_output).reshape(out.shape)
-    grad, grad_bias = pointwise.add_bias_backward(grad_output, out, negative_slope)
-    grad_input = grad_weight = None
-    if need.params:
-        grad_weight = memory.empty(weight.shape, weight.dtype)
-        np.matmul(cols.T, grad, out=grad_weight.reshape(matrix.shape))
-    if need.input:
-        grad_cols = np.matmul(grad, matrix.T, out=memory.empty(cols.shape, cols.dtype))
-        no_bias = np.zeros(input_shape[3], cols.dtype)
-        grad_input = col2im(grad_cols, input_shape, weight.shape[:2], stride, padding, size, no_bias)
+    way, v, u, out, negative_slope = cache
+    rows = np.ascontiguousarray(grad_output).reshape(-1, out.shape[3])
+    grad, grad_bias = pointwise.add_bias_backward(rows, out.reshape(rows.shape), negative_slope)
+    m = way.output_side(grad.reshape(out.shape))
+    grad_weight = way.to_weight(lowering.backward_weight(way, v, m)) if need.params else None
+    grad_input = way.to_input(lowering.backward_input(way, m, u), None) if need.input else None
     return grad_input, grad_weight, grad_bias
 
 
 def conv_transpose2d_forward(x, weight, bias, stride, padding, output_padding):
-    """y = col2im(x · Wᵀ) + b: each input pixel adds its value times the kernel to the output, `stride` pixels apart.
+    """y = the input gradient of the convolution with this weight, at grad_output = x, plus b: each input pixel adds its
+    value times the kernel to the output, `stride` pixels apart (Dumoulin and Visin 2016, chapter 4).
 
-    x (N, H, W, C), weight (KH, KW, O, C), bias (O,) or None, the rest pairs -> out (N, OH, OW, O), cache.
-    Dumoulin and Visin 2016, chapter 4.
+    x (N, H, W, C), weight (KH, KW, O, C), bias (O,) or None, the rest pairs -> out (N, OH, OW, O), cache. As matrices
+    dV = dM Uᵀ with dM made of x, see kernels/lowering.py.
     """
-    n, h, w, c = x.shape
-    kernel_size, features = weight.shape[:2], weight.shape[2]
-    size = conv_transpose2d_output_size((h, w), kernel_size, stride, padding, output_padding)
-    x_rows = x.reshape(-1, c)
-    cols = memory.empty((n * h * w, weight.size // c), x.dtype)
-    np.matmul(x_rows, weight.reshape(-1, c).T, out=cols)
-    if bias is None:
-        bias = np.zeros(features, x.dtype)
-    out = col2im(cols, (n, *size, features), kernel_size, stride, padding, (h, w), bias)
-    return out, (x, weight, stride, padding)
+    size = conv_transpose2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding, output_padding)
+    shape = (len(x), *size, weight.shape[2])
+    way = lowering.lowering(shape, weight.shape, stride, padding, x.shape[1:3], x.dtype)
+    m, u = way.output_side(np.ascontiguousarray(x)), way.weight_side(weight)
+    return way.to_input(lowering.backward_input(way, m, u), bias), (way, m, u)
 
 
 def conv_transpose2d_backward(grad_output, cache, need=EVERYTHING):
-    """With g = grad_output and cols = im2col(g): ∂L/∂x = cols · W, ∂L/∂W = colsᵀ · x, ∂L/∂b = Σ g.
+    """With g = grad_output: ∂L/∂b = Σ_{n,h,w} g, and with V made of g, ∂L/∂W from dU = Vᵀ dM, and ∂L/∂x from M = V U:
+    the convolution of g.
 
     grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, O, C), grad_bias (O,); None for what
     `need` leaves out.
     """
-    x, weight, stride, padding = cache
-    matrix = weight.reshape(-1, x.shape[3])
-    grad_output = np.ascontiguousarray(grad_output)
-    cols = im2col(grad_output, weight.shape[:2], stride, padding, x.shape[1:3])
+    way, m, u = cache
+    grad = np.ascontiguousarray(grad_output)
+    v = way.input_side(grad)
     grad_input = grad_weight = grad_bias = None
     if need.params:
-        grad_weight = memory.empty(weight.shape, weight.dtype)
-        np.matmul(cols.T, x.reshape(-1, x.shape[3]), out=grad_weight.reshape(matrix.shape))
-        _, grad_bias = pointwise.add_bias_backward(grad_output.reshape(-1, weight.shape[2]), None, 1)
+        grad_weight = way.to_weight(lowering.backward_weight(way, v, m))
+        _, grad_bias = pointwise.add_bias_backward(grad.reshape(-1, grad.shape[3]), None, 1)
     if need.input:
-        grad_input = memory.empty(x.shape, x.dtype)
-        np.matmul(cols, matrix, out=grad_input.reshape(-1, x.shape[3]))
+        grad_input = way.to_output(lowering.forward(way, v, u), None, 1)
     return grad_input, grad_weight, grad_bias
 
 

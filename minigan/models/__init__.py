@@ -16,7 +16,7 @@ DEFAULT_PRESET = DIGITS.name
 
 def get_preset(name):
     """The preset of that name; InputError with the known names otherwise."""
-    if name in PRESETS:
+    if isinstance(name, str) and name in PRESETS:
         return PRESETS[name]
     close = difflib.get_close_matches(str(name), PRESETS, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
