@@ -135,7 +135,7 @@ def test_arrays_and_notes_come_back_as_they_went_in(tmp_path):
     assert about == {"format": checkpoint.FORMAT, **ABOUT}
     # plain NumPy reads it too, without pickle
     with np.load(tmp_path / "x.npz", allow_pickle=False) as archive:
-        assert sorted(archive.files) == sorted([*arrays, "about"])
+        assert sorted(archive.files) == sorted([*arrays, "about", "sums"])
         assert json.loads(str(archive["about"])) == about
 
 

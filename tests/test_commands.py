@@ -199,7 +199,7 @@ def test_a_checkpoint_of_another_version_is_refused(capsys, runs, change, expect
     shutil.copytree(runs / "toy", "run")
     arrays, about = checkpoint.load("run/checkpoint.npz")
     about = {key: value for key, value in {**about, **change}.items() if value is not None}
-    np.savez("run/checkpoint.npz", about=np.array(json.dumps(about)), **arrays)
+    checkpoint.save("run/checkpoint.npz", arrays, about)
     assert expected in refused(capsys, "train", "--resume", "run", "--steps", "9")
 
 
