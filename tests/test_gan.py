@@ -18,7 +18,13 @@ every_preset = pytest.mark.parametrize("preset", PRESETS)
 def small(preset, dtype=np.float64, **overrides):
     """A preset's networks for few pixels, of unequal height and width; weights of a size at which all units work."""
     shape = (2,) if preset == "toy" else (8, 12, 1)
-    gan = build_gan(preset, seed=1, dtype=dtype, sample_shape=shape, **{"latent_dim": 3, **overrides})
+    gan = build_gan(
+        preset,
+        seed=1,
+        dtype=dtype,
+        sample_shape=shape,
+        **{"latent_dim": 3, "instance_noise": 0.0, "l2": 0.0, **overrides},
+    )
     rng = np.random.default_rng(2)
     for network in (gan.generator, gan.discriminator):
         for name, param in network.params.items():
