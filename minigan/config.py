@@ -121,5 +121,5 @@ def _checked(item, value):
 
 def _expected(kind, checks):
     words = {int: "a whole number", float: "a number", str: "a name"}[kind]
-    limits = [("least", "of at least"), ("most", "at most"), ("above", "above"), ("below", "below")]
-    return " ".join([words, *(f"{phrase} {checks[key]}" for key, phrase in limits if key in checks)])
+    limits = [("least", "of at least"), ("above", "above"), ("most", "at most"), ("below", "below")]
+    return " ".join([words, " and ".join(f"{phrase} {checks[key]:g}" for key, phrase in limits if key in checks)])

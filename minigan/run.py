@@ -98,11 +98,11 @@ class Run:
     def _rows(self):
         """The complete rows: those with every column, whose line was ended."""
         try:
-            text = self.log_path.read_text(encoding="utf-8")
+            text = self.log_path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         complete = text[: text.rfind("\n") + 1].splitlines()
-        return [row for row in csv.DictReader(complete) if None not in row.values() and row["step"].isdigit()]
+        return [row for row in csv.DictReader(complete) if None not in row.values() and row.get("step", "").isdigit()]
 
     # ---- pictures
 
@@ -120,7 +120,7 @@ def load_gan(path):
     Raises InputError where there is none or it is damaged.
     """
     path = Path(path)
-    checkpoint_path = Run(path).checkpoint_path if path.is_dir() or not path.suffix else path
+    checkpoint_path = path if path.is_file() else Run(path).checkpoint_path
     arrays, about = checkpoint.load(checkpoint_path)
     try:
         gan = GAN(Config.for_preset(**about["config"]), tuple(about["sample_shape"]))

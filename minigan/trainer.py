@@ -97,11 +97,10 @@ class Trainer:
         return self.stop_signal if gan.step < self.total_steps else None
 
     def save(self):
-        """Write the checkpoint, unless a parameter is no longer finite."""
-        for network in (self.gan.generator, self.gan.discriminator):
-            for name, param in network.params.items():
-                if not np.isfinite(param).all():
-                    raise self._diverged(f"parameter {name} is not finite")
+        """Write the checkpoint, unless a number in it is no longer finite."""
+        for name, array in self.gan.state().items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise self._diverged(f"{name} is not finite")
         self.run.save(self.gan, self.batches, self._progress())
 
     def notes(self):

@@ -189,7 +189,7 @@ def test_every_flipped_byte_is_noticed_or_without_effect(small):
     path, arrays = small
     whole, wrong = path.read_bytes(), []
     for position in range(len(whole)):
-        for mask in (1 << position % 8, 0x08, 0xFF):
+        for mask in (1 << position % 8, 0xFF):
             damaged = bytearray(whole)
             damaged[position] ^= mask
             path.write_bytes(damaged)

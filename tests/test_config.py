@@ -123,7 +123,7 @@ def test_help_has_every_flag_with_what_it_means_and_its_default(capsys):
         ("steps", 0, "at least 1"),
         ("steps", 2.5, "a whole number"),
         ("batch_size", 1, "at least 2"),
-        ("batch_size", True, "a whole number"),
+        ("n_critic", True, "a whole number"),
         ("batch_size", "64", "a whole number"),
         ("batch_size", None, "such as 64"),
         ("latent_dim", 0, "at least 1"),

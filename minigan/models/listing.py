@@ -36,7 +36,7 @@ LISTING = Preset(
     summary="the article's program with its bugs mended and nothing else; it collapses, see listing-fixed",
     source="the article's listing",
     build=build_listing,
-    defaults={"lr": 1e-4, "beta1": 0.9, "batch_size": 100, "epochs": 5},
+    defaults={"lr": 1e-4, "beta1": 0.9, "batch_size": 100, "epochs": 2},
 )
 
 LISTING_FIXED = Preset(
@@ -52,6 +52,6 @@ LISTING_FIXED = Preset(
         "instance_noise": 0.2,
         "label_smoothing": 0.1,
         "ema_decay": 0.999,
-        "epochs": 5,
+        "epochs": 4,
     },
 )
