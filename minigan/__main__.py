@@ -8,6 +8,7 @@ from minigan import __version__
 COMMANDS = {
     "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
     "sample": "draw samples from a trained generator",
+    "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 
 

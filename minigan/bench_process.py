@@ -1,4 +1,4 @@
-"""Processes that are measured in turns, each side of a comparison in one of its own: asked and answered in lines of JSON.
+"""Processes to be measured in turns, each side of a comparison in one of its own; they speak lines of JSON.
 
 The first line that a worker reads describes what it is to build; it answers {"ready": true, …}. Every further line is
 {task: amount}, such as {"step": 5} for {"seconds": [five of them]}. The end of its input ends it. Nothing is imported
@@ -13,6 +13,8 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 from minigan.errors import RunError
@@ -47,8 +49,8 @@ def serve(build):
             facts = tasks[task](amount)
             answer(peak_mib=memory()[1], **facts)
     except Exception as error:  # whoever asked decides what it means
-        sentences = str(error).strip().splitlines() or [""]
-        answer(error=f"{type(error).__name__}: {sentences[0]}")
+        sentence = (str(error).strip().splitlines() or [""])[0]
+        answer(error=sentence if isinstance(error, ValueError) else f"{type(error).__name__}: {sentence}")
         sys.exit(1)
 
 
@@ -62,7 +64,7 @@ def timed(step):
         for _ in range(count):
             step()
             times.append(time.perf_counter())
-        return {"seconds": [end - start for start, end in zip(times, times[1:], strict=False)]}
+        return {"seconds": [end - start for start, end in pairwise(times)]}
 
     return steps
 
@@ -97,8 +99,8 @@ class Worker:
     """
 
     def __init__(self, command, request):
-        self.name = Path(command[-1]).stem
-        self.words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self.name = Path(command[-1]).name.removesuffix(".py").rpartition(".")[2]
+        self.words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE,
@@ -129,10 +131,8 @@ class Worker:
     def close(self):
         """End the process and forget it."""
         for pipe in (self.process.stdin, self.process.stdout):
-            try:
+            with suppress(OSError):  # it died with something unread
                 pipe.close()
-            except OSError:  # it died with something unread
-                pass
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:

@@ -62,6 +62,10 @@ class GAN:
         a probability for the losses that have one and the raw output for the others.
         """
         self._check_real(real)
+        with threads.one_blas_thread:
+            return self._train_step(real)
+
+    def _train_step(self, real):
         fake = self.generate(self.draw_z(len(real), self.rng))
         figures = self.d_step(real, fake)
         self.step += 1

@@ -105,14 +105,14 @@ class Adam(Optimizer):
 
     def _update(self):
         rate = self.lr / (1 - self.beta1**self.steps)
-        root_correction = math.sqrt(1 - self.beta2**self.steps)
+        root_factor = 1 / math.sqrt(1 - self.beta2**self.steps)  # a division less per parameter
         return updates.adam, (
             self.beta1,
             1 - self.beta1,
             self.beta2,
             1 - self.beta2,
             rate,
-            root_correction,
+            root_factor,
             self.eps,
         )
 

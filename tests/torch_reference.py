@@ -2,9 +2,9 @@
 them. A script that the command starts where PyTorch happens to be installed, not a test; see minigan/bench_process.py
 for what it reads and answers.
 
-The request: {"preset", "batch", "mode", "threads"} and, unless the defaults will do, "latent_dim", "sample_shape", "lr",
-"beta1", "variant" and "trial_steps". mode: contiguous, channels_last or compile. variant: {"optimizer": "fused" or
-"foreach", "joined": whether D judges real and fake in one batch}; without one, all that the mode allows are tried and
+The request: {"preset", "batch", "mode", "threads"} and, unless the defaults will do, "latent_dim", "sample_shape",
+"lr", "beta1", "variant" and "trial_steps". mode: contiguous, channels_last or compile. variant: {"optimizer": fused or
+foreach, "joined": whether D judges real and fake in one batch}; without one, all that the mode allows are tried and
 "ready" says which was the fastest.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from minigan import bench_process  # noqa: E402  (it imports nothing but the standard library)
+from minigan import bench_process  # which itself imports nothing but the standard library
 
 MODES = ("contiguous", "channels_last", "compile")
 OPTIMIZERS = ("fused", "foreach")

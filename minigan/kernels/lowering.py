@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from minigan.kernels import memory, pointwise, toom_cook
+from minigan.kernels import gemm, memory, pointwise, toom_cook
 from minigan.kernels.im2col import col2im, im2col
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
@@ -102,16 +102,14 @@ class ToomCook:
 def forward(way, v, u):
     """M = V U."""
     m = memory.empty((*v.shape[:2], u.shape[2]), v.dtype)
-    for v_block, u_block, m_block in zip(way.blocks(v), u, way.blocks(m), strict=True):
-        np.matmul(v_block, u_block, out=m_block)
+    gemm.products(list(zip(way.blocks(v), u, way.blocks(m), strict=True)))
     return m
 
 
 def backward_input(way, m, u):
     """dV = dM Uᵀ."""
     v = memory.empty((*m.shape[:2], u.shape[1]), m.dtype)
-    for m_block, u_block, v_block in zip(way.blocks(m), u, way.blocks(v), strict=True):
-        np.matmul(m_block, u_block.T, out=v_block)
+    gemm.products(list(zip(way.blocks(m), u.transpose(0, 2, 1), way.blocks(v), strict=True)))
     return v
 
 
@@ -119,8 +117,9 @@ def backward_weight(way, v, m):
     """dU = Vᵀ dM."""
     v_blocks, m_blocks = way.blocks(v), way.blocks(m)
     u = memory.empty((len(v_blocks), v.shape[2], m.shape[2]), v.dtype)
-    for v_block, m_block, u_block in zip(v_blocks, m_blocks, u, strict=True):
-        np.matmul(v_block.T, m_block, out=u_block)
+    gemm.products(
+        [(v_block.T, m_block, u_block) for v_block, m_block, u_block in zip(v_blocks, m_blocks, u, strict=True)]
+    )
     return u
 
 

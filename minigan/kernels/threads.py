@@ -1,8 +1,10 @@
-"""Threads: one small team for the kernels, the same number for BLAS, and never both at work.
+"""Threads: one small team that kernels and matrix products share.
 
-Idle threads of a parallel runtime that spin take the cores away from BLAS at every switch (measured with OpenMP: about
-6 ms each). So the kernels have a team of their own whose threads sleep on a queue between calls: waking one takes about
-50 microseconds, and nothing depends on which of Numba's threading layers is installed.
+Two parallel runtimes on the same cores, one for loops and one for BLAS, get into each other's way: the idle threads of
+either spin for a while and take the cores from the other at every switch (OpenMP beside OpenBLAS: about 6 ms each, and
+far more when the machine has other work to do). So there is one team, whose threads sleep on a queue between calls:
+waking one takes about 50 microseconds, nothing depends on which of Numba's threading layers is installed, and BLAS is
+called with one thread of its own from each member (gemm.py).
 """
 
 import ctypes
@@ -18,7 +20,7 @@ import numpy as np
 
 from minigan.errors import InputError
 
-WORTHWHILE = 100_000  # elements touched, below which a call is done before a second thread has woken
+WORTHWHILE = 200_000  # elements touched, below which a call is done before a second thread has woken
 
 
 class _Helper:
@@ -110,7 +112,7 @@ def run(kernel, rows, work, *arguments):
 
 
 @cache
-def _openblas():
+def openblas():
     """The setter and getter of the OpenBLAS that NumPy's wheel brings, or None with another BLAS."""
     folder = Path(np.__file__).parent
     places = [folder.parent / "numpy.libs", folder / ".dylibs"]
@@ -122,6 +124,34 @@ def _openblas():
                 if hasattr(library, name):
                     return getattr(library, name), getattr(library, name.replace("_set_", "_get_"))
     return None
+
+
+class _OneBlasThread:
+    """`with one_blas_thread:` — OpenBLAS works in the calling thread alone; afterwards it has the number it had.
+
+    A whole training step is put under it: one product with two threads, and the second one spins for 80 ms afterwards.
+    Counts who is inside, so that two threads of a program may overlap in it.
+    """
+
+    def __init__(self):
+        self.lock, self.inside, self.before = threading.Lock(), 0, 1
+
+    def __enter__(self):
+        with self.lock:
+            if self.inside == 0 and openblas() is not None:
+                setter, getter = openblas()
+                self.before = getter()
+                setter(1)
+            self.inside += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0 and openblas() is not None:
+                openblas()[0](self.before)
+
+
+one_blas_thread = _OneBlasThread()
 
 
 def get_threads():
@@ -142,9 +172,8 @@ def set_threads(count):
             "may use."
         )
     _count = count
-    blas = _openblas()
-    if blas is not None:
-        blas[0](count)
+    if openblas() is not None:
+        openblas()[0](count)
     elif count != available_cores():
         print(
             f"minigan: NumPy's BLAS is not OpenBLAS, so its own thread count stays as it is; the kernels use {count}.",

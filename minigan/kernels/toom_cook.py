@@ -102,7 +102,7 @@ def plan(kernel_size, stride, output_size, dtype):
     lines = [line(o, -(-k // s)) for o, k, s in zip(output_size, kernel_size, stride, strict=True)]
     height, width = lines
     pair = height.point[:, None] * len(width.g) + width.point[None, :]
-    slot = np.empty(pair.size, np.int64)
+    slot = np.empty(pair.size, np.uintp)
     slot[np.argsort(pair, axis=None, kind="stable")] = np.arange(pair.size)
     borders = np.searchsorted(np.sort(pair, axis=None), np.arange(len(height.g) * len(width.g) + 1))
     return Plan(
@@ -120,7 +120,7 @@ def _sparse(matrix, dtype):
     """-> (count (R,), column (R, Z), value (R, Z)): each row's non-zero entries, Z the most that a row has."""
     count = (matrix != 0).sum(axis=1)
     column = np.argsort(matrix == 0, axis=1, kind="stable")[:, : max(1, count.max())]
-    return count, column, np.take_along_axis(matrix, column, axis=1).astype(dtype)
+    return count, column.astype(np.uintp), np.take_along_axis(matrix, column, axis=1).astype(dtype)
 
 
 def spread_input(x, p, stride, padding):
@@ -169,104 +169,99 @@ def gather_weight(u, p, shape, stride):
 def _spread(x, p, matrices, stride, padding):
     n, h, w, c = x.shape
     out = memory.empty((p.slot.size, n, stride[0] * stride[1] * c), x.dtype)
-    lines, parts = x.reshape(n, h, w * c), out.reshape(p.slot.size, n, stride[0], stride[1] * c)
-    threads.run(_spread_kernel, n, 2 * out.size, lines, parts, p.slot, *matrices[0], *matrices[1], c, *padding)
+    flat = (x.reshape(-1), out.reshape(-1), p.slot, *matrices[0], *matrices[1])
+    threads.run(_spread_kernel, n, 2 * out.size, *flat, *_unsigned(n, h, w * c, c, *stride, *padding))
     return out
 
 
 def _gather(v, p, matrices, shape, stride, padding, bias, negative_slope):
+    n, h, w, c = shape
     out, slope = memory.empty(shape, v.dtype), v.dtype.type(negative_slope)
-    parts = v.reshape(p.slot.size, shape[0], stride[0], stride[1] * shape[3])
-    threads.run(
-        _gather_kernel, shape[0], 2 * v.size, parts, out, p.slot, *matrices[0], *matrices[1], *padding, bias, slope
-    )
+    flat = (v.reshape(-1), out.reshape(-1), p.slot, *matrices[0], *matrices[1])
+    sizes = _unsigned(n, h, w * c, c, *stride, *padding)
+    threads.run(_gather_kernel, n, 2 * v.size, *flat, *sizes, bias, slope)
     return out
 
 
-# All inner loops run over rows got by whole-number indices: a slice would cost as much as the loop.
+# The inner loops index flat arrays by unsigned numbers. A row taken as a view, or a signed index, which might be
+# negative, costs more than the 2·32 multiplications of a row.
+
+
+def _unsigned(*numbers):
+    return tuple(np.uintp(number) for number in numbers)
 
 
 @kernel
-def _spread_kernel(start, stop, x, out, slot, count_h, column_h, value_h, count_w, column_w, value_w, c, ph, pw):
+def _spread_kernel(
+    start, stop, x, out, slot, count_h, column_h, value_h, count_w, column_w, value_w, n, h, wc, c, sh, sw, ph, pw
+):
     """out[slot[i, j], n, b] = Σ_t value_h[i, t] Σ_u value_w[j, u] x[n, t·SH + b - PH, phase u of the padded line]."""
-    height, wc = x.shape[1], x.shape[2]
-    sh, run = out.shape[2], out.shape[3]
-    samples_h, samples_w = column_h.max() + 1, column_w.max() + 1
-    half = np.zeros((sh, len(count_w), samples_h, run), x.dtype)
-    line = np.zeros((samples_w, run), x.dtype)
-    padded = line.reshape(-1)
-    last = min(len(padded), pw * c + wc)
-    for n in range(start, stop):
-        for h in range(-ph, min(height, samples_h * sh - ph)):
-            b, t = (h + ph) % sh, (h + ph) // sh
-            if h >= 0:
-                padded[pw * c : last] = x[n, h, : last - pw * c]
-                for j in range(len(count_w)):
-                    _combine(half[b, j, t], count_w[j], column_w[j], value_w[j], line)
-        for i in range(len(count_h)):
-            for j in range(len(count_w)):
+    run, zero, one = sw * c, np.uintp(0), np.uintp(1)
+    rows_h, rows_w = np.uintp(len(count_h)), np.uintp(len(count_w))
+    samples_h, samples_w = column_h.max() + one, column_w.max() + one
+    line = np.zeros(samples_w * run, x.dtype)
+    half = np.zeros(sh * rows_w * samples_h * run, x.dtype)  # (SH, j, t, run)
+    width = min(wc, np.uintp(len(line)) - pw * c)
+    for picture in range(np.uintp(start), np.uintp(stop)):
+        for y in range(h):
+            t, b = (y + ph) // sh, (y + ph) % sh
+            if t < samples_h:
+                source = (picture * h + y) * wc
+                for k in range(width):
+                    line[pw * c + k] = x[source + k]
+                for j in range(rows_w):
+                    target = ((b * rows_w + j) * samples_h + t) * run
+                    _combine(half, target, line, zero, run, count_w[j], column_w[j], value_w[j], run)
+        for i in range(rows_h):
+            for j in range(rows_w):
                 for b in range(sh):
-                    _combine(out[slot[i, j], n, b], count_h[i], column_h[i], value_h[i], half[b, j])
+                    target = ((slot[i, j] * n + picture) * sh + b) * run
+                    base = (b * rows_w + j) * samples_h * run
+                    _combine(out, target, half, base, run, count_h[i], column_h[i], value_h[i], run)
 
 
 @kernel
 def _gather_kernel(
-    start, stop, v, out, slot, count_h, column_h, value_h, count_w, column_w, value_w, ph, pw, bias, slope
-):
+    start, stop, v, out, slot, count_h, column_h, value_h, count_w, column_w, value_w, n, h, wc, c, sh, sw, ph, pw,
+    bias, slope,
+):  # fmt: skip
     """Transposed: out[n, t·SH + b - PH, …] = a(bias + Σ_j value_w[u, j] Σ_i value_h[t, i] v[slot[i, j], n, b])."""
-    _, height, width, c = out.shape
-    sh, run = v.shape[2], v.shape[3]
-    half = np.zeros((slot.shape[1], run), v.dtype)
-    size = len(count_w) * run
-    padded = np.zeros(max(size, (width + pw) * c), v.dtype)  # what no window reaches stays 0
-    line = padded[:size].reshape(len(count_w), run)
-    pixels = padded[: len(padded) // c * c].reshape(-1, c)
-    for n in range(start, stop):
-        for h in range(height):
-            t, b = (h + ph) // sh, (h + ph) % sh
-            if t < len(count_h):
-                for j in range(len(half)):
-                    _combine_slots(half[j], count_h[t], column_h[t], value_h[t], v, slot, j, n, b)
-                for u in range(len(count_w)):
-                    _combine(line[u], count_w[u], column_w[u], value_w[u], half)
+    run, zero = sw * c, np.uintp(0)
+    rows_h, rows_w, columns = np.uintp(len(count_h)), np.uintp(len(count_w)), np.uintp(slot.shape[1])
+    line = np.zeros(max(rows_w * run, wc + pw * c), v.dtype)  # what no window reaches stays 0
+    half = np.zeros(columns * run, v.dtype)  # (j, run)
+    places = np.zeros(columns * columns, np.uintp)
+    for picture in range(np.uintp(start), np.uintp(stop)):
+        for y in range(h):
+            t, b = (y + ph) // sh, (y + ph) % sh
+            if t < rows_h:
+                for j in range(columns):
+                    for z in range(count_h[t]):
+                        places[z] = ((slot[column_h[t, z], j] * n + picture) * sh + b) * run
+                    _combine(half, j * run, v, zero, np.uintp(1), count_h[t], places, value_h[t], run)
+                for u in range(rows_w):
+                    _combine(line, u * run, half, zero, run, count_w[u], column_w[u], value_w[u], run)
             else:
                 line[:] = 0
-            for w in range(width):
-                target, source = out[n, h, w], pixels[w + pw]
+            target = (picture * h + y) * wc
+            for w in range(wc // c):
                 for k in range(c):
-                    y = source[k] + bias[k]
-                    target[k] = y if y > 0 else slope * y
+                    value = line[pw * c + w * c + k] + bias[k]
+                    out[target + w * c + k] = value if value > 0 else slope * value
 
 
 @kernel
-def _combine(target, count, column, value, rows):
-    """target = Σ_z value[z] · rows[column[z]] over the `count` entries, the first two in one go."""
-    first, a = rows[column[0]], value[0]
+def _combine(out, target, source, base, step, count, column, value, run):
+    """out[target + k] = Σ_z value[z] · source[base + column[z]·step + k] for k < run, the first two terms at once."""
+    first, a = base + column[0] * step, value[0]
     if count == 1:
-        for k in range(len(target)):
-            target[k] = a * first[k]
+        for k in range(run):
+            out[target + k] = a * source[first + k]
         return
-    second, b = rows[column[1]], value[1]
-    for k in range(len(target)):
-        target[k] = a * first[k] + b * second[k]
+    second, b = base + column[1] * step, value[1]
+    for k in range(run):
+        out[target + k] = a * source[first + k] + b * source[second + k]
     for z in range(2, count):
-        further, a = rows[column[z]], value[z]
-        for k in range(len(target)):
-            target[k] += a * further[k]
-
-
-@kernel
-def _combine_slots(target, count, column, value, v, slot, j, n, b):
-    """The same over the rows v[slot[column[z], j], n, b]."""
-    first, a = v[slot[column[0], j], n, b], value[0]
-    if count == 1:
-        for k in range(len(target)):
-            target[k] = a * first[k]
-        return
-    second, c = v[slot[column[1], j], n, b], value[1]
-    for k in range(len(target)):
-        target[k] = a * first[k] + c * second[k]
-    for z in range(2, count):
-        further, a = v[slot[column[z], j], n, b], value[z]
-        for k in range(len(target)):
-            target[k] += a * further[k]
+        further, a = base + column[z] * step, value[z]
+        for k in range(run):
+            out[target + k] += a * source[further + k]

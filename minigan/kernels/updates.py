@@ -38,14 +38,14 @@ def adagrad(start, stop, param, grad, square, lr, eps):
 
 
 @kernel
-def adam(start, stop, param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_correction, eps):
+def adam(start, stop, param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_factor, eps):
     for i in range(start, stop):
         g = grad[i]
         m = beta1 * mean[i] + rest1 * g
         v = beta2 * square[i] + rest2 * g * g
         mean[i] = m
         square[i] = v
-        param[i] -= rate * m / (np.sqrt(v) / root_correction + eps)
+        param[i] -= rate * m / (np.sqrt(v) * root_factor + eps)
 
 
 @kernel
@@ -74,10 +74,10 @@ def adagrad_plain(param, grad, square, lr, eps):
     param -= lr * grad / (np.sqrt(square) + eps)
 
 
-def adam_plain(param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_correction, eps):
+def adam_plain(param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_factor, eps):
     mean[:] = beta1 * mean + rest1 * grad
     square[:] = beta2 * square + rest2 * grad**2
-    param -= rate * mean / (np.sqrt(square) / root_correction + eps)
+    param -= rate * mean / (np.sqrt(square) * root_factor + eps)
 
 
 def average_plain(averaged, param, rate):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan import init
-from minigan.kernels import memory, pointwise
+from minigan.kernels import gemm, memory, pointwise
 from minigan.layers.base import EVERYTHING, Layer, positive_int
 
 
@@ -12,8 +12,7 @@ def dense_forward(x, weight, bias, negative_slope=1):
 
     x (N, D), weight (D, F), bias (F,) or None -> out (N, F), cache.
     """
-    out = memory.empty((x.shape[0], weight.shape[1]), x.dtype)
-    np.matmul(x, weight, out=out)
+    out = gemm.product(x, weight, out=memory.empty((x.shape[0], weight.shape[1]), x.dtype))
     pointwise.add_bias(out, bias, negative_slope)
     return out, (x, weight, out, negative_slope)
 
@@ -27,9 +26,9 @@ def dense_backward(grad_output, cache, need=EVERYTHING):
     grad, grad_bias = pointwise.add_bias_backward(np.ascontiguousarray(grad_output), out, negative_slope)
     grad_input = grad_weight = None
     if need.params:
-        grad_weight = np.matmul(x.T, grad, out=memory.empty(weight.shape, weight.dtype))
+        grad_weight = gemm.product(x.T, grad, out=memory.empty(weight.shape, weight.dtype))
     if need.input:
-        grad_input = np.matmul(grad, weight.T, out=memory.empty(x.shape, x.dtype))
+        grad_input = gemm.product(grad, weight.T, out=memory.empty(x.shape, x.dtype))
     return grad_input, grad_weight, grad_bias
 
 

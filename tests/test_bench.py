@@ -1,0 +1,343 @@
+"""The benchmark command: what it counts, what it writes, what it refuses. Nothing here depends on how fast."""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigan import bench, bench_network, bench_report, bench_scaling, cli
+from minigan.errors import RunError
+from minigan.gan import build_gan
+from minigan.kernels import threads
+from minigan.layers import Conv2D, ConvTranspose2D, Dense, Tanh
+
+TINY = bench.Budget(pairs=2, turn=1e-9, warm_up=1, trial=1, layers=1, products=1, fresh=False)
+LAYER_KEYS = {
+    "network",
+    "layer",
+    "forward_ms",
+    "input_grad_ms",
+    "weight_grad_ms",
+    "optimizer_ms",
+    "total_ms",
+    "share",
+    "gflops",
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_network, "SGEMM_SIZES", (8,))
+    with threads.threads(1):
+        yield
+
+
+class Stub:
+    """A worker without a process: ours does its steps in this one, PyTorch's gives made-up figures."""
+
+    asked: ClassVar = []
+
+    def __init__(self, command, request):
+        if "torch_reference" in str(command[-1]):
+            if request["mode"] == "compile":
+                raise RunError("torch_reference: no compiler.")
+            slow = 3.0 if request["mode"] == "contiguous" else 2.0
+            self.tasks = {"step": lambda count: {"seconds": [slow] * count}}
+            facts = {"variant": {"optimizer": "fused", "joined": False}}
+        else:
+            json.dumps(request)
+            self.tasks, facts = bench_network._build(request)
+        self.name = request.get("mode", "ours")
+        self.ready = {"import_mib": 100.0, **facts}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def close(self):
+        pass
+
+    def ask(self, **task):
+        ((name, amount),) = task.items()
+        self.asked.append((self.name, name))
+        return {"peak_mib": 150.0, **self.tasks[name](amount)}
+
+
+@pytest.fixture
+def stubs(monkeypatch):
+    """The command without processes, tiny, as if PyTorch were installed."""
+    for module in (bench, bench_scaling):
+        monkeypatch.setattr(module, "Worker", Stub)
+    monkeypatch.setattr(Stub, "asked", [])
+    monkeypatch.setattr(bench, "FULL", TINY._replace(fresh=True))
+    monkeypatch.setattr(bench, "QUICK", TINY)
+    monkeypatch.setattr(bench, "why_no_torch", lambda: None)
+    monkeypatch.setattr(
+        bench, "startup", lambda cold: {"import_s": 0.1, "modules_s": 1, "cold_s": 9 if cold else None, "warm_s": 2}
+    )
+    return monkeypatch
+
+
+def call(capsys, *words):
+    """-> exit status, stdout, stderr of the command run in this process."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main("bench", bench.run, [str(word) for word in words])
+    return stop.value.code, *capsys.readouterr()
+
+
+# ---- counting
+
+
+def test_multiply_adds_of_each_kind_of_layer():
+    rng = np.random.default_rng(0)
+    count = bench_network.multiply_adds
+    assert count(Dense(7, 11, rng=rng), (7,)) == 7 * 11
+    # 9 x 7 pixels, 4 x 3 taps, steps of 2 and 1, no padding: 3 x 5 windows
+    assert count(Conv2D(2, 5, (4, 3), stride=(2, 1), rng=rng), (9, 7, 2)) == (3 * 5) * (4 * 3) * 2 * 5
+    # transposed: every one of the 6 x 4 input pixels meets the whole kernel
+    assert count(ConvTranspose2D(5, 2, (4, 3), stride=2, rng=rng), (6, 4, 5)) == (6 * 4) * (4 * 3) * 5 * 2
+    assert count(Tanh(), (5,)) == 0
+
+
+MULTIPLY_ADDS = {  # by hand, for one real sample: 2 (3 D - first of D) + 2 D + (3 G - first of G)
+    # D 784·512 + 512·256 + 256 = 532736, G 100·256 + 256·512 + 512·784 = 558080
+    "mlp": 2 * (3 * 532736 - 401408) + 2 * 532736 + (3 * 558080 - 25600),
+    # D 14·14·25·32 + 7·7·25·32·64 + 4·4·25·64·128 + 2048 = 5944448, G 100·128 + 128·784 = 113152
+    "listing": 2 * (3 * 5944448 - 156800) + 2 * 5944448 + (3 * 113152 - 12800),
+    # D 14·14·16·64 + 7·7·16·64·128 + 6272 = 6629504, G 100·6272 + 7·7·16·128·64 + 14·14·16·64 = 7250432
+    "dcgan": 2 * (3 * 6629504 - 200704) + 2 * 6629504 + (3 * 7250432 - 627200),
+}
+
+
+@pytest.mark.parametrize("preset", bench.PRESETS)
+def test_flops_of_a_step(preset):
+    gan = build_gan(preset)
+    assert bench_network.step_flops(gan, 64) == 2 * 64 * MULTIPLY_ADDS[preset]
+    assert bench_network.step_flops(gan, 128) == 2 * bench_network.step_flops(gan, 64)
+
+
+def test_work_of_single_layers():
+    work, flops = bench_network.layer_work(build_gan("mlp"), 10), 2 * 10 * 784 * 512
+    assert work["discriminator", 1] == (3 * flops, flops, 2 * flops)  # the first with parameters: no gradient in d_step
+    flops = 2 * 10 * 512 * 256
+    assert work["discriminator", 3] == (3 * flops, 3 * flops, 2 * flops)
+    flops = 2 * 10 * 100 * 256
+    assert work["generator", 0] == (flops, 0, flops)
+    assert work["generator", 5] == (0, 0, 0)
+
+
+# ---- where the time goes
+
+
+@pytest.mark.parametrize("preset", ["mlp", "dcgan"])
+def test_layer_times_add_up_and_disturb_nothing(preset):
+    shape = (8, 8, 1)
+    watched, plain = (build_gan(preset, seed=3, sample_shape=shape) for _ in range(2))
+    real = np.tanh(np.random.default_rng(1).standard_normal((4, *shape), dtype=np.float32))
+    rows = bench_network.layer_times(watched, real, steps=2)
+    for _ in range(6):  # twice two, and one before each two
+        plain.train_step(real)
+    for name, array in plain.state().items():
+        np.testing.assert_array_equal(watched.state()[name], array, name)
+    for network in (watched.generator, watched.discriminator):
+        assert not any({"forward", "backward"} & vars(layer).keys() for layer in network.layers)
+
+    assert all(row.keys() == LAYER_KEYS for row in rows)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    parts = [name for name in LAYER_KEYS if name.endswith("_ms") and name != "total_ms"]
+    assert all(row["total_ms"] == pytest.approx(sum(row[name] for name in parts)) for row in rows[:-1])
+    assert [row["layer"] for row in rows if "Dense" in row["layer"] and not row["weight_grad_ms"]] == []
+    assert rows[0]["input_grad_ms"] == 0  # G's first layer has nobody to hand a gradient to
+    described = " ".join(row["layer"] for row in rows)
+    for layer in (*watched.generator.layers, *watched.discriminator.layers):
+        assert repr(layer) in described
+    text = bench_report.layer_table(rows)
+    assert "| the step " in text
+    assert "100%" in text
+
+
+def test_sgemm_gflops_is_a_positive_number():
+    assert 0 < bench_network.sgemm_gflops(1) < 1e6
+
+
+# ---- the command
+
+
+def test_quick_writes_json_and_chart(stubs, capsys):
+    status, out, err = call(capsys, "--quick", "--batches", "2,3", "--presets", "mlp,listing", "--out", "there")
+    assert status == 0, err
+    results = json.loads(Path("there/bench.json").read_text())
+    assert results.keys() == {
+        "machine",
+        "quick",
+        "left_out",
+        "torch_left_out",
+        "sgemm_gflops",
+        "startup",
+        "configurations",
+    }
+    assert results["machine"].keys() == {"cpu", "cores", "threads", "system", "versions", "date"}
+    assert results["machine"]["threads"] == 1
+    assert [(e["preset"], e["batch"]) for e in results["configurations"]] == [
+        ("mlp", 2),
+        ("mlp", 3),
+        ("listing", 2),
+        ("listing", 3),
+    ]
+    entry = results["configurations"][0]
+    ours, theirs = entry["ours"], entry["torch"]
+    assert ours["ms_q1"] <= ours["ms"] <= ours["ms_q3"]
+    assert ours["images_per_s"] == pytest.approx(2000 / ours["ms"])
+    assert ours["gflops"] == pytest.approx(2 * 2 * MULTIPLY_ADDS["mlp"] / ours["ms"] / 1e6)
+    assert ours["share_of_sgemm"] == pytest.approx(ours["gflops"] / results["sgemm_gflops"])
+    assert (ours["import_mib"], ours["peak_mib"], ours["increase_mib"]) == (100, 150, 50)
+    assert (theirs["ms"], theirs["mode"]) == (3000, "contiguous")
+    assert results["configurations"][2]["torch"]["mode"] == "channels_last"
+    assert entry["ratio"] == pytest.approx(3000 / ours["ms"])
+    assert entry["pairwise_ratio"] > 0
+    assert entry["torch_modes"]["channels_last"] == {"reason": "no convolutions"}
+    assert results["left_out"][:-1] == [
+        "batch 64",
+        "batch 128",
+        "2 turns of each side instead of 2",
+        "starting with nothing compiled",
+        "torch.compile",
+    ]
+    with Image.open("there/bench.png") as chart:
+        assert chart.size[0] > 300
+    assert sorted(path.name for path in Path("there").iterdir()) == ["bench.json", "bench.png"]
+    for words in (
+        "| mlp ",
+        "images/s",
+        "median of pairs",
+        "toom_cook",
+        "mlp, batch 3: where a step goes",
+        "2.0 s warm",
+    ):
+        assert words in out
+    assert "left out: batch 64" in out
+
+
+def test_full_tries_compile_and_goes_on_without(stubs, capsys):
+    stubs.setattr(bench, "WITHOUT_CONVOLUTIONS", ())
+    status, out, _ = call(capsys, "--presets", "mlp", "--batches", "2")
+    assert status == 0
+    results = json.loads(Path("runs/bench/bench.json").read_text())
+    assert results["configurations"][0]["torch_modes"]["compile"] == {"reason": "no compiler"}
+    assert results["left_out"] == []
+    assert "compile left out (no compiler)" in out
+    assert "9.0 s with nothing compiled before" in out
+    first = [("ours", "step"), ("contiguous", "step"), ("channels_last", "step")]  # what there is to compile, trials
+    in_turns = [("ours", "step"), ("channels_last", "step")] * (1 + TINY.pairs)  # the first of each to warm up
+    assert Stub.asked == [*first, *in_turns, ("ours", "layers"), ("ours", "sgemm")]
+
+
+def test_without_torch_it_says_so_and_goes_on(stubs, capsys):
+    stubs.setattr(bench, "why_no_torch", lambda: "not installed here, so nothing is compared")
+    status, out, _ = call(capsys, "--quick", "--presets", "mlp", "--batches", "2")
+    assert status == 0
+    assert "PyTorch: not installed here, so nothing is compared." in out
+    (entry,) = json.loads(Path("runs/bench/bench.json").read_text())["configurations"]
+    assert (entry["torch"], entry["ratio"], entry["torch_modes"]) == (None, None, {})
+
+
+def test_why_no_torch(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert bench.why_no_torch() == "not installed here, so nothing is compared"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert bench.why_no_torch() is None
+    monkeypatch.setattr(bench, "REFERENCE", Path("nowhere.py"))
+    assert "nowhere.py, is not there" in bench.why_no_torch()
+
+
+def test_table():
+    assert bench_report.table(["a", "bb"], [["xyz", 1], ["w", "2345"]]).splitlines() == [
+        "| a   |   bb |",
+        "|-----|-----:|",
+        "| xyz |    1 |",
+        "| w   | 2345 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--presets", "dcgna"], "Did you mean 'dcgan'?"),
+        (["--presets", "mlp,"], "there is no preset ''"),
+        (["--batches", "64;128"], "--batches is '64;128', expected whole numbers with commas"),
+        (["--batches", "64,-1"], "expected whole numbers with commas"),
+        (["--batches", "1"], "batch_size is 1, expected a whole number of at least 2"),
+        (["--threads", "0"], "threads: got 0"),
+        (["--scaling", "--presets", "toy"], "the preset toy has no pictures"),
+        (["extra"], "unrecognized arguments: extra"),
+    ],
+)
+def test_bad_use(stubs, capsys, words, expected):
+    status, out, err = call(capsys, *words)
+    assert (status, out) == (2, "")
+    assert expected in err
+    assert err.count("\n") == 1
+
+
+def test_out_that_cannot_be(stubs, capsys, tmp_path):
+    Path("file").write_text("")
+    status, _, err = call(capsys, "--out", "file/below")
+    assert (status, err.count("\n")) == (1, 1)
+    if os.geteuid():
+        Path("closed").mkdir(mode=0o500)
+        status, _, err = call(capsys, "--out", "closed")
+        assert status == 2
+        assert "may not be written to" in err
+    assert not Stub.asked
+
+
+def test_startup_and_its_failure(monkeypatch):
+    calls = []
+    monkeypatch.setattr(bench, "_call", lambda command, extra=None: calls.append((command, extra)) or "0.25 1.5\n")
+    seconds = bench.startup(cold=True)
+    assert (seconds["import_s"], seconds["modules_s"]) == (0.25, 1.5)
+    assert seconds["cold_s"] >= 0
+    first, second = (extra["NUMBA_CACHE_DIR"] for _, extra in calls[:2])
+    assert first == second
+    assert calls[0][0][1:5] == ["-m", "minigan.train", "--steps", "1"]
+    assert bench.startup(cold=False)["cold_s"] is None
+    assert calls[-3][1] is None or "NUMBA_CACHE_DIR" not in calls[-3][1]
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="failed: oh no"):
+        bench._call([sys.executable, "-c", "raise SystemExit('oh no')"])
+
+
+# ---- scaling
+
+
+def test_slope():
+    assert bench_scaling.slope([1, 2, 4], [3, 6, 12]) == pytest.approx((1, 1))
+    assert bench_scaling.slope([1, 2, 4], [1, 2, 8]) == pytest.approx((1.5, 2))
+    assert bench_scaling.slope([1], [1]) == (None, None)
+    assert bench_scaling.slope([1, 2], [None, 1]) == (None, None)
+
+
+def test_scaling_writes_json_and_chart(stubs, capsys):
+    stubs.setattr(bench_scaling, "BATCH", 2)
+    stubs.setattr(bench_scaling, "SIDES", (4, 8))
+    stubs.setattr(bench_scaling, "MOST", 3)
+    status, out, err = call(capsys, "--scaling", "--quick", "--batches", "4,2", "--presets", "dcgan", "--out", "there")
+    assert status == 0, err
+    results = json.loads(Path("there/scaling.json").read_text())
+    points = [(p["axis"], p["value"]) for p in results["points"]]
+    assert points == [("batch", 2), ("batch", 4), ("pixels", 16), ("pixels", 64), ("threads", 1)]
+    assert all(p["ms"] > 0 and p["gflop"] > 0 and p["increase_mib"] == 50 for p in results["points"])
+    flat = [s for s in results["slopes"] if (s["axis"], s["quantity"]) == ("batch", "increase_mib")]
+    assert flat[0]["slope"] == pytest.approx(0, abs=1e-9)
+    assert "log-log slope" in out
+    assert "| dcgan " in out
+    assert sorted(path.name for path in Path("there").iterdir()) == ["scaling.json", "scaling.png"]
