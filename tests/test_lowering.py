@@ -5,6 +5,7 @@ import pytest
 
 from minigan.errors import RunError
 from minigan.kernels import gemm, lowering, threads, toom_cook
+from minigan.layers.base import Need
 
 # (H, W), kernel, stride, padding; outputs of every length up to 7, borders that do not fit, H ≠ W
 GEOMETRIES = [
@@ -49,12 +50,16 @@ def both(geometry, dtype, n=3, c=5, o=4, seed=0):
 
 
 def results(way, x, weight, y, bias, slope):
-    v, u, m = way.input_side(x), way.weight_side(weight), way.output_side(y)
-    return {
-        "output": way.to_output(lowering.forward(way, v, u), bias, slope),
-        "grad_input": way.to_input(lowering.backward_input(way, m, u), None),
-        "grad_weight": way.to_weight(lowering.backward_weight(way, v, m)),
+    u, need = way.weight_side(weight), Need(params=True, input=True)
+    got = {
+        "output": lowering.convolve(way, x, u, bias, slope),
+        "transposed": lowering.convolve_transposed(way, y, u, None),
     }
+    got["grad_input"], got["grad_weight"] = lowering.convolve_backward(way, y, x, u, need)
+    got["transposed grad_input"], got["transposed grad_weight"] = lowering.convolve_transposed_backward(
+        way, x, y, u, need
+    )
+    return got
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
@@ -74,25 +79,47 @@ def test_each_step_and_its_transpose_are_adjoint(geometry):
     """⟨step(a), b⟩ = ⟨a, transpose(b)⟩ for the three sides."""
     _, way, x, weight, y = both(geometry, np.float64)
     rng = np.random.default_rng(1)
-    for step, transpose, a in (
-        (way.input_side, lambda b: way.to_input(b, None), x),
-        (way.weight_side, way.to_weight, weight),
-        (way.output_side, lambda b: way.to_output(b, None, 1), y),
-    ):
+
+    def to_input(b):
+        way.to_input(b, np.zeros(x.shape[3]), out := np.full_like(x, np.nan))
+        return out
+
+    def to_output(b):
+        way.to_output(b, np.zeros(y.shape[3]), 1, out := np.full_like(y, np.nan))
+        return out
+
+    sides = ((way.input_side, to_input, x), (way.weight_side, way.to_weight, weight), (way.output_side, to_output, y))
+    for step, transpose, a in sides:
         image = step(a)
         b = rng.standard_normal(image.shape)
         assert abs(np.vdot(image, b) - np.vdot(a, transpose(b))) <= 1e-12 * np.linalg.norm(image) * np.linalg.norm(b)
 
 
-def test_one_thread_or_two_the_same_bits():
-    geometry = ((14, 14), (4, 4), (2, 2), (1, 1))
+@pytest.mark.parametrize("pieces", [1, 7, 1 << 30])
+def test_chunks_of_any_size_give_the_same(monkeypatch, pieces):
+    """A chunk of one picture, of some, and of all; 5 pictures do not divide evenly among threads or chunks."""
+    plain, fast, x, weight, y = both(GEOMETRIES[0], np.float64, n=5)
+    bias = np.zeros(4)
+    wanted = results(plain, x, weight, y, bias, 1)
+    monkeypatch.setattr(lowering, "CHUNK_BYTES", pieces * fast.v_size * 8 // 3)
+    monkeypatch.setattr(threads, "WORTHWHILE", 1)
+    for way in (plain, fast):
+        for name, array in results(way, x, weight, y, bias, 1).items():
+            np.testing.assert_allclose(array, wanted[name], rtol=0, atol=1e-12 * abs(wanted[name]).max(), err_msg=name)
+
+
+def test_one_thread_or_two_the_same_pictures():
+    """Each picture's outcome has nothing to do with the threads; a sum over pictures is added up in another order."""
     outcomes = []
     for count in (1, min(2, threads.available_cores())):
         with threads.threads(count):
-            _, way, x, _, y = both(geometry, np.float32, n=24, c=32, o=32)
-            outcomes.append((way.input_side(x), way.output_side(y), way.to_input(way.input_side(x), None)))
-    for one, two in zip(*outcomes, strict=True):
-        np.testing.assert_array_equal(one, two)
+            _, way, x, weight, y = both(GEOMETRIES[0], np.float32, n=24, c=32, o=32)
+            outcomes.append(results(way, x, weight, y, np.ones(32, np.float32), 0.2))
+            again = results(way, x, weight, y, np.ones(32, np.float32), 0.2)
+            for name, array in again.items():
+                np.testing.assert_array_equal(array, outcomes[-1][name], err_msg=f"{name}, {count} threads, twice")
+    for name, array in outcomes[0].items():
+        np.testing.assert_allclose(array, outcomes[1][name], rtol=0, atol=1e-5 * abs(array).max(), err_msg=name)
 
 
 def test_the_cheaper_way_is_chosen():
@@ -105,15 +132,14 @@ def test_the_cheaper_way_is_chosen():
     assert chosen(64, 128, kernel=(8, 8), padding=(3, 3)) is lowering.Im2col  # four taps a phase
 
 
-def test_products_in_one_go_are_the_single_ones():
+@pytest.mark.parametrize(("m", "k", "n"), [(300, 40, 50), (1, 7, 3), (64, 512, 784), (500, 1280, 90)])
+def test_a_shared_product_is_the_product(monkeypatch, m, k, n):
+    monkeypatch.setattr(threads, "WORTHWHILE", 1)
     rng = np.random.default_rng(0)
-    shapes = [(300, 40, 50), (1, 7, 3), (33, 64, 32), (500, 128, 90)]
-    pairs = [(rng.standard_normal((m, k)), rng.standard_normal((k, n))) for m, k, n in shapes]
-    pairs.append((pairs[0][1].T, pairs[0][0].T))  # transposed views, as the gradients use them
-    triples = [(a, b, np.full((len(a), b.shape[1]), np.nan)) for a, b in pairs]
-    gemm.products(triples)
-    for a, b, out in triples:
-        np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    for left, right in ((a, b), (b.T, a.T), (np.asfortranarray(a), b)):  # transposed views, as the gradients use them
+        out = gemm.product(left, right, np.full((len(left), right.shape[1]), np.nan))
+        np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-12)
 
 
 def test_blas_has_its_threads_back_afterwards():

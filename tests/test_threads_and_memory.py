@@ -149,3 +149,23 @@ def test_idle_memory_is_released_in_the_end():
     kept = [memory.empty((100, 100), np.float64) for _ in range(3)]  # more than there are: a new block is made
     assert size not in memory._blocks.by_size
     assert len({array.ctypes.data for array in kept}) == 3
+
+
+def test_a_job_within_a_job_is_done_by_the_thread_that_asks():
+    if team.available_cores() < 2:
+        pytest.skip("one core: there is no team")
+    seen = []
+
+    def inner(start, stop):
+        seen.append((threading.get_ident(), start, stop))
+
+    def outer(start, stop):
+        team.run(inner, 10, 10**9)
+
+    with team.threads(2):
+        team.run(outer, 2, 10**9)
+        assert sorted(piece[1:] for piece in seen) == [(0, 10), (0, 10)]
+        assert len({piece[0] for piece in seen}) == 2
+        seen.clear()
+        team.run(inner, 10, 10**9)  # and afterwards the team is there again
+        assert sorted(piece[1:] for piece in seen) == [(0, 5), (5, 10)]

@@ -24,11 +24,14 @@ def im2col(x, kernel_size, stride, padding, output_size):
     return cols
 
 
-def col2im(cols, image_shape, kernel_size, stride, padding, output_size, bias):
-    """cols (N·OH·OW, KH·KW·C) -> x (N, H, W, C): each entry added to the pixel im2col took it from, plus bias (C,)."""
+def col2im(cols, image_shape, kernel_size, stride, padding, output_size, bias, out=None):
+    """cols (N·OH·OW, KH·KW·C) -> x (N, H, W, C): each entry added to the pixel im2col took it from, plus bias (C,).
+
+    out: a contiguous array to write x to, made anew if None.
+    """
     n, h, w, c = image_shape
     (kh, kw), (oh, ow) = kernel_size, output_size
-    x = memory.empty((n, h, w, c), cols.dtype)
+    x = memory.empty(image_shape, cols.dtype) if out is None else out
     rows = x.reshape(n, h, w * c)
     threads.run(_col2im, n, cols.size, cols, rows, bias, c, kh, kw, *stride, *padding, oh, ow)
     return x

@@ -1,6 +1,6 @@
-"""A convolution as matrix products, in two ways with one interface.
+"""A convolution as matrix products, in two ways with one interface, a few pictures at a time.
 
-Both turn input, weight and output into stacks of matrices, V (S, R, K), U (S, K, O) and M (S, R, O), such that the
+Both ways turn input, weight and output into stacks of matrices, V (S, R, K), U (S, K, O) and M (S, R, O), such that the
 convolution is M = V U, and its gradients are dV = dM Uᵀ and dU = Vᵀ dM:
 
     Im2col    one product (S = 1): V holds every window as a row (im2col.py); for any convolution
@@ -9,17 +9,22 @@ convolution is M = V U, and its gradients are dV = dM Uᵀ and dU = Vᵀ dM:
 
 "sides" are what the three arrays are turned into, and `to_…` is the transposed step: since each step is linear, the
 gradient of one direction is the other, and a transposed convolution runs the same steps in the other order.
+
+V is many times as large as x. So each thread takes its pictures in chunks whose V stays in the cache, from the first
+step to the last, and V is made anew for the weight gradient instead of being kept.
 """
 
+import threading
 from itertools import pairwise
 
 import numpy as np
 
-from minigan.kernels import gemm, memory, pointwise, toom_cook
+from minigan.kernels import memory, pointwise, threads, toom_cook
 from minigan.kernels.im2col import col2im, im2col
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
 WORTHWHILE = 0.6  # the share of multiplications left, above which the plain way is as fast
+CHUNK_BYTES = 1 << 21  # of V
 
 
 def lowering(input_shape, weight_shape, stride, padding, output_size, dtype):
@@ -41,6 +46,7 @@ class Im2col:
         self.input_shape, self.weight_shape = input_shape, weight_shape
         self.geometry = (weight_shape[:2], stride, padding, output_size)
         self.output_shape = (input_shape[0], *output_size, weight_shape[3])
+        self.v_size = output_size[0] * output_size[1] * weight_shape[0] * weight_shape[1] * weight_shape[2]
 
     def input_side(self, x):
         return im2col(x, *self.geometry)[None]
@@ -51,15 +57,17 @@ class Im2col:
     def output_side(self, y):
         return y.reshape(1, -1, y.shape[3])
 
-    def to_input(self, v, bias):
-        return col2im(v[0], self.input_shape, *self.geometry, _or_zero(bias, self.input_shape[3], v.dtype))
+    def to_input(self, v, bias, out):
+        col2im(v[0], out.shape, *self.geometry, bias, out)
 
     def to_weight(self, u):
         return u.reshape(self.weight_shape)
 
-    def to_output(self, m, bias, negative_slope):
-        pointwise.add_bias(m[0], bias, negative_slope)
-        return m.reshape(self.output_shape)
+    def room_for_m(self, out):
+        return self.output_side(out)
+
+    def to_output(self, m, bias, negative_slope, out):
+        pointwise.add_bias(m[0], bias, negative_slope)  # m is out's own memory
 
     def blocks(self, stack):
         return stack
@@ -72,6 +80,7 @@ class ToomCook:
         self.input_shape, self.weight_shape, self.stride, self.padding = input_shape, weight_shape, stride, padding
         self.plan = plan
         self.output_shape = (input_shape[0], *output_size, weight_shape[3])
+        self.v_size = plan.slot.size * stride[0] * stride[1] * weight_shape[2]
 
     def input_side(self, x):
         return toom_cook.spread_input(x, self.plan, self.stride, self.padding)
@@ -82,46 +91,150 @@ class ToomCook:
     def output_side(self, y):
         return toom_cook.spread_output(y, self.plan)
 
-    def to_input(self, v, bias):
-        bias = _or_zero(bias, self.input_shape[3], v.dtype)
-        return toom_cook.gather_input(v, self.plan, self.input_shape, self.stride, self.padding, bias)
+    def to_input(self, v, bias, out):
+        toom_cook.gather_input(v, self.plan, out, self.stride, self.padding, bias)
 
     def to_weight(self, u):
         return toom_cook.gather_weight(u, self.plan, self.weight_shape, self.stride)
 
-    def to_output(self, m, bias, negative_slope):
-        bias = _or_zero(bias, self.output_shape[3], m.dtype)
-        return toom_cook.gather_output(m, self.plan, self.output_shape, bias, negative_slope)
+    def room_for_m(self, out):
+        return memory.empty((self.plan.slot.size, len(out), out.shape[3]), out.dtype)
+
+    def to_output(self, m, bias, negative_slope, out):
+        toom_cook.gather_output(m, self.plan, out, bias, negative_slope)
 
     def blocks(self, stack):
         """(ξη, N, …) -> one matrix for each pair of points."""
-        slots = pairwise(self.plan.borders)
-        return [stack[first:last].reshape(-1, stack.shape[2]) for first, last in slots]
+        return [stack[first:last].reshape(-1, stack.shape[2]) for first, last in pairwise(self.plan.borders)]
 
 
-def forward(way, v, u):
-    """M = V U."""
-    m = memory.empty((*v.shape[:2], u.shape[2]), v.dtype)
-    gemm.products(list(zip(way.blocks(v), u, way.blocks(m), strict=True)))
+def convolve(way, x, u, bias, negative_slope):
+    """x (N, H, W, C) convolved with the weight whose side is u, plus bias (O,) or None; then the leaky ReLU."""
+    out = memory.empty(way.output_shape, x.dtype)
+    _share(way, _convolve, x, u, _or_zero(bias, out), negative_slope, out)
+    return out
+
+
+def convolve_transposed(way, y, u, bias):
+    """The transposed convolution of y (N, OH, OW, O), plus bias (C,) or None -> (N, H, W, C)."""
+    out = memory.empty(way.input_shape, y.dtype)
+    _share(way, _convolve_transposed, y, u, _or_zero(bias, out), out)
+    return out
+
+
+def convolve_backward(way, grad, x, u, need):
+    """-> gradients of `convolve` by x and by the weight, None where `need` has no use for it; grad (N, OH, OW, O)."""
+    grad_x = memory.empty(way.input_shape, grad.dtype) if need.input else None
+    sums = _Sums() if need.params else None
+    _share(way, _convolve_backward, grad, x, u, grad_x, sums)
+    return grad_x, way.to_weight(sums.total()) if need.params else None
+
+
+def convolve_transposed_backward(way, grad, y, u, need):
+    """-> gradients of `convolve_transposed` by y and by the weight, likewise; grad (N, H, W, C)."""
+    grad_y = memory.empty(way.output_shape, grad.dtype) if need.input else None
+    sums = _Sums() if need.params else None
+    _share(way, _convolve_transposed_backward, grad, y, u, grad_y, sums)
+    return grad_y, way.to_weight(sums.total()) if need.params else None
+
+
+class _Sums:
+    """Weight gradients of parts of the batch, added up in the batch's order, whichever thread was done first."""
+
+    def __init__(self):
+        self.parts, self.lock = [], threading.Lock()
+
+    def add(self, start, u):
+        with self.lock:
+            self.parts.append((start, u))
+
+    def total(self):
+        first, *others = [u for _, u in sorted(self.parts, key=lambda part: part[0])]
+        for u in others:
+            first += u
+        return first
+
+
+def _share(way, task, *arguments):
+    """task(start, stop, way, …) for all pictures, shared among the threads, each product with one BLAS thread."""
+    pictures = way.input_shape[0]
+    work = pictures * way.v_size * way.output_shape[3] // threads.MULTIPLICATIONS
+    with threads.one_blas_thread:
+        threads.run(task, pictures, work, way, *arguments)
+
+
+def _chunks(start, stop, way, itemsize):
+    size = max(1, CHUNK_BYTES // (way.v_size * itemsize))
+    return [slice(first, min(stop, first + size)) for first in range(start, stop, size)]
+
+
+def _convolve(start, stop, way, x, u, bias, negative_slope, out):
+    for part in _chunks(start, stop, way, x.itemsize):
+        m = product(way, way.input_side(x[part]), u, out[part])
+        way.to_output(m, bias, negative_slope, out[part])
+
+
+def _convolve_transposed(start, stop, way, y, u, bias, out):
+    for part in _chunks(start, stop, way, y.itemsize):
+        way.to_input(product_grad_v(way, way.output_side(y[part]), u), bias, out[part])
+
+
+def _convolve_backward(start, stop, way, grad, x, u, grad_x, sums):
+    total = None
+    for part in _chunks(start, stop, way, grad.itemsize):
+        m = way.output_side(grad[part])
+        if grad_x is not None:
+            way.to_input(product_grad_v(way, m, u), _or_zero(None, grad_x), grad_x[part])
+        if sums is not None:
+            total = _added(total, product_grad_u(way, way.input_side(x[part]), m))
+    if sums is not None:
+        sums.add(start, total)
+
+
+def _convolve_transposed_backward(start, stop, way, grad, y, u, grad_y, sums):
+    total = None
+    for part in _chunks(start, stop, way, grad.itemsize):
+        v = way.input_side(grad[part])
+        if grad_y is not None:
+            m = product(way, v, u, grad_y[part])
+            way.to_output(m, _or_zero(None, grad_y), 1, grad_y[part])
+        if sums is not None:
+            total = _added(total, product_grad_u(way, v, way.output_side(y[part])))
+    if sums is not None:
+        sums.add(start, total)
+
+
+def product(way, v, u, out):
+    """M = V U, from which `way` will make `out`."""
+    m = way.room_for_m(out)
+    for v_block, u_block, m_block in zip(way.blocks(v), u, way.blocks(m), strict=True):
+        np.matmul(v_block, u_block, out=m_block)
     return m
 
 
-def backward_input(way, m, u):
+def product_grad_v(way, m, u):
     """dV = dM Uᵀ."""
     v = memory.empty((*m.shape[:2], u.shape[1]), m.dtype)
-    gemm.products(list(zip(way.blocks(m), u.transpose(0, 2, 1), way.blocks(v), strict=True)))
+    for m_block, u_block, v_block in zip(way.blocks(m), u, way.blocks(v), strict=True):
+        np.matmul(m_block, u_block.T, out=v_block)
     return v
 
 
-def backward_weight(way, v, m):
+def product_grad_u(way, v, m):
     """dU = Vᵀ dM."""
     v_blocks, m_blocks = way.blocks(v), way.blocks(m)
     u = memory.empty((len(v_blocks), v.shape[2], m.shape[2]), v.dtype)
-    gemm.products(
-        [(v_block.T, m_block, u_block) for v_block, m_block, u_block in zip(v_blocks, m_blocks, u, strict=True)]
-    )
+    for v_block, m_block, u_block in zip(v_blocks, m_blocks, u, strict=True):
+        np.matmul(v_block.T, m_block, out=u_block)
     return u
 
 
-def _or_zero(bias, channels, dtype):
-    return np.zeros(channels, dtype) if bias is None else bias
+def _added(total, u):
+    if total is None:
+        return u
+    total += u
+    return total
+
+
+def _or_zero(bias, out):
+    return np.zeros(out.shape[3], out.dtype) if bias is None else bias

@@ -21,6 +21,7 @@ import numpy as np
 from minigan.errors import InputError
 
 WORTHWHILE = 200_000  # elements touched, below which a call is done before a second thread has woken
+MULTIPLICATIONS = 32  # of a matrix product that take about as long as touching one element
 
 
 class _Helper:
@@ -32,6 +33,7 @@ class _Helper:
         threading.Thread(target=self._work, name="minigan kernel helper", daemon=True).start()
 
     def _work(self):
+        _team.at_work = True
         while True:
             kernel, arguments = self.jobs.get()
             try:
@@ -49,6 +51,7 @@ class _Team(threading.local):
     def __init__(self):
         self.helpers = []
         self.process = os.getpid()
+        self.at_work = False  # in the midst of a shared job, whose own jobs are then done alone
 
     def get(self, count):
         if self.process != os.getpid():  # a fork copies this list but not the threads
@@ -89,12 +92,13 @@ def run(kernel, rows, work, *arguments):
     rows: how many independent rows there are; work: how many array elements are touched in all.
     """
     count = min(_count, rows, work // WORTHWHILE + 1)
-    if count <= 1:
+    if count <= 1 or _team.at_work:
         kernel(0, rows, *arguments)
         return
     borders = [rows * i // count for i in range(count + 1)]
     working, errors = [], []
     try:
+        _team.at_work = True
         for i, helper in enumerate(_team.get(count - 1), 1):
             working.append(helper)
             helper.jobs.put((kernel, (borders[i], borders[i + 1], *arguments)))
@@ -106,6 +110,7 @@ def run(kernel, rows, work, *arguments):
                 working.pop()
             except KeyboardInterrupt as interrupt:
                 errors.append(interrupt)
+        _team.at_work = False
     for error in errors:
         if error is not None:
             raise error

@@ -133,14 +133,14 @@ def spread_output(y, p):
     return _spread(y, p, p.a, (1, 1), (0, 0))
 
 
-def gather_input(v, p, shape, stride, padding, bias):
-    """Bᵀ v B + bias, the gradient of spread_input: v (ξη, N, SH·SW·C) -> (N, H, W, C) = shape; bias (C,)."""
-    return _gather(v, p, p.b_transposed, shape, stride, padding, bias, 1)
+def gather_input(v, p, out, stride, padding, bias):
+    """Bᵀ v B + bias, the gradient of spread_input: v (ξη, N, SH·SW·C) into out (N, H, W, C); bias (C,)."""
+    _gather(v, p, p.b_transposed, out, stride, padding, bias, 1)
 
 
-def gather_output(m, p, shape, bias, negative_slope):
-    """A m Aᵀ + bias, then the leaky ReLU: m (ξη, N, O) -> (N, OH, OW, O) = shape; bias (O,)."""
-    return _gather(m, p, p.a_transposed, shape, (1, 1), (0, 0), bias, negative_slope)
+def gather_output(m, p, out, bias, negative_slope):
+    """A m Aᵀ + bias, then the leaky ReLU: m (ξη, N, O) into out (N, OH, OW, O); bias (O,)."""
+    _gather(m, p, p.a_transposed, out, (1, 1), (0, 0), bias, negative_slope)
 
 
 def spread_weight(weight, p, stride):
@@ -174,13 +174,11 @@ def _spread(x, p, matrices, stride, padding):
     return out
 
 
-def _gather(v, p, matrices, shape, stride, padding, bias, negative_slope):
-    n, h, w, c = shape
-    out, slope = memory.empty(shape, v.dtype), v.dtype.type(negative_slope)
+def _gather(v, p, matrices, out, stride, padding, bias, negative_slope):
+    (n, h, w, c), slope = out.shape, v.dtype.type(negative_slope)
     flat = (v.reshape(-1), out.reshape(-1), p.slot, *matrices[0], *matrices[1])
     sizes = _unsigned(n, h, w * c, c, *stride, *padding)
     threads.run(_gather_kernel, n, 2 * v.size, *flat, *sizes, bias, slope)
-    return out
 
 
 # The inner loops index flat arrays by unsigned numbers. A row taken as a view, or a signed index, which might be

@@ -31,9 +31,9 @@ def conv2d_forward(x, weight, bias, stride, padding, negative_slope=1):
     """
     size = conv2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding)
     way = lowering.lowering(x.shape, weight.shape, stride, padding, size, x.dtype)
-    v, u = way.input_side(np.ascontiguousarray(x)), way.weight_side(weight)
-    out = way.to_output(lowering.forward(way, v, u), bias, negative_slope)
-    return out, (way, v, u, out, negative_slope)
+    x, u = np.ascontiguousarray(x), way.weight_side(weight)
+    out = lowering.convolve(way, x, u, bias, negative_slope)
+    return out, (way, x, u, out, negative_slope)
 
 
 def conv2d_backward(grad_output, cache, need=EVERYTHING):
@@ -42,12 +42,10 @@ def conv2d_backward(grad_output, cache, need=EVERYTHING):
     grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, C, O), grad_bias (O,); None for what
     `need` leaves out.
     """
-    way, v, u, out, negative_slope = cache
+    way, x, u, out, negative_slope = cache
     rows = np.ascontiguousarray(grad_output).reshape(-1, out.shape[3])
     grad, grad_bias = pointwise.add_bias_backward(rows, out.reshape(rows.shape), negative_slope)
-    m = way.output_side(grad.reshape(out.shape))
-    grad_weight = way.to_weight(lowering.backward_weight(way, v, m)) if need.params else None
-    grad_input = way.to_input(lowering.backward_input(way, m, u), None) if need.input else None
+    grad_input, grad_weight = lowering.convolve_backward(way, grad.reshape(out.shape), x, u, need)
     return grad_input, grad_weight, grad_bias
 
 
@@ -61,8 +59,8 @@ def conv_transpose2d_forward(x, weight, bias, stride, padding, output_padding):
     size = conv_transpose2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding, output_padding)
     shape = (len(x), *size, weight.shape[2])
     way = lowering.lowering(shape, weight.shape, stride, padding, x.shape[1:3], x.dtype)
-    m, u = way.output_side(np.ascontiguousarray(x)), way.weight_side(weight)
-    return way.to_input(lowering.backward_input(way, m, u), bias), (way, m, u)
+    x, u = np.ascontiguousarray(x), way.weight_side(weight)
+    return lowering.convolve_transposed(way, x, u, bias), (way, x, u)
 
 
 def conv_transpose2d_backward(grad_output, cache, need=EVERYTHING):
@@ -72,15 +70,12 @@ def conv_transpose2d_backward(grad_output, cache, need=EVERYTHING):
     grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, O, C), grad_bias (O,); None for what
     `need` leaves out.
     """
-    way, m, u = cache
+    way, x, u = cache
     grad = np.ascontiguousarray(grad_output)
-    v = way.input_side(grad)
-    grad_input = grad_weight = grad_bias = None
-    if need.params:
-        grad_weight = way.to_weight(lowering.backward_weight(way, v, m))
-        _, grad_bias = pointwise.add_bias_backward(grad.reshape(-1, grad.shape[3]), None, 1)
-    if need.input:
-        grad_input = way.to_output(lowering.forward(way, v, u), None, 1)
+    grad_input, grad_weight = lowering.convolve_transposed_backward(way, grad, x, u, need)
+    _, grad_bias = (
+        pointwise.add_bias_backward(grad.reshape(-1, grad.shape[3]), None, 1) if need.params else (None, None)
+    )
     return grad_input, grad_weight, grad_bias
 
 
