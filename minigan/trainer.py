@@ -34,18 +34,7 @@ class Trainer:
     total_steps: the step to stop at. progress: what an earlier part of the run noted, see `_progress`.
     """
 
-    def __init__(
-        self,
-        gan,
-        samples,
-        batches,
-        run,
-        total_steps,
-        sample_every=None,
-        checkpoint_every=500,
-        quiet=False,
-        progress=None,
-    ):
+    def __init__(self, gan, samples, batches, run, total_steps, quiet=False, progress=None):
         self.gan, self.samples, self.batches, self.run, self.total_steps = gan, samples, batches, run, total_steps
         self.sample_every = gan.config.sample_every or max(1, math.ceil(total_steps / PICTURES_PER_RUN))
         self.quiet = quiet

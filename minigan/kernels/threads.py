@@ -37,7 +37,8 @@ class _Helper:
         while True:
             kernel, arguments = self.jobs.get()
             try:
-                kernel(*arguments)
+                with np.errstate(all="ignore"):  # the caller's own share of the work warns, as the caller has it set
+                    kernel(*arguments)
                 result = None
             except BaseException as error:  # handed to the caller, who raises it
                 result = error

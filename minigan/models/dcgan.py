@@ -62,5 +62,5 @@ DIGITS = Preset(
     summary="the dcgan networks with faster learning rates and an averaged generator: what train does unasked",
     source="Radford et al. 2016; averaging as in Karras et al. 2018",
     build=build_dcgan,
-    defaults={"lr": 1e-3, "beta1": 0.5, "ema_decay": 0.999, "epochs": 2},
+    defaults={"lr": 1e-3, "beta1": 0.5, "ema_decay": 0.999, "epochs": 2.5},
 )
