@@ -14,7 +14,6 @@ V is many times as large as x. So each thread takes its pictures in chunks whose
 step to the last, and V is made anew for the weight gradient instead of being kept.
 """
 
-import threading
 from itertools import pairwise
 
 import numpy as np
@@ -58,7 +57,7 @@ class Im2col:
         return y.reshape(1, -1, y.shape[3])
 
     def to_input(self, v, bias, out):
-        col2im(v[0], out.shape, *self.geometry, bias, out)
+        col2im(v[0], out.shape, *self.geometry, _or_zero(bias, out), out)
 
     def to_weight(self, u):
         return u.reshape(self.weight_shape)
@@ -92,7 +91,7 @@ class ToomCook:
         return toom_cook.spread_output(y, self.plan)
 
     def to_input(self, v, bias, out):
-        toom_cook.gather_input(v, self.plan, out, self.stride, self.padding, bias)
+        toom_cook.gather_input(v, self.plan, out, self.stride, self.padding, _or_zero(bias, out))
 
     def to_weight(self, u):
         return toom_cook.gather_weight(u, self.plan, self.weight_shape, self.stride)
@@ -101,7 +100,7 @@ class ToomCook:
         return memory.empty((self.plan.slot.size, len(out), out.shape[3]), out.dtype)
 
     def to_output(self, m, bias, negative_slope, out):
-        toom_cook.gather_output(m, self.plan, out, bias, negative_slope)
+        toom_cook.gather_output(m, self.plan, out, _or_zero(bias, out), negative_slope)
 
     def blocks(self, stack):
         """(ξη, N, …) -> one matrix for each pair of points."""
@@ -111,14 +110,14 @@ class ToomCook:
 def convolve(way, x, u, bias, negative_slope):
     """x (N, H, W, C) convolved with the weight whose side is u, plus bias (O,) or None; then the leaky ReLU."""
     out = memory.empty(way.output_shape, x.dtype)
-    _share(way, _convolve, x, u, _or_zero(bias, out), negative_slope, out)
+    _share(way, _convolve, x, u, bias, negative_slope, out)
     return out
 
 
 def convolve_transposed(way, y, u, bias):
     """The transposed convolution of y (N, OH, OW, O), plus bias (C,) or None -> (N, H, W, C)."""
     out = memory.empty(way.input_shape, y.dtype)
-    _share(way, _convolve_transposed, y, u, _or_zero(bias, out), out)
+    _share(way, _convolve_transposed, y, u, bias, out)
     return out
 
 
@@ -142,11 +141,10 @@ class _Sums:
     """Weight gradients of parts of the batch, added up in the batch's order, whichever thread was done first."""
 
     def __init__(self):
-        self.parts, self.lock = [], threading.Lock()
+        self.parts = []
 
     def add(self, start, u):
-        with self.lock:
-            self.parts.append((start, u))
+        self.parts.append((start, u))
 
     def total(self):
         first, *others = [u for _, u in sorted(self.parts, key=lambda part: part[0])]
@@ -184,7 +182,7 @@ def _convolve_backward(start, stop, way, grad, x, u, grad_x, sums):
     for part in _chunks(start, stop, way, grad.itemsize):
         m = way.output_side(grad[part])
         if grad_x is not None:
-            way.to_input(product_grad_v(way, m, u), _or_zero(None, grad_x), grad_x[part])
+            way.to_input(product_grad_v(way, m, u), None, grad_x[part])
         if sums is not None:
             total = _added(total, product_grad_u(way, way.input_side(x[part]), m))
     if sums is not None:
@@ -196,8 +194,7 @@ def _convolve_transposed_backward(start, stop, way, grad, y, u, grad_y, sums):
     for part in _chunks(start, stop, way, grad.itemsize):
         v = way.input_side(grad[part])
         if grad_y is not None:
-            m = product(way, v, u, grad_y[part])
-            way.to_output(m, _or_zero(None, grad_y), 1, grad_y[part])
+            way.to_output(product(way, v, u, grad_y[part]), None, 1, grad_y[part])
         if sums is not None:
             total = _added(total, product_grad_u(way, v, way.output_side(y[part])))
     if sums is not None:
