@@ -14,3 +14,8 @@ def kernel(function):
         return njit(nogil=True, cache=True)(function)
     except RuntimeError:  # Numba: "no locator available", neither the package nor the user's cache is writable
         return njit(nogil=True)(function)
+
+
+def inlined_kernel(function):
+    """`kernel` for a part of kernels: no caller in Python, and its code becomes part of the caller's."""
+    return njit(forceinline=True)(function)

@@ -14,7 +14,7 @@ V is many times as large as x. So each thread takes its pictures in chunks whose
 step to the last, and V is made anew for the weight gradient instead of being kept.
 """
 
-from itertools import pairwise
+import math
 
 import numpy as np
 
@@ -23,17 +23,18 @@ from minigan.kernels.im2col import col2im, im2col
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
 WORTHWHILE = 0.6  # the share of multiplications left, above which the plain way is as fast
-CHUNK_BYTES = 1 << 21  # of V
+CHUNK_BYTES = 1 << 22  # of V
 
 
 def lowering(input_shape, weight_shape, stride, padding, output_size, dtype):
     """The cheaper way for x (N, H, W, C) = input_shape and weight (KH, KW, C, O), output_size (OH, OW)."""
     taps = [-(-k // s) for k, s in zip(weight_shape[:2], stride, strict=True)]
     within = all(p < k for p, k in zip(padding, weight_shape, strict=False))
-    if min(weight_shape[2:]) >= FEWEST_CHANNELS and all(2 <= t <= 3 for t in taps) and within:
-        plan = toom_cook.plan(weight_shape[:2], stride, output_size, dtype)
-        left = plan.slot.size * stride[0] * stride[1]
-        if left <= WORTHWHILE * output_size[0] * output_size[1] * weight_shape[0] * weight_shape[1]:
+    if min(weight_shape[2:]) >= FEWEST_CHANNELS and all(2 <= t < max(toom_cook.POINTS) for t in taps) and within:
+        axes = zip(output_size, weight_shape, stride, strict=False)
+        left = math.prod(toom_cook.multiplications(*axis) for axis in axes)
+        if left <= WORTHWHILE * math.prod(output_size) * math.prod(weight_shape[:2]):
+            plan = toom_cook.plan(weight_shape[:2], stride, output_size, dtype)
             return ToomCook(input_shape, weight_shape, stride, padding, output_size, plan)
     return Im2col(input_shape, weight_shape, stride, padding, output_size)
 
@@ -68,43 +69,74 @@ class Im2col:
     def to_output(self, m, bias, negative_slope, out):
         pointwise.add_bias(m[0], bias, negative_slope)  # m is out's own memory
 
-    def blocks(self, stack):
-        return stack
+    def room_for_v(self, m):
+        return memory.empty((*m.shape[:2], math.prod(self.weight_shape[:3])), m.dtype)
+
+    def room_for_u(self, m):
+        return memory.empty((1, math.prod(self.weight_shape[:3]), self.weight_shape[3]), m.dtype)
+
+    def stacks(self, v, u, m):
+        yield v, u, m
 
 
 class ToomCook:
-    """The way with fewer multiplications: all sides are values at points; R counts segments and pictures."""
+    """The way with fewer multiplications: all sides are values at points, in flat arrays."""
 
     def __init__(self, input_shape, weight_shape, stride, padding, output_size, plan):
         self.input_shape, self.weight_shape, self.stride, self.padding = input_shape, weight_shape, stride, padding
         self.plan = plan
         self.output_shape = (input_shape[0], *output_size, weight_shape[3])
-        self.v_size = plan.slot.size * stride[0] * stride[1] * weight_shape[2]
+        self.v_size = plan.input.layout.size * weight_shape[2]
 
     def input_side(self, x):
-        return toom_cook.spread_input(x, self.plan, self.stride, self.padding)
+        return toom_cook.spread(x, self.plan.input, self.stride, self.padding)
 
     def weight_side(self, weight):
-        return toom_cook.spread_weight(weight, self.plan, self.stride)
+        return toom_cook.spread(self._as_picture(weight), self.plan.weight, self.stride)
 
     def output_side(self, y):
-        return toom_cook.spread_output(y, self.plan)
+        return toom_cook.spread(y, self.plan.output)
 
     def to_input(self, v, bias, out):
-        toom_cook.gather_input(v, self.plan, out, self.stride, self.padding, _or_zero(bias, out))
+        toom_cook.gather(v, self.plan.input, out, self.stride, self.padding, bias)
 
     def to_weight(self, u):
-        return toom_cook.gather_weight(u, self.plan, self.weight_shape, self.stride)
+        weight = np.empty(self.weight_shape, u.dtype)
+        toom_cook.gather(u, self.plan.weight, self._as_picture(weight), self.stride)
+        return weight
 
     def room_for_m(self, out):
-        return memory.empty((self.plan.slot.size, len(out), out.shape[3]), out.dtype)
+        return memory.empty((self.plan.output.layout.size * len(out) * out.shape[3],), out.dtype)
 
     def to_output(self, m, bias, negative_slope, out):
-        toom_cook.gather_output(m, self.plan, out, _or_zero(bias, out), negative_slope)
+        toom_cook.gather(m, self.plan.output, out, bias=bias, negative_slope=negative_slope)
 
-    def blocks(self, stack):
-        """(ξη, N, …) -> one matrix for each pair of points."""
-        return [stack[first:last].reshape(-1, stack.shape[2]) for first, last in pairwise(self.plan.borders)]
+    def room_for_v(self, m):
+        return memory.empty((m.size // self._m_size() * self.v_size,), m.dtype)
+
+    def room_for_u(self, m):
+        return memory.empty((self.plan.weight.layout.size * self.weight_shape[2] * self.weight_shape[3],), m.dtype)
+
+    def stacks(self, v, u, m):
+        """The three as stacks of matrices (S, R, K), (S, K, O) and (S, R, O), one triple for each kind."""
+        (c, o), n = self.weight_shape[2:], m.size // self._m_size()
+        for group in self.plan.groups:
+            blocks, rows, width = group.blocks, group.rows * n, group.width * c
+            yield (
+                _stack(v, group.v * n * c, blocks, rows, width),
+                _stack(u, group.u * c * o, blocks, width, o),
+                _stack(m, group.m * n * o, blocks, rows, o),
+            )
+
+    def _m_size(self):
+        return self.plan.output.layout.size * self.weight_shape[3]
+
+    def _as_picture(self, weight):
+        return weight.reshape(1, *weight.shape[:2], -1)
+
+
+def _stack(flat, first, *shape):
+    return flat[first : first + math.prod(shape)].reshape(shape)
 
 
 def convolve(way, x, u, bias, negative_slope):
@@ -204,25 +236,24 @@ def _convolve_transposed_backward(start, stop, way, grad, y, u, grad_y, sums):
 def product(way, v, u, out):
     """M = V U, from which `way` will make `out`."""
     m = way.room_for_m(out)
-    for v_block, u_block, m_block in zip(way.blocks(v), u, way.blocks(m), strict=True):
-        np.matmul(v_block, u_block, out=m_block)
+    for v_stack, u_stack, m_stack in way.stacks(v, u, m):
+        np.matmul(v_stack, u_stack, out=m_stack)
     return m
 
 
 def product_grad_v(way, m, u):
     """dV = dM Uᵀ."""
-    v = memory.empty((*m.shape[:2], u.shape[1]), m.dtype)
-    for m_block, u_block, v_block in zip(way.blocks(m), u, way.blocks(v), strict=True):
-        np.matmul(m_block, u_block.T, out=v_block)
+    v = way.room_for_v(m)
+    for v_stack, u_stack, m_stack in way.stacks(v, u, m):
+        np.matmul(m_stack, u_stack.transpose(0, 2, 1), out=v_stack)
     return v
 
 
 def product_grad_u(way, v, m):
     """dU = Vᵀ dM."""
-    v_blocks, m_blocks = way.blocks(v), way.blocks(m)
-    u = memory.empty((len(v_blocks), v.shape[2], m.shape[2]), v.dtype)
-    for v_block, m_block, u_block in zip(v_blocks, m_blocks, u, strict=True):
-        np.matmul(v_block.T, m_block, out=u_block)
+    u = way.room_for_u(m)
+    for v_stack, u_stack, m_stack in way.stacks(v, u, m):
+        np.matmul(v_stack.transpose(0, 2, 1), m_stack, out=u_stack)
     return u
 
 

@@ -1,23 +1,26 @@
 """Convolution with fewer multiplications, after Toom and Cook (Winograd 1980; Lavin and Gray 2016 for networks).
 
 In one dimension m outputs of a filter with r taps, y[o] = Σ_a w[a] x[o + a], are made of the coefficients of a product
-of polynomials. Its values at n = m + r - 1 points fix such a product, so n multiplications do instead of m·r:
+of polynomials. Its values at n = m + r - 1 points ξ fix such a product, so n multiplications do instead of m·r:
 
     y = A [(G w) ⊙ (B x)],   exact because   Σ_ξ A[o, ξ] G[ξ, a] B[ξ, i] = 1 if i = o + a else 0.
 
-G evaluates the filter at the points, B is what the condition leaves, and A puts the values together. The points 0, 1,
--1 and ∞ keep all entries small (0, ±½, ±1), so that float32 loses nothing to speak of; further points would.
+A[o, ξ] = ξᵒ and G[ξ, a] = ξᵃ are powers, so the condition says that B undoes the evaluation of a polynomial of n
+coefficients at the points: row ξ of B holds the coefficients of the polynomial that is 1 at ξ and 0 at the others. The
+point ∞ stands for the highest coefficient.
 
-A line of outputs is cut into segments of up to 5 - r outputs, whose matrices are stacked: that is still one formula of
-the same form. A stride s is undone by sorting the padded input and the filter into s phases, b = 0 … s-1, whose
-filters have r = ⌈K/s⌉ taps each; phases add up like channels. In two dimensions both axes are transformed, and what
-remains for every pair of points (ξ, η) is a matrix product over phases and channels:
+A line of outputs is cut into segments, whose matrices are stacked: that is still one formula of the same form. A
+stride s is undone by sorting the padded input and the filter into s phases, b = 0 … s-1, with ⌈(K - b)/s⌉ taps each;
+phases add up like channels, and a phase with a tap less does without the last point. In two dimensions both axes are
+transformed, and what remains for every pair of points (ξ, η) is a matrix product over phases and channels:
 
-    V = B x Bᵀ  (ξη, N, s·s·C)      U = G w Gᵀ  (ξη, s·s·C, O)      M = V U  (ξη, N, O)      y = A M Aᵀ  (N, OH, OW, O)
+    V = B x Bᵀ      U = G w Gᵀ      M = V U for each (ξ, η)      y = A M Aᵀ  (N, OH, OW, O)
 
 Segments share the points, so U is needed once a pair of points and the products are as tall as there are segments.
 Every step is linear in x and in w, so each gradient is the transposed step: dM = Aᵀ dy A, dV = dM Uᵀ, dx = Bᵀ dV B,
 dU = Vᵀ dM, dw = Gᵀ dU G; and the transposed convolution is dx by itself.
+
+V, U and M are flat arrays: pairs of points differ in their number of segments and phases. See Plan.
 """
 
 from functools import lru_cache
@@ -26,240 +29,328 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan.kernels import memory, threads
-from minigan.kernels.jit import kernel
+from minigan.kernels.jit import inlined_kernel, kernel
 
-POINTS = (0.0, 1.0, -1.0, np.inf)
+# For n points those that amplify rounding errors least: √(Σ_ξ (A[o, ξ] |G[ξ]| |B[ξ]|)² / r), the norms being those of
+# rows, is at most 2.31 (n = 6), 1.7, 1.3, 1.42 and 1, found by trying. Shorter segments do without the last but one,
+# phases with a tap less without the last, and the choice counts these cases too.
+POINTS = {
+    6: (3 / 2, -3 / 2, 2 / 3, -2 / 3, np.inf, 0.0),
+    5: (-3.0, 3 / 4, -3 / 4, 3.0, 0.0),
+    4: (1.0, -1.0, np.inf, 0.0),
+    3: (1.0, np.inf, 0.0),
+    2: (np.inf, 0.0),
+}
+BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
+SLAB = 64  # channels that are transformed together, so that a picture's intermediate results stay in the first cache
 
 
 class Line(NamedTuple):
-    """The stacked matrices of one axis, rows sorted by point; L = outputs + taps - 1 samples of each phase."""
+    """The stacked matrices of one axis, rows sorted by point; s phases, P rows (a point of a segment each)."""
 
     a: np.ndarray  # (P, outputs), A transposed
-    b: np.ndarray  # (P, L)
-    g: np.ndarray  # (points, taps), one row a point
+    b: np.ndarray  # (s, P, samples), zero where a phase does without the point
+    g: np.ndarray  # (s, points, taps), likewise
     point: np.ndarray  # (P,), which point a row belongs to
+    phases: np.ndarray  # (points,), how many phases use it, the first ones
+
+
+def segments(outputs, kernel_size, stride):
+    """How a line of outputs is cut: the lengths, which differ by one at most."""
+    count = -(-outputs // (max(POINTS) + 1 - -(-kernel_size // stride)))
+    return [outputs // count + (i < outputs % count) for i in range(count)]
+
+
+def multiplications(outputs, kernel_size, stride):
+    """How many a line takes for each pair of channels, all phases together; outputs · kernel_size by definition."""
+    lengths = segments(outputs, kernel_size, stride)
+    return sum(m - 1 + -(-(kernel_size - b) // stride) for m in lengths for b in range(stride))
 
 
 @lru_cache(maxsize=64)
-def line(outputs, taps):
-    """The matrices for a line of `outputs` outputs and a filter of `taps` taps, 2 or 3."""
-    longest = len(POINTS) + 1 - taps
-    count = -(-outputs // longest)
-    lengths = [outputs // count + (i < outputs % count) for i in range(count)]
+def line(outputs, kernel_size, stride):
+    """The Line of that many outputs; every phase needs a tap, and none more than 5."""
+    taps = [-(-(kernel_size - b) // stride) for b in range(stride)]
+    lengths = segments(outputs, kernel_size, stride)
+    most = max(lengths) + taps[0] - 1
+    last = most - 1 if taps[-1] < taps[0] else most  # the point that phases with a tap less do without
+    points = np.array(POINTS[most])
     rows, first = [], 0
+    samples = outputs + taps[0] - 1
+    g = np.zeros((stride, most, taps[0]))
     for length in lengths:
-        chosen = [i for i in range(len(POINTS)) if i != 2] if length + taps - 1 == 3 else range(length + taps - 1)
-        a, b, g = _segment(length, taps, [POINTS[i] for i in chosen])
-        for i, a_row, b_row, g_row in zip(chosen, a.T, b, g, strict=True):
-            wide_a, wide_b = np.zeros(outputs), np.zeros(outputs + taps - 1)
-            wide_a[first : first + length] = a_row
-            wide_b[first : first + length + taps - 1] = b_row
-            rows.append((i, wide_a, wide_b, g_row))
+        a_wide, b_wide = np.zeros((most, outputs)), np.zeros((stride, most, samples))
+        chosen = [i for i in range(most) if length == max(lengths) or i != last - 1]
+        a_wide[chosen, first : first + length] = _powers(points[chosen], length)
+        for b, count in enumerate(taps):
+            used = [i for i in chosen if count == taps[0] or i != last]
+            g[b, used, :count] = _powers(points[used], count)
+            b_wide[b, used, first : first + len(used)] = _interpolation(points[used])
+        rows += [(i, a_wide[i], b_wide[:, i]) for i in chosen]
         first += length
     rows.sort(key=lambda row: row[0])
-    point = np.array([row[0] for row in rows])
-    used = np.unique(point)
-    g = np.array([next(row[3] for row in rows if row[0] == i) for i in used])
-    return Line(np.array([r[1] for r in rows]), np.array([r[2] for r in rows]), g, np.searchsorted(used, point))
+    return Line(
+        a=np.array([row[1] for row in rows]),
+        b=np.stack([row[2] for row in rows], axis=1),
+        g=g,
+        point=np.array([row[0] for row in rows]),
+        phases=g.any(axis=2).sum(axis=0),
+    )
 
 
-def _segment(outputs, taps, points):
-    """A (outputs, n), B (n, n), G (n, taps) of a segment: A and G hold powers of the points, B meets the condition."""
-    n = len(points)
+def _powers(points, count):
+    """ξ⁰ … ξ^(count-1), a row for each point."""
+    return np.array([[0.0] * (count - 1) + [1.0] if np.isinf(p) else [p**k for k in range(count)] for p in points])
 
-    def powers(count):
-        return np.array([[0.0] * (count - 1) + [1.0] if np.isinf(p) else [p**k for k in range(count)] for p in points])
 
-    a, g = powers(outputs).T, powers(taps)
-    products = np.einsum("ox,xt->otx", a, g).reshape(outputs * taps, n)
-    wanted = np.zeros((outputs, taps, n))
-    for o in range(outputs):
-        for t in range(taps):
-            wanted[o, t, o + t] = 1
-    b = np.linalg.lstsq(products, wanted.reshape(outputs * taps, n), rcond=None)[0]
-    return a, np.rint(2 * b) / 2, g  # the entries are halves
+def _interpolation(points):
+    """B of a segment: row ξ holds the coefficients of the polynomial that is 1 at ξ and 0 at the other points."""
+    rows = np.zeros((len(points), len(points)))
+    for row, point in zip(rows, points, strict=True):
+        others = [p for p in points if p != point and not np.isinf(p)]
+        scale = 1.0 if np.isinf(point) else np.prod([point - p for p in others])
+        row[: len(others) + 1] = np.atleast_1d(np.poly(others))[::-1] / scale
+    return rows
+
+
+class Layout(NamedTuple):
+    """Where a transformed array keeps row i of the vertical and row j of the horizontal axis.
+
+    (i, j) has phases_h[i] · phases_w[j] rows of channels for each picture, and place[i, j] such rows come before it.
+    """
+
+    place: np.ndarray  # (P_h, P_w)
+    phases_h: np.ndarray  # (P_h,)
+    phases_w: np.ndarray  # (P_w,)
+    size: int  # rows in all
+
+
+class Side(NamedTuple):
+    """What turns one of the three arrays into values at points: the matrices of both axes, and back."""
+
+    spread: tuple
+    gather: tuple
+    layout: Layout
+
+
+class Group(NamedTuple):
+    """Pairs of points with equally many segments and phases, whose products are one stack.
+
+    blocks: how many. rows: their height, per picture. width: phases. v, u, m: what comes before them in each array.
+    """
+
+    blocks: int
+    rows: int
+    width: int
+    v: int
+    u: int
+    m: int
 
 
 class Plan(NamedTuple):
-    """The two axes of one convolution together.
+    """The two axes of one convolution together."""
 
-    slot (P_h, P_w): where the product of rows (i, j) lies among the ξη, so that a pair of points is one block; borders:
-    the blocks' first and last slots; the matrices as lists of their non-zero entries, see _sparse.
-    """
-
-    g: tuple
-    borders: np.ndarray
-    slot: np.ndarray
-    a: tuple
-    b: tuple
-    a_transposed: tuple
-    b_transposed: tuple
+    input: Side
+    weight: Side
+    output: Side
+    groups: tuple[Group, ...]
 
 
 @lru_cache(maxsize=64)
 def plan(kernel_size, stride, output_size, dtype):
     """The Plan of a convolution with that kernel, stride and output size (pairs), its matrices in `dtype`."""
-    lines = [line(o, -(-k // s)) for o, k, s in zip(output_size, kernel_size, stride, strict=True)]
-    height, width = lines
-    pair = height.point[:, None] * len(width.g) + width.point[None, :]
-    slot = np.empty(pair.size, np.uintp)
-    slot[np.argsort(pair, axis=None, kind="stable")] = np.arange(pair.size)
-    borders = np.searchsorted(np.sort(pair, axis=None), np.arange(len(height.g) * len(width.g) + 1))
+    axes = height, width = [line(*numbers) for numbers in zip(output_size, kernel_size, stride, strict=True)]
+    segments_h, segments_w = (np.bincount(axis.point) for axis in axes)
+    kinds = {}
+    for x in range(len(segments_h)):
+        for y in range(len(segments_w)):
+            kind = (segments_h[x] * segments_w[y], height.phases[x] * width.phases[y])
+            kinds.setdefault(kind, []).append((x, y))
+    v, u, m = (np.zeros((len(rows_h), len(rows_w)), np.uintp) for rows_h, rows_w in ((height.point, width.point),) * 3)
+    u = np.zeros((len(segments_h), len(segments_w)), np.uintp)
+    groups, v_size, u_size, m_size = [], 0, 0, 0
+    for (rows, phases), blocks in sorted(kinds.items()):
+        groups.append(Group(len(blocks), int(rows), int(phases), v_size, u_size, m_size))
+        for x, y in blocks:
+            own = np.ix_(height.point == x, width.point == y)
+            order = np.arange(rows).reshape(segments_h[x], segments_w[y])
+            v[own], m[own], u[x, y] = v_size + order * phases, m_size + order, u_size
+            v_size, m_size, u_size = v_size + rows * phases, m_size + rows, u_size + phases
+    by_row = [axis.phases[axis.point] for axis in axes]
     return Plan(
-        g=tuple(axis.g.astype(dtype) for axis in lines),
-        borders=borders,
-        slot=slot.reshape(pair.shape),
-        a=tuple(_sparse(axis.a, dtype) for axis in lines),
-        b=tuple(_sparse(axis.b, dtype) for axis in lines),
-        a_transposed=tuple(_sparse(axis.a.T, dtype) for axis in lines),
-        b_transposed=tuple(_sparse(axis.b.T, dtype) for axis in lines),
+        input=_side([axis.b for axis in axes], Layout(v, *map(_unsigned, by_row), int(v_size)), dtype),
+        weight=_side([axis.g for axis in axes], Layout(u, *(_unsigned(a.phases) for a in axes), int(u_size)), dtype),
+        output=_side(
+            [axis.a[None] for axis in axes], Layout(m, *(_unsigned(p > 0) for p in by_row), int(m_size)), dtype
+        ),
+        groups=tuple(groups),
     )
 
 
-def _sparse(matrix, dtype):
-    """-> (count (R,), column (R, Z), value (R, Z)): each row's non-zero entries, Z the most that a row has."""
-    count = (matrix != 0).sum(axis=1)
-    column = np.argsort(matrix == 0, axis=1, kind="stable")[:, : max(1, count.max())]
-    return count, column.astype(np.uintp), np.take_along_axis(matrix, column, axis=1).astype(dtype)
+def _side(matrices, layout, dtype):
+    spread = tuple(_sparse(matrix, dtype) for matrix in matrices)
+    gather = tuple(_sparse(matrix.transpose(0, 2, 1), dtype) for matrix in matrices)
+    return Side(spread, gather, layout)
 
 
-def spread_input(x, p, stride, padding):
-    """V = B x Bᵀ: x (N, H, W, C) -> (ξη, N, SH·SW·C)."""
-    return _spread(x, p, p.b, stride, padding)
+def _sparse(matrices, dtype):
+    """(s, R, columns) -> count (s, R), column (s, R, Z), value (s, R, Z): each row's non-zero entries, then zeros.
+
+    Z is a multiple of four.
+    """
+    count = (matrices != 0).sum(axis=2)
+    order = np.argsort(matrices == 0, axis=2, kind="stable")
+    column = np.repeat(order[:, :, :1], -(-count.max() // 4) * 4, axis=2)
+    value = np.zeros(column.shape, dtype)
+    for z in range(count.max()):
+        there = count > z
+        column[there, z] = order[there, z]
+        value[there, z] = matrices[there, order[there, z]]
+    return _unsigned(count), _unsigned(column), value
 
 
-def spread_output(y, p):
-    """Aᵀ y A, the gradient of gather_output: y (N, OH, OW, O) -> (ξη, N, O)."""
-    return _spread(y, p, p.a, (1, 1), (0, 0))
+def _unsigned(numbers):
+    return np.ascontiguousarray(numbers, np.uintp)
 
 
-def gather_input(v, p, out, stride, padding, bias):
-    """Bᵀ v B + bias, the gradient of spread_input: v (ξη, N, SH·SW·C) into out (N, H, W, C); bias (C,)."""
-    _gather(v, p, p.b_transposed, out, stride, padding, bias, 1)
-
-
-def gather_output(m, p, out, bias, negative_slope):
-    """A m Aᵀ + bias, then the leaky ReLU: m (ξη, N, O) into out (N, OH, OW, O); bias (O,)."""
-    _gather(m, p, p.a_transposed, out, (1, 1), (0, 0), bias, negative_slope)
-
-
-def spread_weight(weight, p, stride):
-    """U = G w Gᵀ: weight (KH, KW, C, O) -> (points, SH·SW·C, O), missing taps being zero."""
-    (kh, kw, c, o), (sh, sw) = weight.shape, stride
-    (g_h, g_w) = p.g
-    taps = np.zeros((g_h.shape[1] * sh, g_w.shape[1] * sw, c, o), weight.dtype)
-    taps[:kh, :kw] = weight
-    phases = taps.reshape(g_h.shape[1], sh, g_w.shape[1], sw * c * o)
-    half = np.tensordot(g_w, phases, (1, 2))  # (η, a, SH, SW·C·O)
-    full = np.tensordot(g_h, half, (1, 1))  # (ξ, η, SH, SW·C·O)
-    return full.reshape(len(g_h) * len(g_w), sh * sw * c, o)
-
-
-def gather_weight(u, p, shape, stride):
-    """Gᵀ u G, the gradient of spread_weight: u (points, SH·SW·C, O) -> (KH, KW, C, O) = shape."""
-    (kh, kw, c, o), (sh, sw) = shape, stride
-    (g_h, g_w) = p.g
-    full = u.reshape(len(g_h), len(g_w), sh, sw * c * o)
-    half = np.tensordot(g_h, full, (0, 0))  # (a_h, η, SH, SW·C·O)
-    taps = np.tensordot(half, g_w, (1, 0))  # (a_h, SH, SW·C·O, a_w)
-    taps = np.moveaxis(taps, 3, 2).reshape(g_h.shape[1] * sh, g_w.shape[1] * sw, c, o)
-    return np.ascontiguousarray(taps[:kh, :kw])
-
-
-def _spread(x, p, matrices, stride, padding):
+def spread(x, side, stride=(1, 1), padding=(0, 0)):
+    """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `side` says."""
     n, h, w, c = x.shape
-    out = memory.empty((p.slot.size, n, stride[0] * stride[1] * c), x.dtype)
-    flat = (x.reshape(-1), out.reshape(-1), p.slot, *matrices[0], *matrices[1])
-    threads.run(_spread_kernel, n, 2 * out.size, *flat, *_unsigned(n, h, w * c, c, *stride, *padding))
+    out = memory.empty((side.layout.size * n * c,), x.dtype)
+    sizes = (np.uintp(size) for size in (n, h, w, c, min(c, SLAB), *stride, *padding))
+    rows, matrices = n * -(-c // SLAB), (*side.layout[:3], *side.spread[0], *side.spread[1])
+    threads.run(_spread, rows, 2 * out.size, x.reshape(-1), out, *matrices, *sizes)
     return out
 
 
-def _gather(v, p, matrices, out, stride, padding, bias, negative_slope):
-    (n, h, w, c), slope = out.shape, v.dtype.type(negative_slope)
-    flat = (v.reshape(-1), out.reshape(-1), p.slot, *matrices[0], *matrices[1])
-    sizes = _unsigned(n, h, w * c, c, *stride, *padding)
-    threads.run(_gather_kernel, n, 2 * v.size, *flat, *sizes, bias, slope)
+def gather(v, side, out, stride=(1, 1), padding=(0, 0), bias=None, negative_slope=1):
+    """The transposed step, into out (N, H, W, C); then bias (C,) and the leaky ReLU."""
+    n, h, w, c = out.shape
+    bias = np.zeros(c, out.dtype) if bias is None else bias
+    sizes = (np.uintp(size) for size in (n, h, w, c, min(c, SLAB), *stride, *padding))
+    rows, matrices = n * -(-c // SLAB), (*side.layout[:3], *side.gather[0], *side.gather[1])
+    slope = out.dtype.type(negative_slope)
+    threads.run(_gather, rows, 2 * v.size, v, out.reshape(-1), *matrices, *sizes, bias, slope)
 
 
 # The inner loops index flat arrays by unsigned numbers. A row taken as a view, or a signed index, which might be
-# negative, costs more than the 2·32 multiplications of a row.
-
-
-def _unsigned(*numbers):
-    return tuple(np.uintp(number) for number in numbers)
+# negative, costs more than the multiplications of a row.
 
 
 @kernel
-def _spread_kernel(
-    start, stop, x, out, slot, count_h, column_h, value_h, count_w, column_w, value_w, n, h, wc, c, sh, sw, ph, pw
-):
-    """out[slot[i, j], n, b] = Σ_t value_h[i, t] Σ_u value_w[j, u] x[n, t·SH + b - PH, phase u of the padded line]."""
-    run, zero, one = sw * c, np.uintp(0), np.uintp(1)
-    rows_h, rows_w = np.uintp(len(count_h)), np.uintp(len(count_w))
+def _spread(
+    start, stop, x, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
+    n, h, w, c, slab, sh, sw, ph, pw,
+):  # fmt: skip
+    """out[i, j, n, b, d] = Σ_t value_h[b, i, t] Σ_u value_w[d, j, u] x[n, t·SH + b - PH, u·SW + d - PW].
+
+    Rows are pictures times slabs of channels.
+    """
+    zero, one = np.uintp(0), np.uintp(1)
+    rows_h, rows_w, slabs = np.uintp(len(phases_h)), np.uintp(len(phases_w)), (c + slab - one) // slab
     samples_h, samples_w = column_h.max() + one, column_w.max() + one
-    line = np.zeros(samples_w * run, x.dtype)
-    half = np.zeros(sh * rows_w * samples_h * run, x.dtype)  # (SH, j, t, run)
-    width = min(wc, np.uintp(len(line)) - pw * c)
-    for picture in range(np.uintp(start), np.uintp(stop)):
+    most_h, most_w = np.uintp(column_h.shape[2]), np.uintp(column_w.shape[2])
+    column_h, value_h, column_w, value_w = column_h.ravel(), value_h.ravel(), column_w.ravel(), value_w.ravel()
+    line = np.zeros(samples_w * sw * slab, x.dtype)
+    half = np.zeros(sh * samples_h * rows_w * sw * slab, x.dtype)  # (b, t, j, d, slab)
+    step_w, step_h = sw * slab, rows_w * sw * slab
+    width = min(w, samples_w * sw - pw)
+    for row in range(np.uintp(start), np.uintp(stop)):
+        picture, first = row // slabs, (row % slabs) * slab
+        run = min(slab, c - first)
         for y in range(h):
             t, b = (y + ph) // sh, (y + ph) % sh
             if t < samples_h:
-                source = (picture * h + y) * wc
-                for k in range(width):
-                    line[pw * c + k] = x[source + k]
+                for p in range(width):
+                    source, target = ((picture * h + y) * w + p) * c + first, (p + pw) * slab
+                    for k in range(run):
+                        line[target + k] = x[source + k]
                 for j in range(rows_w):
-                    target = ((b * rows_w + j) * samples_h + t) * run
-                    _combine(half, target, line, zero, run, count_w[j], column_w[j], value_w[j], run)
+                    for d in range(phases_w[j]):
+                        target, entry = (b * samples_h + t) * step_h + (j * sw + d) * slab, (d * rows_w + j) * most_w
+                        _combine(
+                            half, target, line, d * slab, step_w, column_w, entry, value_w, entry, count_w[d, j], run
+                        )
         for i in range(rows_h):
             for j in range(rows_w):
-                for b in range(sh):
-                    target = ((slot[i, j] * n + picture) * sh + b) * run
-                    base = (b * rows_w + j) * samples_h * run
-                    _combine(out, target, half, base, run, count_h[i], column_h[i], value_h[i], run)
+                target = (place[i, j] * n + picture * phases_h[i] * phases_w[j]) * c + first
+                for b in range(phases_h[i]):
+                    for d in range(phases_w[j]):
+                        base, entry = b * samples_h * step_h + (j * sw + d) * slab, (b * rows_h + i) * most_h
+                        _combine(out, target, half, base, step_h, column_h, entry, value_h, entry, count_h[b, i], run)
+                        target += c
 
 
 @kernel
-def _gather_kernel(
-    start, stop, v, out, slot, count_h, column_h, value_h, count_w, column_w, value_w, n, h, wc, c, sh, sw, ph, pw,
-    bias, slope,
+def _gather(
+    start, stop, v, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
+    n, h, w, c, slab, sh, sw, ph, pw, bias, slope,
 ):  # fmt: skip
-    """Transposed: out[n, t·SH + b - PH, …] = a(bias + Σ_j value_w[u, j] Σ_i value_h[t, i] v[slot[i, j], n, b])."""
-    run, zero = sw * c, np.uintp(0)
-    rows_h, rows_w, columns = np.uintp(len(count_h)), np.uintp(len(count_w)), np.uintp(slot.shape[1])
-    line = np.zeros(max(rows_w * run, wc + pw * c), v.dtype)  # what no window reaches stays 0
-    half = np.zeros(columns * run, v.dtype)  # (j, run)
-    places = np.zeros(columns * columns, np.uintp)
-    for picture in range(np.uintp(start), np.uintp(stop)):
+    """out[n, t·SH + b - PH, u·SW + d - PW] = a(bias + Σ_j value_w[d, u, j] Σ_i value_h[b, t, i] v[i, j, n, b, d]).
+
+    Rows are pictures times slabs of channels. What no window reaches is a(bias).
+    """
+    zero, one = np.uintp(0), np.uintp(1)
+    rows_w, slabs = np.uintp(len(phases_w)), (c + slab - one) // slab
+    samples_h, samples_w = np.uintp(count_h.shape[1]), np.uintp(count_w.shape[1])
+    most_h, most_w = np.uintp(column_h.shape[2]), np.uintp(column_w.shape[2])
+    value_h, column_w, value_w = value_h.ravel(), column_w.ravel(), value_w.ravel()
+    line = np.zeros(max(samples_w * sw, w + pw) * slab, v.dtype)
+    half = np.zeros(rows_w * sw * slab, v.dtype)  # (j, d, slab)
+    sources = np.zeros(most_h, np.uintp)
+    for row in range(np.uintp(start), np.uintp(stop)):
+        picture, first = row // slabs, (row % slabs) * slab
+        run = min(slab, c - first)
         for y in range(h):
             t, b = (y + ph) // sh, (y + ph) % sh
-            if t < rows_h:
-                for j in range(columns):
-                    for z in range(count_h[t]):
-                        places[z] = ((slot[column_h[t, z], j] * n + picture) * sh + b) * run
-                    _combine(half, j * run, v, zero, np.uintp(1), count_h[t], places, value_h[t], run)
-                for u in range(rows_w):
-                    _combine(line, u * run, half, zero, run, count_w[u], column_w[u], value_w[u], run)
+            if t < samples_h:
+                count, entry = count_h[b, t], (b * samples_h + t) * most_h
+                for j in range(rows_w):
+                    for d in range(phases_w[j]):
+                        for z in range(most_h):
+                            i = column_h[b, t, z]
+                            row_of_v = place[i, j] * n + (picture * phases_h[i] + b) * phases_w[j] + d
+                            sources[z] = row_of_v * c + first
+                        target = (j * sw + d) * slab
+                        _combine(half, target, v, zero, one, sources, zero, value_h, entry, count, run)
+                for u in range(samples_w):
+                    for d in range(sw):
+                        entry = (d * samples_w + u) * most_w
+                        target, count = (u * sw + d) * slab, count_w[d, u]
+                        _combine(
+                            line, target, half, d * slab, sw * slab, column_w, entry, value_w, entry, count, run
+                        )
             else:
                 line[:] = 0
-            target = (picture * h + y) * wc
-            for w in range(wc // c):
-                for k in range(c):
-                    value = line[pw * c + w * c + k] + bias[k]
-                    out[target + w * c + k] = value if value > 0 else slope * value
+            for p in range(w):
+                source, target = (p + pw) * slab, ((picture * h + y) * w + p) * c + first
+                for k in range(run):
+                    value = line[source + k] + bias[first + k]
+                    out[target + k] = value if value > 0 else slope * value
 
 
-@kernel
-def _combine(out, target, source, base, step, count, column, value, run):
-    """out[target + k] = Σ_z value[z] · source[base + column[z]·step + k] for k < run, the first two terms at once."""
-    first, a = base + column[0] * step, value[0]
-    if count == 1:
+@inlined_kernel
+def _combine(out, target, source, base, step, column, column_entry, value, value_entry, count, run):
+    """out[target + k] = Σ_z value[z] · source[base + column[z]·step + k] for k < run, four terms at once."""
+    zero, one, two, three, four = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
+    whole = run - run % BLOCK
+    for z in range(zero, count, four):
+        c, v = column_entry + z, value_entry + z
+        p, q = base + column[c] * step, base + column[c + one] * step
+        r, s = base + column[c + two] * step, base + column[c + three] * step
+        e, f, g, h = value[v], value[v + one], value[v + two], value[v + three]
+        if z == zero:
+            for first in range(zero, whole, BLOCK):
+                for k in range(first, first + BLOCK):
+                    out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
+            for k in range(whole, run):
+                out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
+        else:
+            for first in range(zero, whole, BLOCK):
+                for k in range(first, first + BLOCK):
+                    out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
+            for k in range(whole, run):
+                out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
+    if count == zero:
         for k in range(run):
-            out[target + k] = a * source[first + k]
-        return
-    second, b = base + column[1] * step, value[1]
-    for k in range(run):
-        out[target + k] = a * source[first + k] + b * source[second + k]
-    for z in range(2, count):
-        further, a = base + column[z] * step, value[z]
-        for k in range(run):
-            out[target + k] += a * source[further + k]
+            out[target + k] = 0
