@@ -76,13 +76,13 @@ def _add_bias(start, stop, out, bias, slope):
 
 @kernel
 def _leaky(start, stop, x, out, slope):
-    for i in range(start, stop):
+    for i in range(np.uintp(start), np.uintp(stop)):
         out[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
 @kernel
 def _leaky_backward(start, stop, grad_output, out, grad, slope):
-    for i in range(start, stop):
+    for i in range(np.uintp(start), np.uintp(stop)):
         grad[i] = grad_output[i] if out[i] > 0 else slope * grad_output[i]
 
 

@@ -9,7 +9,6 @@ called with one thread of its own from each member (gemm.py).
 
 import ctypes
 import os
-import queue
 import sys
 import threading
 from contextlib import contextmanager
@@ -19,31 +18,44 @@ from pathlib import Path
 import numpy as np
 
 from minigan.errors import InputError
+from minigan.kernels.bell import Bell
 
 WORTHWHILE = 200_000  # elements touched, below which a call is done before a second thread has woken
 MULTIPLICATIONS = 32  # of a matrix product that take about as long as touching one element
 
 
 class _Helper:
-    """A sleeping thread that calls what it is given and hands back None or the exception."""
+    """A thread that calls what it is given and hands back None or the exception."""
 
     def __init__(self):
-        self.jobs = queue.SimpleQueue()
-        self.results = queue.SimpleQueue()
+        self.job, self.error, self.begin, self.end, self.jobs = None, None, Bell(), Bell(), 0
         threading.Thread(target=self._work, name="minigan kernel helper", daemon=True).start()
+
+    def start(self, kernel, *arguments):
+        self.jobs += 1
+        self.job = (kernel, arguments)
+        self.begin.ring()
+
+    def result(self):
+        """The outcome of the last job, once it is done."""
+        self.end.wait(self.jobs - 1)
+        return self.error
 
     def _work(self):
         _team.at_work = True
+        done = 0
         while True:
-            kernel, arguments = self.jobs.get()
+            self.begin.wait(done)
+            (kernel, arguments), self.job = self.job, None
             try:
                 with np.errstate(all="ignore"):  # the caller's own share of the work warns, as the caller has it set
                     kernel(*arguments)
-                result = None
+                self.error = None
             except BaseException as error:  # handed to the caller, who raises it
-                result = error
+                self.error = error
             kernel = arguments = None  # or the arrays would stay alive until the next job
-            self.results.put(result)
+            done += 1
+            self.end.ring()
 
 
 class _Team(threading.local):
@@ -102,12 +114,12 @@ def run(kernel, rows, work, *arguments):
         _team.at_work = True
         for i, helper in enumerate(_team.get(count - 1), 1):
             working.append(helper)
-            helper.jobs.put((kernel, (borders[i], borders[i + 1], *arguments)))
+            helper.start(kernel, borders[i], borders[i + 1], *arguments)
         kernel(0, borders[1], *arguments)
     finally:
         while working:  # never leave while a helper still writes, not even on Ctrl-C
             try:
-                errors.append(working[-1].results.get())
+                errors.append(working[-1].result())
                 working.pop()
             except KeyboardInterrupt as interrupt:
                 errors.append(interrupt)

@@ -42,6 +42,7 @@ POINTS = {
     2: (np.inf, 0.0),
 }
 BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
+GROUP = np.uintp(4)  # pictures side by side, so that what is written and read comes in longer runs
 SLAB = 64  # channels that are transformed together, so that a picture's intermediate results stay in the first cache
 
 
@@ -246,39 +247,45 @@ def _spread(
 
     Rows are pictures times slabs of channels.
     """
-    zero, one = np.uintp(0), np.uintp(1)
+    one = np.uintp(1)
     rows_h, rows_w, slabs = np.uintp(len(phases_h)), np.uintp(len(phases_w)), (c + slab - one) // slab
     samples_h, samples_w = column_h.max() + one, column_w.max() + one
     most_h, most_w = np.uintp(column_h.shape[2]), np.uintp(column_w.shape[2])
     column_h, value_h, column_w, value_w = column_h.ravel(), value_h.ravel(), column_w.ravel(), value_w.ravel()
-    line = np.zeros(samples_w * sw * slab, x.dtype)
-    half = np.zeros(sh * samples_h * rows_w * sw * slab, x.dtype)  # (b, t, j, d, slab)
     step_w, step_h = sw * slab, rows_w * sw * slab
+    size = sh * samples_h * step_h
+    line = np.zeros(samples_w * step_w, x.dtype)
+    half = np.zeros(GROUP * size, x.dtype)  # (row, b, t, j, d, slab)
     width = min(w, samples_w * sw - pw)
-    for row in range(np.uintp(start), np.uintp(stop)):
-        picture, first = row // slabs, (row % slabs) * slab
-        run = min(slab, c - first)
-        for y in range(h):
-            t, b = (y + ph) // sh, (y + ph) % sh
-            if t < samples_h:
-                for p in range(width):
-                    source, target = ((picture * h + y) * w + p) * c + first, (p + pw) * slab
-                    for k in range(run):
-                        line[target + k] = x[source + k]
-                for j in range(rows_w):
-                    for d in range(phases_w[j]):
-                        target, entry = (b * samples_h + t) * step_h + (j * sw + d) * slab, (d * rows_w + j) * most_w
-                        _combine(
-                            half, target, line, d * slab, step_w, column_w, entry, value_w, entry, count_w[d, j], run
-                        )
+    for group in range(np.uintp(start), np.uintp(stop), GROUP):
+        members = min(GROUP, np.uintp(stop) - group)
+        for g in range(members):
+            picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
+            run = min(slab, c - first)
+            for y in range(h):
+                t, b = (y + ph) // sh, (y + ph) % sh
+                if t < samples_h:
+                    for p in range(width):
+                        source, target = ((picture * h + y) * w + p) * c + first, (p + pw) * slab
+                        for k in range(run):
+                            line[target + k] = x[source + k]
+                    for j in range(rows_w):
+                        for d in range(phases_w[j]):
+                            target = g * size + (b * samples_h + t) * step_h + (j * sw + d) * slab
+                            e, count = (d * rows_w + j) * most_w, count_w[d, j]
+                            _combine(half, target, line, d * slab, step_w, column_w, e, value_w, e, count, run)
         for i in range(rows_h):
             for j in range(rows_w):
-                target = (place[i, j] * n + picture * phases_h[i] * phases_w[j]) * c + first
-                for b in range(phases_h[i]):
-                    for d in range(phases_w[j]):
-                        base, entry = b * samples_h * step_h + (j * sw + d) * slab, (b * rows_h + i) * most_h
-                        _combine(out, target, half, base, step_h, column_h, entry, value_h, entry, count_h[b, i], run)
-                        target += c
+                for g in range(members):
+                    picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
+                    run = min(slab, c - first)
+                    target = (place[i, j] * n + picture * phases_h[i] * phases_w[j]) * c + first
+                    for b in range(phases_h[i]):
+                        for d in range(phases_w[j]):
+                            base = g * size + b * samples_h * step_h + (j * sw + d) * slab
+                            e, count = (b * rows_h + i) * most_h, count_h[b, i]
+                            _combine(out, target, half, base, step_h, column_h, e, value_h, e, count, run)
+                            target += c
 
 
 @kernel
@@ -291,66 +298,91 @@ def _gather(
     Rows are pictures times slabs of channels. What no window reaches is a(bias).
     """
     zero, one = np.uintp(0), np.uintp(1)
-    rows_w, slabs = np.uintp(len(phases_w)), (c + slab - one) // slab
+    rows_h, rows_w, slabs = np.uintp(len(phases_h)), np.uintp(len(phases_w)), (c + slab - one) // slab
     samples_h, samples_w = np.uintp(count_h.shape[1]), np.uintp(count_w.shape[1])
     most_h, most_w = np.uintp(column_h.shape[2]), np.uintp(column_w.shape[2])
-    value_h, column_w, value_w = value_h.ravel(), column_w.ravel(), value_w.ravel()
+    column_h, value_h, column_w, value_w = column_h.ravel(), value_h.ravel(), column_w.ravel(), value_w.ravel()
+    step_w, step_h = sw * slab, rows_w * sw * slab
+    size = sh * samples_h * step_h
     line = np.zeros(max(samples_w * sw, w + pw) * slab, v.dtype)
-    half = np.zeros(rows_w * sw * slab, v.dtype)  # (j, d, slab)
-    sources = np.zeros(most_h, np.uintp)
-    for row in range(np.uintp(start), np.uintp(stop)):
-        picture, first = row // slabs, (row % slabs) * slab
-        run = min(slab, c - first)
-        for y in range(h):
-            t, b = (y + ph) // sh, (y + ph) % sh
-            if t < samples_h:
-                count, entry = count_h[b, t], (b * samples_h + t) * most_h
-                for j in range(rows_w):
+    half = np.zeros(GROUP * size, v.dtype)  # (row, b, t, j, d, slab)
+    sources = np.zeros(rows_h, np.uintp)
+    for group in range(np.uintp(start), np.uintp(stop), GROUP):
+        members = min(GROUP, np.uintp(stop) - group)
+        for j in range(rows_w):
+            for g in range(members):
+                picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
+                run = min(slab, c - first)
+                for b in range(sh):
                     for d in range(phases_w[j]):
-                        for z in range(most_h):
-                            i = column_h[b, t, z]
-                            row_of_v = place[i, j] * n + (picture * phases_h[i] + b) * phases_w[j] + d
-                            sources[z] = row_of_v * c + first
-                        target = (j * sw + d) * slab
-                        _combine(half, target, v, zero, one, sources, zero, value_h, entry, count, run)
-                for u in range(samples_w):
-                    for d in range(sw):
-                        entry = (d * samples_w + u) * most_w
-                        target, count = (u * sw + d) * slab, count_w[d, u]
-                        _combine(
-                            line, target, half, d * slab, sw * slab, column_w, entry, value_w, entry, count, run
-                        )
-            else:
-                line[:] = 0
-            for p in range(w):
-                source, target = (p + pw) * slab, ((picture * h + y) * w + p) * c + first
-                for k in range(run):
-                    value = line[source + k] + bias[first + k]
-                    out[target + k] = value if value > 0 else slope * value
+                        for i in range(rows_h):
+                            sources[i] = (place[i, j] * n + (picture * phases_h[i] + b) * phases_w[j] + d) * c + first
+                        for t in range(samples_h):
+                            target = g * size + (b * samples_h + t) * step_h + (j * sw + d) * slab
+                            e, count = (b * samples_h + t) * most_h, count_h[b, t]
+                            _combine_from(half, target, v, sources, column_h, e, value_h, e, count, run)
+        for g in range(members):
+            picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
+            run = min(slab, c - first)
+            for y in range(h):
+                t, b = (y + ph) // sh, (y + ph) % sh
+                if t < samples_h:
+                    for u in range(samples_w):
+                        for d in range(sw):
+                            base = g * size + (b * samples_h + t) * step_h + d * slab
+                            e, count = (d * samples_w + u) * most_w, count_w[d, u]
+                            target = (u * sw + d) * slab
+                            _combine(line, target, half, base, step_w, column_w, e, value_w, e, count, run)
+                else:
+                    line[:] = 0
+                for p in range(w):
+                    source, target = (p + pw) * slab, ((picture * h + y) * w + p) * c + first
+                    for k in range(run):
+                        value = line[source + k] + bias[first + k]
+                        out[target + k] = value if value > 0 else slope * value
 
 
 @inlined_kernel
 def _combine(out, target, source, base, step, column, column_entry, value, value_entry, count, run):
     """out[target + k] = Σ_z value[z] · source[base + column[z]·step + k] for k < run, four terms at once."""
-    zero, one, two, three, four = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
-    whole = run - run % BLOCK
-    for z in range(zero, count, four):
-        c, v = column_entry + z, value_entry + z
-        p, q = base + column[c] * step, base + column[c + one] * step
-        r, s = base + column[c + two] * step, base + column[c + three] * step
-        e, f, g, h = value[v], value[v + one], value[v + two], value[v + three]
-        if z == zero:
-            for first in range(zero, whole, BLOCK):
-                for k in range(first, first + BLOCK):
-                    out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-            for k in range(whole, run):
-                out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-        else:
-            for first in range(zero, whole, BLOCK):
-                for k in range(first, first + BLOCK):
-                    out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-            for k in range(whole, run):
-                out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-    if count == zero:
+    for z in range(np.uintp(0), count, np.uintp(4)):
+        c = column_entry + z
+        p, q = base + column[c] * step, base + column[c + np.uintp(1)] * step
+        r, s = base + column[c + np.uintp(2)] * step, base + column[c + np.uintp(3)] * step
+        _four(out, target, source, p, q, r, s, value, value_entry + z, z == 0, run)
+    if count == 0:
         for k in range(run):
             out[target + k] = 0
+
+
+@inlined_kernel
+def _combine_from(out, target, source, places, column, column_entry, value, value_entry, count, run):
+    """out[target + k] = Σ_z value[z] · source[places[column[z]] + k] for k < run, likewise."""
+    for z in range(np.uintp(0), count, np.uintp(4)):
+        c = column_entry + z
+        p, q = places[column[c]], places[column[c + np.uintp(1)]]
+        r, s = places[column[c + np.uintp(2)]], places[column[c + np.uintp(3)]]
+        _four(out, target, source, p, q, r, s, value, value_entry + z, z == 0, run)
+    if count == 0:
+        for k in range(run):
+            out[target + k] = 0
+
+
+@inlined_kernel
+def _four(out, target, source, p, q, r, s, value, entry, fresh, run):
+    """out[target + k] (+)= the next four terms."""
+    e, f = value[entry], value[entry + np.uintp(1)]
+    g, h = value[entry + np.uintp(2)], value[entry + np.uintp(3)]
+    whole = run - run % BLOCK
+    if fresh:
+        for first in range(np.uintp(0), whole, BLOCK):
+            for k in range(first, first + BLOCK):
+                out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
+        for k in range(whole, run):
+            out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
+    else:
+        for first in range(np.uintp(0), whole, BLOCK):
+            for k in range(first, first + BLOCK):
+                out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
+        for k in range(whole, run):
+            out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
