@@ -182,9 +182,10 @@ class _Clocks:
     def _backward(self, layer, key):
         method = layer.backward
 
-        def call(grad_output, need_param_grads=True, need_input_grad=True):
+        def call(grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
             has_weight = "weight" in layer.params
             needs = {"need_param_grads": need_param_grads, "need_input_grad": need_input_grad}
+            needs["replace_grads"] = replace_grads
             if not (has_weight and need_param_grads and need_input_grad):
                 kind = "weight" if has_weight and need_param_grads else "input"
                 return self._timed(method, (*key, kind))(grad_output, **needs)
@@ -193,7 +194,7 @@ class _Clocks:
             remembered = layer._cache  # a backward pass uses it up
             grad_input = self._timed(method, (*key, "both input"))(grad_output, need_param_grads=False)
             layer._cache = remembered
-            self._timed(method, (*key, "both weight"))(grad_output, need_input_grad=False)
+            self._timed(method, (*key, "both weight"))(grad_output, need_input_grad=False, replace_grads=replace_grads)
             return grad_input
 
         return call

@@ -90,8 +90,8 @@ class GAN:
         logits = self.discriminator.forward(both, parts=2)
         real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
         value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
-        self.discriminator.zero_grad()
-        self.discriminator.backward(np.concatenate([grad_real, grad_fake]), need_input_grad=False)
+        grad_logits = np.concatenate([grad_real, grad_fake])
+        self.discriminator.backward(grad_logits, need_input_grad=False, replace_grads=True)
         self._move(self.discriminator, self.d_optimizer)
         return {"d_loss": value, "d_real": self._judgement(real_logits), "d_fake": self._judgement(fake_logits)}
 
@@ -105,8 +105,7 @@ class GAN:
             self._add_noise(seen)
         value, grad_logits = self.loss.generator(self.discriminator.forward(seen))
         grad_fake = self.discriminator.backward(grad_logits, need_param_grads=False)
-        self.generator.zero_grad()
-        self.generator.backward(grad_fake, need_input_grad=False)
+        self.generator.backward(grad_fake, need_input_grad=False, replace_grads=True)
         self._move(self.generator, self.g_optimizer)
         self._average()
         return {"g_loss": value}
@@ -124,15 +123,11 @@ class GAN:
         if self.averaged is self.generator:
             return
         moves = self.g_optimizer.steps
-        rate = self.dtype.type(1 - min(self.config.ema_decay, moves / (moves + 9)))
-        for averaged, current in (
-            (self.averaged.params, self.generator.params),
-            (self.averaged.buffers, self.generator.buffers),
-        ):
-            for name, array in averaged.items():
-                threads.run(
-                    updates.average, array.size, 2 * array.size, array.reshape(-1), current[name].reshape(-1), rate
-                )
+        rate = 1 - min(self.config.ema_decay, moves / (moves + 9))
+        current = self.generator.params | self.generator.buffers
+        arrays = self.averaged.params | self.averaged.buffers
+        pairs = [(array.reshape(-1), current[name].reshape(-1)) for name, array in arrays.items()]
+        updates.all_in_one(updates.average, pairs, (rate,))
 
     def _add_noise(self, x):
         if self.config.instance_noise:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigan.errors import InputError
-from minigan.kernels import threads, updates
+from minigan.kernels import updates
 
 
 class Optimizer:
@@ -29,13 +29,13 @@ class Optimizer:
         self.steps += 1
         grads = self.network.grads
         kernel, constants = self._update()
+        updated = []
         for name, param in self.network.params.items():
             if not param.flags.c_contiguous:
                 raise InputError(f"{type(self).__name__}.step: params[{name!r}] is not contiguous; use np.array(…).")
             slots = [self._slot(slot, name, param).reshape(-1) for slot in self.slots]
-            constant_values = [param.dtype.type(value) for value in constants]
-            arrays = [param.reshape(-1), grads[name].reshape(-1), *slots]
-            threads.run(kernel, param.size, param.size * len(arrays), *arrays, *constant_values)
+            updated.append((param.reshape(-1), grads[name].reshape(-1), *slots))
+        updates.all_in_one(kernel, updated, constants)
 
     def _slot(self, slot, name, param):
         if self.memory[slot][name].dtype != param.dtype:  # the parameter was replaced by one of another dtype

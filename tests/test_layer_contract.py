@@ -148,6 +148,28 @@ def test_gradients_add_up_until_cleared(name):
 
 
 @every_layer
+def test_replaced_gradients_are_those_after_zero_grad(name):
+    layer, x = make(name)
+    g = layer.forward(x)
+    layer.zero_grad()
+    grad_input = layer.backward(g)
+    expected = {key: grad.copy() for key, grad in layer.grads.items()}
+    for grad in layer.grads.values():
+        grad[...] = 7
+    if name == "dropout":
+        layer.rate = 0
+        grad_input = g  # another mask otherwise; with a rate of 0 the layer hands on what it gets
+    layer.forward(x)
+    assert np.array_equal(layer.backward(g, replace_grads=True), grad_input)
+    assert len(expected) == len(layer.params)
+    assert all(np.array_equal(layer.grads[key], grad) for key, grad in expected.items())
+    layer.forward(x)
+    layer.backward(g)  # and adding goes on from there
+    for key, grad in layer.grads.items():
+        np.testing.assert_allclose(grad, 2 * expected[key], rtol=1e-5, atol=1e-6)
+
+
+@every_layer
 def test_backward_without_the_gradient_of_the_input(name):
     """Only the work may be saved: the parameters' gradients are the same."""
     layer, x = make(name)

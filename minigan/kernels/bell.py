@@ -3,13 +3,15 @@
 import queue
 
 import numpy as np
-from llvmlite import ir  # what Numba itself is built on
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minigan.kernels.jit import kernel
 
+COURTESY = (
+    20_000  # looks more, 10 to 20 microseconds: the ringer still holds the GIL, and who asks for it is put to sleep
+)
 PATIENCE = 0 if config.DISABLE_JIT else 200_000  # looks at the counter before going to sleep, 0.1 to 0.2 ms
 
 
@@ -31,7 +33,7 @@ class Bell:
 
     def wait(self, count):
         """Until it has been rung more than `count` times in all."""
-        if _watch(self.rung, count, PATIENCE):
+        if _watch(self.rung, count, PATIENCE, COURTESY):
             return
         self.asleep = True
         try:
@@ -42,10 +44,12 @@ class Bell:
 
 
 @kernel
-def _watch(rung, count, looks):
-    """Look at rung[0] up to `looks` times; whether it exceeds `count`."""
+def _watch(rung, count, looks, more):
+    """Look at rung[0] up to `looks` times, and `more` times again once it exceeds `count`; whether it does."""
     for _ in range(looks):
         if _load(rung) > count:
+            for _ in range(more):
+                _load(rung)
             return True
     return False
 
@@ -56,9 +60,8 @@ def _load(typing_context, array):
 
     def generate(context, builder, signature, arguments):
         fields = context.make_array(signature.args[0])(context, builder, arguments[0])
-        first = cgutils.get_item_pointer(
-            context, builder, signature.args[0], fields, [ir.Constant(ir.IntType(64), 0)], wraparound=False
-        )
+        index = [context.get_constant(types.intp, 0)]
+        first = cgutils.get_item_pointer(context, builder, signature.args[0], fields, index, wraparound=False)
         return builder.load_atomic(first, "acquire", 8)
 
     return types.int64(array), generate

@@ -1,4 +1,4 @@
-"""A matrix product on the kernels' own team: every thread multiplies its share with a BLAS of one thread.
+"""Matrix products on the kernels' own team: every thread multiplies its share with a BLAS of one thread.
 
 A BLAS with threads of its own wakes and joins them at every product, and its idle threads spin for a while, on a core
 that a kernel needs next.
@@ -10,23 +10,40 @@ from minigan.kernels import threads
 
 
 def product(a, b, out):
-    """out = a b for 2-D arrays, shared among the threads; returns out.
+    """out = a b for 2-D arrays, shared among the threads; returns out."""
+    products((a, b, out))
+    return out
+
+
+def products(*triples):
+    """out = a b for each (a, b, out), all in one hand-over; none may read what another writes.
 
     BLAS first copies both factors into an order of its own. Cut along the longer side of `out`, the larger factor is
     cut too, and each thread copies only its share of it.
     """
     if threads.openblas() is None:  # a BLAS whose threads cannot be told to stay out of the way
-        return np.matmul(a, b, out=out)
-    by_rows = out.shape[0] >= out.shape[1]
-    work = out.size * a.shape[1] // threads.MULTIPLICATIONS
+        for a, b, out in triples:
+            _multiply(a, b, out)
+        return
+    parts = threads.get_threads()
+    work = sum(out.size * a.shape[1] for a, _, out in triples) // threads.MULTIPLICATIONS
     with threads.one_blas_thread:
-        threads.run(_rows if by_rows else _columns, out.shape[0 if by_rows else 1], work, a, b, out)
-    return out
+        threads.run(_shares, parts, work, parts, triples)
 
 
-def _rows(start, stop, a, b, out):
-    np.matmul(a[start:stop], b, out=out[start:stop])
+def _shares(start, stop, parts, triples):
+    for a, b, out in triples:
+        rows, columns = out.shape
+        if rows >= columns:
+            first, last = rows * start // parts, rows * stop // parts
+            _multiply(a[first:last], b, out[first:last])
+        else:
+            first, last = columns * start // parts, columns * stop // parts
+            _multiply(a, b[:, first:last], out[:, first:last])
 
 
-def _columns(start, stop, a, b, out):
-    np.matmul(a, b[:, start:stop], out=out[:, start:stop])
+def _multiply(a, b, out):
+    if a.shape[1] == 1:  # an outer product, for which BLAS takes five times as long as a plain loop
+        np.multiply(a, b, out=out)
+    else:
+        np.matmul(a, b, out=out)

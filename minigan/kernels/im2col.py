@@ -16,11 +16,10 @@ from minigan.kernels.jit import kernel
 
 def im2col(x, kernel_size, stride, padding, output_size):
     """x (N, H, W, C) -> cols (N·OH·OW, KH·KW·C)."""
-    n, h, w, c = x.shape
-    (kh, kw), (oh, ow) = kernel_size, output_size
+    (n, _, _, c), (kh, kw), (oh, ow) = x.shape, kernel_size, output_size
     cols = memory.empty((n * oh * ow, kh * kw * c), x.dtype)
-    rows = x.reshape(n, h, w * c)
-    threads.run(_im2col, n * oh, cols.size, rows, cols, c, kh, kw, *stride, *padding, oh, ow)
+    sizes = _unsigned(*x.shape[1:], *kernel_size, *stride, *padding, *output_size)
+    threads.run(_im2col, n, cols.size, x.reshape(-1), cols.reshape(-1), *sizes)
     return cols
 
 
@@ -29,71 +28,64 @@ def col2im(cols, image_shape, kernel_size, stride, padding, output_size, bias, o
 
     out: a contiguous array to write x to, made anew if None.
     """
-    n, h, w, c = image_shape
-    (kh, kw), (oh, ow) = kernel_size, output_size
     x = memory.empty(image_shape, cols.dtype) if out is None else out
-    rows = x.reshape(n, h, w * c)
-    threads.run(_col2im, n, cols.size, cols, rows, bias, c, kh, kw, *stride, *padding, oh, ow)
+    sizes = _unsigned(*image_shape[1:], *kernel_size, *stride, *padding, *output_size)
+    threads.run(_col2im, image_shape[0], cols.size, cols.reshape(-1), x.reshape(-1), bias, *sizes)
     return x
 
 
-# The inner loops run over slices from 0 upwards: only then does the compiler know that no index is negative, and uses
-# vector instructions (9 times faster for im2col, 3 times for col2im).
+def _unsigned(*sizes):
+    return tuple(np.uintp(size) for size in sizes)
+
+
+# Each picture is laid into a frame of zeros that is as large as the windows reach, so that no window has to ask whether
+# it is still inside. Unsigned indices cannot be negative: only then does the compiler use vector instructions.
 
 
 @kernel
-def _im2col(start, stop, x, cols, c, kh, kw, sh, sw, ph, pw, oh, ow):
-    """Rows are the N·OH output lines. Channels last makes a window's line one run of KW·C numbers in memory."""
-    h, wc = x.shape[1], x.shape[2]
-    run = kw * c
-    for line in range(start, stop):
-        n = line // oh
-        top = (line % oh) * sh - ph
-        for col in range(ow):
-            left = (col * sw - pw) * c
-            first = min(max(0, -left), run)  # entries of the run that fall off the image's left edge
-            last = max(min(run, wc - left), first)  # and where it leaves on the right
-            for i in range(kh):
-                target = cols[line * ow + col, i * run : (i + 1) * run]
-                if 0 <= top + i < h:
-                    target[:first] = 0
-                    _copy(target[first:last], x[n, top + i, left + first : left + last])
-                    target[last:] = 0
-                else:
-                    target[:] = 0
-
-
-@kernel
-def _col2im(start, stop, cols, x, bias, c, kh, kw, sh, sw, ph, pw, oh, ow):
-    """Rows are the N images: windows overlap only within one, so no two threads add to the same pixel."""
-    h, wc = x.shape[1], x.shape[2]
-    run = kw * c
-    for n in range(start, stop):
+def _im2col(start, stop, x, cols, h, w, c, kh, kw, sh, sw, ph, pw, oh, ow):
+    """Rows are the N images. Channels last makes a window's line one run of KW·C numbers in memory."""
+    zero, one = np.uintp(0), np.uintp(1)
+    height, width, run = (oh - one) * sh + kh, (ow - one) * sw + kw, kw * c
+    seen = min(w, width - pw) * c if width > pw else zero
+    frame = np.zeros(height * width * c, x.dtype)
+    for n in range(np.uintp(start), np.uintp(stop)):
         for y in range(h):
-            for left in range(0, wc, c):
-                _copy(x[n, y, left : left + c], bias)
-        for line in range(oh):
-            top = line * sh - ph
-            for col in range(ow):
-                row = (n * oh + line) * ow + col
-                left = (col * sw - pw) * c
-                first = min(max(0, -left), run)
-                last = max(min(run, wc - left), first)
+            if y + ph < height:
+                target, source = ((y + ph) * width + pw) * c, (n * h + y) * w * c
+                for t in range(seen):
+                    frame[target + t] = x[source + t]
+        for top in range(oh):
+            for left in range(ow):
+                target = ((n * oh + top) * ow + left) * kh * run
                 for i in range(kh):
-                    if 0 <= top + i < h:
-                        _add(x[n, top + i, left + first : left + last], cols[row, i * run + first : i * run + last])
+                    source = ((top * sh + i) * width + left * sw) * c
+                    for t in range(run):
+                        cols[target + t] = frame[source + t]
+                    target += run
 
 
 @kernel
-def _copy(target, source):
-    for t in range(len(target)):
-        target[t] = source[t]
-
-
-@kernel
-def _add(target, source):
-    for t in range(len(target)):
-        target[t] += source[t]
+def _col2im(start, stop, cols, x, bias, h, w, c, kh, kw, sh, sw, ph, pw, oh, ow):
+    """Rows are the N images: windows overlap only within one, so no two threads add to the same pixel."""
+    one = np.uintp(1)
+    height, width, run = max((oh - one) * sh + kh, h + ph), max((ow - one) * sw + kw, w + pw), kw * c
+    frame = np.zeros(height * width * c, x.dtype)
+    for n in range(np.uintp(start), np.uintp(stop)):
+        frame[:] = 0
+        for top in range(oh):
+            for left in range(ow):
+                source = ((n * oh + top) * ow + left) * kh * run
+                for i in range(kh):
+                    target = ((top * sh + i) * width + left * sw) * c
+                    for t in range(run):
+                        frame[target + t] += cols[source + t]
+                    source += run
+        for y in range(h):
+            for p in range(w):
+                source, target = ((y + ph) * width + p + pw) * c, ((n * h + y) * w + p) * c
+                for k in range(c):
+                    x[target + k] = frame[source + k] + bias[k]
 
 
 def im2col_plain(x, kernel_size, stride, padding, output_size):

@@ -297,7 +297,7 @@ def _gather(
 
     Rows are pictures times slabs of channels. What no window reaches is a(bias).
     """
-    zero, one = np.uintp(0), np.uintp(1)
+    one = np.uintp(1)
     rows_h, rows_w, slabs = np.uintp(len(phases_h)), np.uintp(len(phases_w)), (c + slab - one) // slab
     samples_h, samples_w = np.uintp(count_h.shape[1]), np.uintp(count_w.shape[1])
     most_h, most_w = np.uintp(column_h.shape[2]), np.uintp(column_w.shape[2])

@@ -8,13 +8,14 @@ from minigan.errors import InputError, RunError
 
 
 class Need(NamedTuple):
-    """Which gradients a backward pass is asked for."""
+    """Which gradients a backward pass is asked for; replace: whether those of the parameters replace the old ones."""
 
-    params: bool
-    input: bool
+    params: bool = True
+    input: bool = True
+    replace: bool = False
 
 
-EVERYTHING = Need(params=True, input=True)
+EVERYTHING = Need()
 
 
 class Layer:
@@ -26,7 +27,7 @@ class Layer:
 
     A layer computes in the dtype of its parameters (without any, in that of its input) and never changes its inputs.
     A subclass writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input`,
-    which adds to the gradients through `_accumulate`, and, where the input can be wrong, `_check_input`.
+    which hands parameters' gradients to `_accumulate`, and, where the input can be wrong, `_check_input`.
     """
 
     mixes_samples = False  # True: a sample's output depends on the other samples, and forward takes `parts`
@@ -54,10 +55,11 @@ class Layer:
         self._cache = (out.shape, out.dtype, cache)
         return out
 
-    def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
+    def backward(self, grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
         """∂L/∂x from grad_output = ∂L/∂y; adds ∂L/∂θ to `grads` unless need_param_grads is False.
 
-        With need_input_grad=False a layer with parameters saves the work of ∂L/∂x, and returns None.
+        With need_input_grad=False a layer with parameters saves the work of ∂L/∂x, and returns None. replace_grads=True
+        puts ∂L/∂θ in the place of what `grads` held: the same as zero_grad before, in fewer passes over memory.
         Uses up what the last forward remembered. Raises RunError without a forward to go with, InputError for a
         grad_output whose shape or dtype is not that of the output.
         """
@@ -73,7 +75,7 @@ class Layer:
                 "the output."
             )
         self._cache = None
-        return self._backward(grad_output, cache, Need(need_param_grads, need_input_grad))
+        return self._backward(grad_output, cache, Need(need_param_grads, need_input_grad, replace_grads))
 
     def zero_grad(self):
         """Set every gradient to zero."""
@@ -99,8 +101,11 @@ class Layer:
         self.params[name] = array
         self.grads[name] = np.zeros_like(array)
 
-    def _accumulate(self, name, grad):
+    def _accumulate(self, name, grad, need):
         if name not in self.params:  # a layer without bias
+            return
+        if need.replace:
+            self.grads[name] = grad
             return
         if self.grads[name].dtype != grad.dtype:
             self.grads[name] = self.grads[name].astype(grad.dtype)

@@ -73,20 +73,22 @@ class Sequential(Layer):
             self._passed.append(layer)
         return x
 
-    def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
+    def backward(self, grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
         """∂L/∂x; see Layer.backward. Without need_input_grad it ends at the first layer with parameters."""
         if not self._passed:
             raise RunError("Sequential.backward: there is no forward to go with it; call forward again first.")
         passed = list(self._passed)
         while not need_input_grad and not passed[0].params and len(passed) > 1:
             passed.pop(0)
-        for layer in reversed(passed[1:]):
-            grad_output = layer.backward(grad_output, need_param_grads)
-        can_save = type(passed[0]).backward in (Layer.backward, Sequential.backward)  # a class's own may not
-        options = {"need_input_grad": need_input_grad} if can_save else {}
-        grad_input = passed[0].backward(grad_output, need_param_grads, **options)
+        for layer in reversed(passed):
+            options = {"replace_grads": replace_grads, "need_input_grad": need_input_grad or layer is not passed[0]}
+            if type(layer).backward not in (Layer.backward, Sequential.backward):  # a class's own may not take these
+                options = {}
+                if replace_grads and need_param_grads:
+                    layer.zero_grad()
+            grad_output = layer.backward(grad_output, need_param_grads, **options)
         self._passed = []
-        return grad_input
+        return grad_output
 
     def zero_grad(self):
         for layer in self.layers:

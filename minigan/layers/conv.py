@@ -118,8 +118,8 @@ class _Convolution(Layer):
     def _backward(self, grad_output, cache, need):
         grad_input, grad_weight, grad_bias = self._formula_backward(grad_output, cache, need)
         if need.params:
-            self._accumulate("weight", grad_weight)
-            self._accumulate("bias", grad_bias)
+            self._accumulate("weight", grad_weight, need)
+            self._accumulate("bias", grad_bias, need)
         return grad_input
 
 

@@ -24,11 +24,10 @@ def dense_backward(grad_output, cache, need=EVERYTHING):
     """
     x, weight, out, negative_slope = cache
     grad, grad_bias = pointwise.add_bias_backward(np.ascontiguousarray(grad_output), out, negative_slope)
-    grad_input = grad_weight = None
-    if need.params:
-        grad_weight = gemm.product(x.T, grad, out=memory.empty(weight.shape, weight.dtype))
-    if need.input:
-        grad_input = gemm.product(grad, weight.T, out=memory.empty(x.shape, x.dtype))
+    grad_input = memory.empty(x.shape, x.dtype) if need.input else None
+    grad_weight = memory.empty(weight.shape, weight.dtype) if need.params else None
+    wanted = ((x.T, grad, grad_weight), (grad, weight.T, grad_input))
+    gemm.products(*(triple for triple in wanted if triple[2] is not None))
     return grad_input, grad_weight, grad_bias
 
 
@@ -65,6 +64,6 @@ class Dense(Layer):
     def _backward(self, grad_output, cache, need):
         grad_input, grad_weight, grad_bias = dense_backward(grad_output, cache, need)
         if need.params:
-            self._accumulate("weight", grad_weight)
-            self._accumulate("bias", grad_bias)
+            self._accumulate("weight", grad_weight, need)
+            self._accumulate("bias", grad_bias, need)
         return grad_input

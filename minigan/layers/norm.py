@@ -121,6 +121,6 @@ class BatchNorm(Layer):
         backward, cache = cache
         grad_input, grad_gamma, grad_beta = backward(grad_output, cache)
         if need.params:
-            self._accumulate("gamma", grad_gamma)
-            self._accumulate("beta", grad_beta)
+            self._accumulate("gamma", grad_gamma, need)
+            self._accumulate("beta", grad_beta, need)
         return grad_input
