@@ -56,7 +56,7 @@ def _watch(rung, count, looks, more):
 
 @intrinsic
 def _load(typing_context, array):
-    """array[0], read from memory each time: an ordinary load would be moved out of the loop, as nothing in it writes."""
+    """array[0], read from memory each time: an ordinary load would be moved out of the loop, which writes nothing."""
 
     def generate(context, builder, signature, arguments):
         fields = context.make_array(signature.args[0])(context, builder, arguments[0])

@@ -15,6 +15,7 @@ step to the last, and V is made anew for the weight gradient instead of being ke
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -194,8 +195,9 @@ def _share(way, task, *arguments):
 
 
 def _chunks(start, stop, way, itemsize):
-    size = max(1, CHUNK_BYTES // (way.v_size * itemsize))
-    return [slice(first, min(stop, first + size)) for first in range(start, stop, size)]
+    count = min(stop - start, -(-(stop - start) * way.v_size * itemsize // CHUNK_BYTES))
+    borders = [start + (stop - start) * i // count for i in range(count + 1)]
+    return [slice(*border) for border in pairwise(borders)]
 
 
 def _convolve(start, stop, way, x, u, bias, negative_slope, out):

@@ -42,8 +42,8 @@ POINTS = {
     2: (np.inf, 0.0),
 }
 BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
-GROUP = np.uintp(4)  # pictures side by side, so that what is written and read comes in longer runs
-SLAB = 64  # channels that are transformed together, so that a picture's intermediate results stay in the first cache
+SLAB = 128  # channels of a picture that are transformed together, so that intermediate results stay in the first caches
+GROUP = 256  # channels of several pictures, or of a weight, that are, so that memory is written and read in longer runs
 
 
 class Line(NamedTuple):
@@ -218,9 +218,10 @@ def spread(x, side, stride=(1, 1), padding=(0, 0)):
     """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `side` says."""
     n, h, w, c = x.shape
     out = memory.empty((side.layout.size * n * c,), x.dtype)
-    sizes = (np.uintp(size) for size in (n, h, w, c, min(c, SLAB), *stride, *padding))
-    rows, matrices = n * -(-c // SLAB), (*side.layout[:3], *side.spread[0], *side.spread[1])
-    threads.run(_spread, rows, 2 * out.size, x.reshape(-1), out, *matrices, *sizes)
+    slab, together = _shares(n, c)
+    sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
+    matrices = (*side.layout[:3], *side.spread[0], *side.spread[1])
+    threads.run(_spread, n * -(-c // slab), 2 * out.size, x.reshape(-1), out, *matrices, *sizes)
     return out
 
 
@@ -228,10 +229,26 @@ def gather(v, side, out, stride=(1, 1), padding=(0, 0), bias=None, negative_slop
     """The transposed step, into out (N, H, W, C); then bias (C,) and the leaky ReLU."""
     n, h, w, c = out.shape
     bias = np.zeros(c, out.dtype) if bias is None else bias
-    sizes = (np.uintp(size) for size in (n, h, w, c, min(c, SLAB), *stride, *padding))
-    rows, matrices = n * -(-c // SLAB), (*side.layout[:3], *side.gather[0], *side.gather[1])
-    slope = out.dtype.type(negative_slope)
-    threads.run(_gather, rows, 2 * v.size, v, out.reshape(-1), *matrices, *sizes, bias, slope)
+    slab, together = _shares(n, c)
+    sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
+    matrices, slope = (*side.layout[:3], *side.gather[0], *side.gather[1]), out.dtype.type(negative_slope)
+    threads.run(
+        _gather,
+        n * -(-c // slab),
+        2 * v.size,
+        v,
+        out.reshape(-1),
+        *matrices,
+        *sizes,
+        np.tile(bias, w if c == slab else 1),
+        slope,
+    )
+
+
+def _shares(n, c):
+    """Channels that are transformed together, and in how many pictures at a time."""
+    slab = min(c, GROUP if n == 1 else SLAB)
+    return slab, max(1, GROUP // slab)
 
 
 # The inner loops index flat arrays by unsigned numbers. A row taken as a view, or a signed index, which might be
@@ -241,7 +258,7 @@ def gather(v, side, out, stride=(1, 1), padding=(0, 0), bias=None, negative_slop
 @kernel
 def _spread(
     start, stop, x, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
-    n, h, w, c, slab, sh, sw, ph, pw,
+    n, h, w, c, slab, together, sh, sw, ph, pw,
 ):  # fmt: skip
     """out[i, j, n, b, d] = Σ_t value_h[b, i, t] Σ_u value_w[d, j, u] x[n, t·SH + b - PH, u·SW + d - PW].
 
@@ -255,20 +272,24 @@ def _spread(
     step_w, step_h = sw * slab, rows_w * sw * slab
     size = sh * samples_h * step_h
     line = np.zeros(samples_w * step_w, x.dtype)
-    half = np.zeros(GROUP * size, x.dtype)  # (row, b, t, j, d, slab)
+    half = np.zeros(together * size, x.dtype)  # (row, b, t, j, d, slab)
     width = min(w, samples_w * sw - pw)
-    for group in range(np.uintp(start), np.uintp(stop), GROUP):
-        members = min(GROUP, np.uintp(stop) - group)
+    for group in range(np.uintp(start), np.uintp(stop), together):
+        members = min(together, np.uintp(stop) - group)
         for g in range(members):
             picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
             run = min(slab, c - first)
             for y in range(h):
                 t, b = (y + ph) // sh, (y + ph) % sh
                 if t < samples_h:
-                    for p in range(width):
-                        source, target = ((picture * h + y) * w + p) * c + first, (p + pw) * slab
-                        for k in range(run):
-                            line[target + k] = x[source + k]
+                    source = (picture * h + y) * w * c + first
+                    if run == c:  # one long run
+                        for k in range(width * c):
+                            line[pw * c + k] = x[source + k]
+                    else:
+                        for p in range(width):
+                            for k in range(run):
+                                line[(p + pw) * slab + k] = x[source + p * c + k]
                     for j in range(rows_w):
                         for d in range(phases_w[j]):
                             target = g * size + (b * samples_h + t) * step_h + (j * sw + d) * slab
@@ -291,7 +312,7 @@ def _spread(
 @kernel
 def _gather(
     start, stop, v, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
-    n, h, w, c, slab, sh, sw, ph, pw, bias, slope,
+    n, h, w, c, slab, together, sh, sw, ph, pw, bias_line, slope,
 ):  # fmt: skip
     """out[n, t·SH + b - PH, u·SW + d - PW] = a(bias + Σ_j value_w[d, u, j] Σ_i value_h[b, t, i] v[i, j, n, b, d]).
 
@@ -305,10 +326,10 @@ def _gather(
     step_w, step_h = sw * slab, rows_w * sw * slab
     size = sh * samples_h * step_h
     line = np.zeros(max(samples_w * sw, w + pw) * slab, v.dtype)
-    half = np.zeros(GROUP * size, v.dtype)  # (row, b, t, j, d, slab)
+    half = np.zeros(together * size, v.dtype)  # (row, b, t, j, d, slab)
     sources = np.zeros(rows_h, np.uintp)
-    for group in range(np.uintp(start), np.uintp(stop), GROUP):
-        members = min(GROUP, np.uintp(stop) - group)
+    for group in range(np.uintp(start), np.uintp(stop), together):
+        members = min(together, np.uintp(stop) - group)
         for j in range(rows_w):
             for g in range(members):
                 picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
@@ -335,11 +356,16 @@ def _gather(
                             _combine(line, target, half, base, step_w, column_w, e, value_w, e, count, run)
                 else:
                     line[:] = 0
-                for p in range(w):
-                    source, target = (p + pw) * slab, ((picture * h + y) * w + p) * c + first
-                    for k in range(run):
-                        value = line[source + k] + bias[first + k]
+                target = (picture * h + y) * w * c + first
+                if run == c:
+                    for k in range(w * c):
+                        value = line[pw * c + k] + bias_line[k]
                         out[target + k] = value if value > 0 else slope * value
+                else:
+                    for p in range(w):
+                        for k in range(run):
+                            value = line[(p + pw) * slab + k] + bias_line[first + k]
+                            out[target + p * c + k] = value if value > 0 else slope * value
 
 
 @inlined_kernel
