@@ -11,7 +11,8 @@ convolution is M = V U, and its gradients are dV = dM Uᵀ and dU = Vᵀ dM:
 gradient of one direction is the other, and a transposed convolution runs the same steps in the other order.
 
 V is many times as large as x. So each thread takes its pictures in chunks whose V stays in the cache, from the first
-step to the last, and V is made anew for the weight gradient instead of being kept.
+step to the last, and V is made anew for the weight gradient instead of being kept. As every chunk reads all of U, and
+adds to all of dU, a chunk's V is at least as large as U.
 """
 
 import math
@@ -24,7 +25,7 @@ from minigan.kernels.im2col import col2im, im2col
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
 WORTHWHILE = 0.6  # the share of multiplications left, above which the plain way is as fast
-CHUNK_BYTES = 1 << 22  # of V
+CHUNK_BYTES = 1 << 20  # of V at least, which is about a core's own cache
 
 
 def lowering(input_shape, weight_shape, stride, padding, output_size, dtype):
@@ -47,7 +48,8 @@ class Im2col:
         self.input_shape, self.weight_shape = input_shape, weight_shape
         self.geometry = (weight_shape[:2], stride, padding, output_size)
         self.output_shape = (input_shape[0], *output_size, weight_shape[3])
-        self.v_size = output_size[0] * output_size[1] * weight_shape[0] * weight_shape[1] * weight_shape[2]
+        self.u_size = math.prod(weight_shape)
+        self.v_size = math.prod(output_size) * math.prod(weight_shape[:3])
 
     def input_side(self, x):
         return im2col(x, *self.geometry)[None]
@@ -87,6 +89,7 @@ class ToomCook:
         self.input_shape, self.weight_shape, self.stride, self.padding = input_shape, weight_shape, stride, padding
         self.plan = plan
         self.output_shape = (input_shape[0], *output_size, weight_shape[3])
+        self.u_size = plan.weight.layout.size * weight_shape[2] * weight_shape[3]
         self.v_size = plan.input.layout.size * weight_shape[2]
 
     def input_side(self, x):
@@ -116,7 +119,7 @@ class ToomCook:
         return memory.empty((m.size // self._m_size() * self.v_size,), m.dtype)
 
     def room_for_u(self, m):
-        return memory.empty((self.plan.weight.layout.size * self.weight_shape[2] * self.weight_shape[3],), m.dtype)
+        return memory.empty((self.u_size,), m.dtype)
 
     def stacks(self, v, u, m):
         """The three as stacks of matrices (S, R, K), (S, K, O) and (S, R, O), one triple for each kind."""
@@ -182,7 +185,7 @@ class _Sums:
     def total(self):
         first, *others = [u for _, u in sorted(self.parts, key=lambda part: part[0])]
         for u in others:
-            first += u
+            pointwise.add(first, u)
         return first
 
 
@@ -195,7 +198,8 @@ def _share(way, task, *arguments):
 
 
 def _chunks(start, stop, way, itemsize):
-    count = min(stop - start, -(-(stop - start) * way.v_size * itemsize // CHUNK_BYTES))
+    size = max(CHUNK_BYTES, way.u_size * itemsize)
+    count = min(stop - start, -(-(stop - start) * way.v_size * itemsize // size))
     borders = [start + (stop - start) * i // count for i in range(count + 1)]
     return [slice(*border) for border in pairwise(borders)]
 
@@ -262,7 +266,7 @@ def product_grad_u(way, v, m):
 def _added(total, u):
     if total is None:
         return u
-    total += u
+    pointwise.add(total, u)
     return total
 
 

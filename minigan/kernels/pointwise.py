@@ -31,6 +31,11 @@ def add_bias(out, bias, negative_slope):
     threads.run(_add_bias, len(out), 2 * out.size, out, bias, slope)
 
 
+def add(total, x):
+    """total ← total + x, in place; contiguous arrays of one shape."""
+    threads.run(_add, x.size, 2 * x.size, total.reshape(-1), x.reshape(-1))
+
+
 def leaky(x, negative_slope):
     """x -> a(x), a new array of the same shape."""
     out = memory.empty(x.shape, x.dtype)
@@ -72,6 +77,12 @@ def _add_bias(start, stop, out, bias, slope):
         for c in range(out.shape[1]):
             y = out[row, c] + bias[c]
             out[row, c] = y if y > 0 else slope * y
+
+
+@kernel
+def _add(start, stop, total, x):
+    for i in range(np.uintp(start), np.uintp(stop)):
+        total[i] += x[i]
 
 
 @kernel
