@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import RunError
-from minigan.kernels import gemm, lowering, threads, toom_cook
+from minigan.kernels import gemm, lowering, threads, toom_cook, toom_cook_steps
 from minigan.layers.base import Need
 
 # (H, W), kernel, stride, padding; outputs of every length up to 7, borders that do not fit, H ≠ W
@@ -90,6 +90,25 @@ def test_float32_loses_little_to_im2col(geometry):
         errors = [np.sqrt(np.mean((got[name] - wanted) ** 2)) for got in (plain_results, fast_results)]
         assert errors[1] <= 6 * errors[0], name
         assert errors[1] <= 2e-6 * np.sqrt(np.mean(wanted**2)), name
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("channels", [5, 40, 130, 300])  # within a block of the inner loops, beyond it, several slabs
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_spread_and_gather_against_their_twins(geometry, channels, dtype, tolerance):
+    _, way, x, weight, y = both(geometry, dtype, c=channels, o=2)
+    picture, bias = weight.reshape(1, *weight.shape[:2], -1), np.linspace(-1, 1, channels).astype(dtype)
+    sides = ((way.plan.input, x, way.padding), (way.plan.weight, picture, (0, 0)), (way.plan.output, y, (0, 0)))
+    for side, array, padding in sides:
+        stride = (1, 1) if array is y else way.stride
+        values = toom_cook_steps.spread(array, side, stride, padding)
+        wanted = toom_cook_steps.spread_plain(array, side, stride, padding)
+        assert values.dtype == wanted.dtype == dtype
+        assert abs(values - wanted).max() <= tolerance * abs(wanted).max()
+        options = {"bias": bias, "negative_slope": 0.2} if array is x else {}
+        back = toom_cook_steps.gather(values, side, np.full_like(array, np.nan), stride, padding, **options)
+        wanted = toom_cook_steps.gather_plain(values, side, array.shape, stride, padding, **options)
+        assert abs(back - wanted).max() <= tolerance * abs(wanted).max()
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)

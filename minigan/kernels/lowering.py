@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from minigan.kernels import memory, pointwise, threads, toom_cook
+from minigan.kernels import memory, pointwise, threads, toom_cook, toom_cook_steps
 from minigan.kernels.im2col import col2im, im2col
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
@@ -93,27 +93,27 @@ class ToomCook:
         self.v_size = plan.input.layout.size * weight_shape[2]
 
     def input_side(self, x):
-        return toom_cook.spread(x, self.plan.input, self.stride, self.padding)
+        return toom_cook_steps.spread(x, self.plan.input, self.stride, self.padding)
 
     def weight_side(self, weight):
-        return toom_cook.spread(self._as_picture(weight), self.plan.weight, self.stride)
+        return toom_cook_steps.spread(self._as_picture(weight), self.plan.weight, self.stride)
 
     def output_side(self, y):
-        return toom_cook.spread(y, self.plan.output)
+        return toom_cook_steps.spread(y, self.plan.output)
 
     def to_input(self, v, bias, out):
-        toom_cook.gather(v, self.plan.input, out, self.stride, self.padding, bias)
+        toom_cook_steps.gather(v, self.plan.input, out, self.stride, self.padding, bias)
 
     def to_weight(self, u):
         weight = np.empty(self.weight_shape, u.dtype)
-        toom_cook.gather(u, self.plan.weight, self._as_picture(weight), self.stride)
+        toom_cook_steps.gather(u, self.plan.weight, self._as_picture(weight), self.stride)
         return weight
 
     def room_for_m(self, out):
         return memory.empty((self.plan.output.layout.size * len(out) * out.shape[3],), out.dtype)
 
     def to_output(self, m, bias, negative_slope, out):
-        toom_cook.gather(m, self.plan.output, out, bias=bias, negative_slope=negative_slope)
+        toom_cook_steps.gather(m, self.plan.output, out, bias=bias, negative_slope=negative_slope)
 
     def room_for_v(self, m):
         return memory.empty((m.size // self._m_size() * self.v_size,), m.dtype)

@@ -20,16 +20,14 @@ Segments share the points, so U is needed once a pair of points and the products
 Every step is linear in x and in w, so each gradient is the transposed step: dM = Aᵀ dy A, dV = dM Uᵀ, dx = Bᵀ dV B,
 dU = Vᵀ dM, dw = Gᵀ dU G; and the transposed convolution is dx by itself.
 
-V, U and M are flat arrays: pairs of points differ in their number of segments and phases. See Plan.
+V, U and M are flat arrays: pairs of points differ in their number of segments and phases. This file plans where
+everything goes; toom_cook_steps.py holds the kernels.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-
-from minigan.kernels import memory, threads
-from minigan.kernels.jit import inlined_kernel, kernel
 
 # For n points those that amplify rounding errors least: √(Σ_ξ (A[o, ξ] |G[ξ]| |B[ξ]|)² / r), the norms being those of
 # rows, is at most 2.31 (n = 6), 1.7, 1.3, 1.42 and 1, found by trying. Shorter segments do without the last but one,
@@ -41,9 +39,6 @@ POINTS = {
     3: (1.0, np.inf, 0.0),
     2: (np.inf, 0.0),
 }
-BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
-SLAB = 128  # channels of a picture that are transformed together, so that intermediate results stay in the first caches
-GROUP = 256  # channels of several pictures, or of a weight, that are, so that memory is written and read in longer runs
 
 
 class Line(NamedTuple):
@@ -127,8 +122,12 @@ class Layout(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What turns one of the three arrays into values at points: the matrices of both axes, and back."""
+    """What turns one of the three arrays into values at points, and back.
 
+    matrices: those of both axes, (s, P, samples). spread, gather: them and their transposes, by their non-zero entries.
+    """
+
+    matrices: list
     spread: tuple
     gather: tuple
     layout: Layout
@@ -167,7 +166,7 @@ def plan(kernel_size, stride, output_size, dtype):
         for y in range(len(segments_w)):
             kind = (segments_h[x] * segments_w[y], height.phases[x] * width.phases[y])
             kinds.setdefault(kind, []).append((x, y))
-    v, u, m = (np.zeros((len(rows_h), len(rows_w)), np.uintp) for rows_h, rows_w in ((height.point, width.point),) * 3)
+    v, m = np.zeros((2, len(height.point), len(width.point)), np.uintp)
     u = np.zeros((len(segments_h), len(segments_w)), np.uintp)
     groups, v_size, u_size, m_size = [], 0, 0, 0
     for (rows, phases), blocks in sorted(kinds.items()):
@@ -191,7 +190,7 @@ def plan(kernel_size, stride, output_size, dtype):
 def _side(matrices, layout, dtype):
     spread = tuple(_sparse(matrix, dtype) for matrix in matrices)
     gather = tuple(_sparse(matrix.transpose(0, 2, 1), dtype) for matrix in matrices)
-    return Side(spread, gather, layout)
+    return Side([matrix.astype(dtype) for matrix in matrices], spread, gather, layout)
 
 
 def _sparse(matrices, dtype):
@@ -212,203 +211,3 @@ def _sparse(matrices, dtype):
 
 def _unsigned(numbers):
     return np.ascontiguousarray(numbers, np.uintp)
-
-
-def spread(x, side, stride=(1, 1), padding=(0, 0)):
-    """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `side` says."""
-    n, h, w, c = x.shape
-    out = memory.empty((side.layout.size * n * c,), x.dtype)
-    slab, together = _shares(n, c)
-    sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
-    matrices = (*side.layout[:3], *side.spread[0], *side.spread[1])
-    threads.run(_spread, n * -(-c // slab), 2 * out.size, x.reshape(-1), out, *matrices, *sizes)
-    return out
-
-
-def gather(v, side, out, stride=(1, 1), padding=(0, 0), bias=None, negative_slope=1):
-    """The transposed step, into out (N, H, W, C); then bias (C,) and the leaky ReLU."""
-    n, h, w, c = out.shape
-    bias = np.zeros(c, out.dtype) if bias is None else bias
-    slab, together = _shares(n, c)
-    sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
-    matrices, slope = (*side.layout[:3], *side.gather[0], *side.gather[1]), out.dtype.type(negative_slope)
-    threads.run(
-        _gather,
-        n * -(-c // slab),
-        2 * v.size,
-        v,
-        out.reshape(-1),
-        *matrices,
-        *sizes,
-        np.tile(bias, w if c == slab else 1),
-        slope,
-    )
-
-
-def _shares(n, c):
-    """Channels that are transformed together, and in how many pictures at a time."""
-    slab = min(c, GROUP if n == 1 else SLAB)
-    return slab, max(1, GROUP // slab)
-
-
-# The inner loops index flat arrays by unsigned numbers. A row taken as a view, or a signed index, which might be
-# negative, costs more than the multiplications of a row.
-
-
-@kernel
-def _spread(
-    start, stop, x, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
-    n, h, w, c, slab, together, sh, sw, ph, pw,
-):  # fmt: skip
-    """out[i, j, n, b, d] = Σ_t value_h[b, i, t] Σ_u value_w[d, j, u] x[n, t·SH + b - PH, u·SW + d - PW].
-
-    Rows are pictures times slabs of channels.
-    """
-    one = np.uintp(1)
-    rows_h, rows_w, slabs = np.uintp(len(phases_h)), np.uintp(len(phases_w)), (c + slab - one) // slab
-    samples_h, samples_w = column_h.max() + one, column_w.max() + one
-    most_h, most_w = np.uintp(column_h.shape[2]), np.uintp(column_w.shape[2])
-    column_h, value_h, column_w, value_w = column_h.ravel(), value_h.ravel(), column_w.ravel(), value_w.ravel()
-    step_w, step_h = sw * slab, rows_w * sw * slab
-    size = sh * samples_h * step_h
-    line = np.zeros(samples_w * step_w, x.dtype)
-    half = np.zeros(together * size, x.dtype)  # (row, b, t, j, d, slab)
-    width = min(w, samples_w * sw - pw)
-    for group in range(np.uintp(start), np.uintp(stop), together):
-        members = min(together, np.uintp(stop) - group)
-        for g in range(members):
-            picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
-            run = min(slab, c - first)
-            for y in range(h):
-                t, b = (y + ph) // sh, (y + ph) % sh
-                if t < samples_h:
-                    source = (picture * h + y) * w * c + first
-                    if run == c:  # one long run
-                        for k in range(width * c):
-                            line[pw * c + k] = x[source + k]
-                    else:
-                        for p in range(width):
-                            for k in range(run):
-                                line[(p + pw) * slab + k] = x[source + p * c + k]
-                    for j in range(rows_w):
-                        for d in range(phases_w[j]):
-                            target = g * size + (b * samples_h + t) * step_h + (j * sw + d) * slab
-                            e, count = (d * rows_w + j) * most_w, count_w[d, j]
-                            _combine(half, target, line, d * slab, step_w, column_w, e, value_w, e, count, run)
-        for i in range(rows_h):
-            for j in range(rows_w):
-                for g in range(members):
-                    picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
-                    run = min(slab, c - first)
-                    target = (place[i, j] * n + picture * phases_h[i] * phases_w[j]) * c + first
-                    for b in range(phases_h[i]):
-                        for d in range(phases_w[j]):
-                            base = g * size + b * samples_h * step_h + (j * sw + d) * slab
-                            e, count = (b * rows_h + i) * most_h, count_h[b, i]
-                            _combine(out, target, half, base, step_h, column_h, e, value_h, e, count, run)
-                            target += c
-
-
-@kernel
-def _gather(
-    start, stop, v, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
-    n, h, w, c, slab, together, sh, sw, ph, pw, bias_line, slope,
-):  # fmt: skip
-    """out[n, t·SH + b - PH, u·SW + d - PW] = a(bias + Σ_j value_w[d, u, j] Σ_i value_h[b, t, i] v[i, j, n, b, d]).
-
-    Rows are pictures times slabs of channels. What no window reaches is a(bias).
-    """
-    one = np.uintp(1)
-    rows_h, rows_w, slabs = np.uintp(len(phases_h)), np.uintp(len(phases_w)), (c + slab - one) // slab
-    samples_h, samples_w = np.uintp(count_h.shape[1]), np.uintp(count_w.shape[1])
-    most_h, most_w = np.uintp(column_h.shape[2]), np.uintp(column_w.shape[2])
-    column_h, value_h, column_w, value_w = column_h.ravel(), value_h.ravel(), column_w.ravel(), value_w.ravel()
-    step_w, step_h = sw * slab, rows_w * sw * slab
-    size = sh * samples_h * step_h
-    line = np.zeros(max(samples_w * sw, w + pw) * slab, v.dtype)
-    half = np.zeros(together * size, v.dtype)  # (row, b, t, j, d, slab)
-    sources = np.zeros(rows_h, np.uintp)
-    for group in range(np.uintp(start), np.uintp(stop), together):
-        members = min(together, np.uintp(stop) - group)
-        for j in range(rows_w):
-            for g in range(members):
-                picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
-                run = min(slab, c - first)
-                for b in range(sh):
-                    for d in range(phases_w[j]):
-                        for i in range(rows_h):
-                            sources[i] = (place[i, j] * n + (picture * phases_h[i] + b) * phases_w[j] + d) * c + first
-                        for t in range(samples_h):
-                            target = g * size + (b * samples_h + t) * step_h + (j * sw + d) * slab
-                            e, count = (b * samples_h + t) * most_h, count_h[b, t]
-                            _combine_from(half, target, v, sources, column_h, e, value_h, e, count, run)
-        for g in range(members):
-            picture, first = (group + g) // slabs, ((group + g) % slabs) * slab
-            run = min(slab, c - first)
-            for y in range(h):
-                t, b = (y + ph) // sh, (y + ph) % sh
-                if t < samples_h:
-                    for u in range(samples_w):
-                        for d in range(sw):
-                            base = g * size + (b * samples_h + t) * step_h + d * slab
-                            e, count = (d * samples_w + u) * most_w, count_w[d, u]
-                            target = (u * sw + d) * slab
-                            _combine(line, target, half, base, step_w, column_w, e, value_w, e, count, run)
-                else:
-                    line[:] = 0
-                target = (picture * h + y) * w * c + first
-                if run == c:
-                    for k in range(w * c):
-                        value = line[pw * c + k] + bias_line[k]
-                        out[target + k] = value if value > 0 else slope * value
-                else:
-                    for p in range(w):
-                        for k in range(run):
-                            value = line[(p + pw) * slab + k] + bias_line[first + k]
-                            out[target + p * c + k] = value if value > 0 else slope * value
-
-
-@inlined_kernel
-def _combine(out, target, source, base, step, column, column_entry, value, value_entry, count, run):
-    """out[target + k] = Σ_z value[z] · source[base + column[z]·step + k] for k < run, four terms at once."""
-    for z in range(np.uintp(0), count, np.uintp(4)):
-        c = column_entry + z
-        p, q = base + column[c] * step, base + column[c + np.uintp(1)] * step
-        r, s = base + column[c + np.uintp(2)] * step, base + column[c + np.uintp(3)] * step
-        _four(out, target, source, p, q, r, s, value, value_entry + z, z == 0, run)
-    if count == 0:
-        for k in range(run):
-            out[target + k] = 0
-
-
-@inlined_kernel
-def _combine_from(out, target, source, places, column, column_entry, value, value_entry, count, run):
-    """out[target + k] = Σ_z value[z] · source[places[column[z]] + k] for k < run, likewise."""
-    for z in range(np.uintp(0), count, np.uintp(4)):
-        c = column_entry + z
-        p, q = places[column[c]], places[column[c + np.uintp(1)]]
-        r, s = places[column[c + np.uintp(2)]], places[column[c + np.uintp(3)]]
-        _four(out, target, source, p, q, r, s, value, value_entry + z, z == 0, run)
-    if count == 0:
-        for k in range(run):
-            out[target + k] = 0
-
-
-@inlined_kernel
-def _four(out, target, source, p, q, r, s, value, entry, fresh, run):
-    """out[target + k] (+)= the next four terms."""
-    e, f = value[entry], value[entry + np.uintp(1)]
-    g, h = value[entry + np.uintp(2)], value[entry + np.uintp(3)]
-    whole = run - run % BLOCK
-    if fresh:
-        for first in range(np.uintp(0), whole, BLOCK):
-            for k in range(first, first + BLOCK):
-                out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-        for k in range(whole, run):
-            out[target + k] = e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-    else:
-        for first in range(np.uintp(0), whole, BLOCK):
-            for k in range(first, first + BLOCK):
-                out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-        for k in range(whole, run):
-            out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
