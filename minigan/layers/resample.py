@@ -1,63 +1,52 @@
 """Pooling and upsampling: images of another size, without parameters."""
 
+import math
+
 import numpy as np
 
 from minigan.errors import InputError
+from minigan.kernels import pooling
 from minigan.layers.base import Layer, pair
 from minigan.layers.conv import conv2d_output_size
 
 
-def _windows(x, kernel_size, stride):
-    """View (N, OH, OW, C, KH, KW) of the windows of x (N, H, W, C)."""
-    view = np.lib.stride_tricks.sliding_window_view(x, kernel_size, axis=(1, 2))
-    return view[:, :: stride[0], :: stride[1]]
-
-
 def average_pool2d_forward(x, kernel_size, stride):
     """y = mean of each window. x (N, H, W, C) -> out (N, OH, OW, C), cache."""
-    return _windows(x, kernel_size, stride).mean(axis=(4, 5)), (x.shape, kernel_size, stride)
+    size = conv2d_output_size(x.shape[1:3], kernel_size, stride, (0, 0))
+    out = pooling.window_sum(np.ascontiguousarray(x), kernel_size, stride, size, 1 / math.prod(kernel_size))
+    return out, (x.shape, kernel_size, stride)
 
 
 def average_pool2d_backward(grad_output, cache):
     """A pixel gets g / (KH·KW) from every window it lies in. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
-    shape, (kh, kw), (sh, sw) = cache
-    grad_input = np.zeros(shape, grad_output.dtype)
-    oh, ow = grad_output.shape[1:3]
-    share = grad_output / grad_output.dtype.type(kh * kw)
-    for i in range(kh):
-        for j in range(kw):
-            grad_input[:, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw] += share
-    return grad_input
+    shape, kernel_size, stride = cache
+    grad = np.ascontiguousarray(grad_output)
+    return pooling.window_scatter(grad, shape, kernel_size, stride, 1 / math.prod(kernel_size))
 
 
 def max_pool2d_forward(x, kernel_size, stride):
     """y = largest entry of each window. x (N, H, W, C) -> out (N, OH, OW, C), cache."""
-    windows = _windows(x, kernel_size, stride)
-    flat = windows.reshape(*windows.shape[:4], -1)
-    winner = flat.argmax(axis=4)
-    out = np.take_along_axis(flat, winner[..., None], axis=4)[..., 0]
+    size = conv2d_output_size(x.shape[1:3], kernel_size, stride, (0, 0))
+    out, winner = pooling.window_max(np.ascontiguousarray(x), kernel_size, stride, size)
     return out, (winner, x.shape, kernel_size, stride)
 
 
 def max_pool2d_backward(grad_output, cache):
     """g goes to the winner of each window, the first one on a tie. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
-    winner, shape, (_, kw), (sh, sw) = cache
-    grad_input = np.zeros(shape, grad_output.dtype)
-    n, oh, ow, c = np.indices(winner.shape, sparse=True)
-    np.add.at(grad_input, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad_output)
-    return grad_input
+    return pooling.window_max_backward(np.ascontiguousarray(grad_output), *cache)
 
 
 def upsample_nearest2d_forward(x, scale):
     """y[n, h, w, c] = x[n, ⌊h/SH⌋, ⌊w/SW⌋, c]: a pixel becomes a block. -> out (N, H·SH, W·SW, C), cache."""
-    return x.repeat(scale[0], axis=1).repeat(scale[1], axis=2), scale
+    n, h, w, c = x.shape
+    shape = (n, h * scale[0], w * scale[1], c)
+    return pooling.window_scatter(np.ascontiguousarray(x), shape, scale, scale, 1), (scale, (h, w))
 
 
 def upsample_nearest2d_backward(grad_output, cache):
     """∂L/∂x = the sum of g over each pixel's block. grad_output (N, H·SH, W·SW, C) -> grad_input (N, H, W, C)."""
-    sh, sw = cache
-    n, h, w, c = grad_output.shape
-    return grad_output.reshape(n, h // sh, sh, w // sw, sw, c).sum(axis=(2, 4))
+    scale, size = cache
+    return pooling.window_sum(np.ascontiguousarray(grad_output), scale, scale, size, 1)
 
 
 class _Pool2D(Layer):
