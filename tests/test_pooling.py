@@ -1,4 +1,4 @@
-"""The pooling kernels against their plain twins: any window and stride, ties, NaN, and sum and scatter as transposes."""
+"""The pooling kernels against their plain twins: any window and stride, ties, NaN; sum and scatter are transposes."""
 
 import numpy as np
 import pytest
