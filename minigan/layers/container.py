@@ -11,17 +11,16 @@ class _Joined(dict):
     """One dict over the dicts of several layers, keyed "0.weight"; setting an entry sets it in its layer."""
 
     def __init__(self, layers, kind):
-        self._owners = {
-            f"{i}.{name}": (getattr(layer, kind), name)
-            for i, layer in enumerate(layers)
-            for name in getattr(layer, kind)
-        }
-        super().__init__({key: owner[name] for key, (owner, name) in self._owners.items()})
+        self._owners = [getattr(layer, kind) for layer in layers]
+        super().__init__(
+            {f"{i}.{name}": array for i, owner in enumerate(self._owners) for name, array in owner.items()}
+        )
 
     def __setitem__(self, key, array):
-        if key not in self._owners:
-            raise InputError(f"Sequential has no entry {key!r}; its entries are {', '.join(self._owners)}.")
-        owner, name = self._owners[key]
+        index, _, name = str(key).partition(".")
+        owner = self._owners[int(index)] if index.isdecimal() and int(index) < len(self._owners) else {}
+        if name not in owner:
+            raise InputError(f"Sequential has no entry {key!r}; its entries are {', '.join(self)}.")
         owner[name] = array
         super().__setitem__(key, array)
 
