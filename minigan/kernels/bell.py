@@ -9,10 +9,8 @@ from numba.extending import intrinsic
 
 from minigan.kernels.jit import kernel
 
-COURTESY = (
-    20_000  # looks more, 10 to 20 microseconds: the ringer still holds the GIL, and who asks for it is put to sleep
-)
 PATIENCE = 0 if config.DISABLE_JIT else 200_000  # looks at the counter before going to sleep, 0.1 to 0.2 ms
+COURTESY = 20_000  # further looks, 10 to 20 microseconds, while the thread that rang still holds the GIL
 
 
 class Bell:

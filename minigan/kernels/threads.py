@@ -2,9 +2,9 @@
 
 Two parallel runtimes on the same cores, one for loops and one for BLAS, get into each other's way: the idle threads of
 either spin for a while and take the cores from the other at every switch (OpenMP beside OpenBLAS: about 6 ms each, and
-far more when the machine has other work to do). So there is one team, whose threads sleep on a queue between calls:
-waking one takes about 50 microseconds, nothing depends on which of Numba's threading layers is installed, and BLAS is
-called with one thread of its own from each member (gemm.py).
+far more when the machine has other work to do). So there is one team, whose threads sleep soon after the last call
+(bell.py): nothing depends on which of Numba's threading layers is installed, and BLAS is called with one thread of its
+own from each member (gemm.py).
 """
 
 import ctypes
