@@ -12,6 +12,7 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULES = (
+    "classifier",
     "config",
     "datasets",
     "errors",
@@ -20,6 +21,7 @@ _MODULES = (
     "init",
     "layers",
     "losses",
+    "metrics",
     "models",
     "optim",
     "penalties",

@@ -8,6 +8,8 @@ from minigan import __version__
 COMMANDS = {
     "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
     "sample": "draw samples from a trained generator",
+    "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
+    "classify": "train the classifier that recognises digits and judges generated ones",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 

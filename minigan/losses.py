@@ -170,3 +170,29 @@ LOSSES = {
     "hinge": Hinge,
     "wasserstein": Wasserstein,
 }
+
+
+def softmax(logits):
+    """p_k = e^(l_k) / Σ_j e^(l_j) for each row of logits (N, K); the largest is subtracted first, so none overflows."""
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_cross_entropy(logits, labels):
+    """-> (value, grad_logits): the mean of -log p_label over the batch, and its gradient (p - onehot(label)) / N.
+
+    -log p_label = log Σ_j e^(l_j - m) - (l_label - m) with m the row's maximum. logits (N, K) float, labels (N,) whole
+    numbers below K. InputError for anything else.
+    """
+    labels = np.asarray(labels)
+    if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64) or logits.ndim != 2:
+        raise InputError("softmax_cross_entropy: logits must be a float32 or float64 array (N, K).")
+    n, classes = logits.shape
+    if labels.shape != (n,) or labels.dtype.kind not in "iu" or n == 0 or labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"softmax_cross_entropy: labels must be {n} whole numbers from 0 to {classes - 1}.")
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    rows = np.arange(n)
+    value = _mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, labels])
+    grad = softmax(logits)
+    grad[rows, labels] -= 1
+    return value, grad / logits.dtype.type(n)

@@ -98,11 +98,54 @@ def save_gif(path, frame_paths, seconds=6.0):
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
-def _figure(width, height, rows=1):
+def save_confusion(path, matrix):
+    """How often class i (row) was taken for class j (column), (K, K) counts, as a table in colours."""
+    figure, axes = _figure(7, 6.5)
+    wrong = matrix - np.diag(np.diag(matrix))
+    axes.imshow(wrong, cmap="Reds")
+    for i, j in np.ndindex(matrix.shape):
+        axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color="#888888" if i == j else "black")
+    axes.set(xlabel="recognised as", ylabel="really", xticks=range(len(matrix)), yticks=range(len(matrix)))
+    _save_figure(figure, path)
+
+
+def save_captioned(path, images, captions, columns=6):
+    """Pictures (N, H, W, C) with a line of text below each; none at all is said in words."""
+    rows = max(1, math.ceil(len(images) / columns))
+    figure, axes = _figure(1.7 * columns, 1.9 * rows, rows, columns)
+    for place in axes.flat:
+        place.axis("off")
+    for place, image, caption in zip(axes.flat, to_uint8(images), captions, strict=False):
+        place.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        place.set_title(caption, y=-0.18, fontsize=7)
+    if not len(images):
+        figure.suptitle("nothing to show")
+    _save_figure(figure, path)
+
+
+def save_page(path, grids, shares):
+    """Titled grids of pictures, title -> (images, columns), one below the other, and a bar for each class's share."""
+    heights = [math.ceil(len(images) / columns) for images, columns in grids.values()]
+    figure, places = _figure(6, 0.62 * sum(heights) + 0.5 * len(grids) + 2, len(grids) + 1, ratios=[*heights, 3])
+    for axes, (title, (images, columns)) in zip(places, grids.items(), strict=False):
+        sheet = grid(images, columns)
+        axes.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.axis("off")
+    bars = places[-1].bar(range(len(shares)), shares, color="#1f77b4")
+    places[-1].bar_label(bars, [f"{share:.1%}" for share in shares], fontsize=8)
+    places[-1].axhline(1 / len(shares), color="#888888", linewidth=0.8)
+    places[-1].margins(y=0.15)
+    places[-1].set(xticks=range(len(shares)), yticks=[])
+    places[-1].set_title("share of each class, as the judge sees it", fontsize=9)
+    _save_figure(figure, path)
+
+
+def _figure(width, height, rows=1, columns=1, ratios=None):
     from matplotlib.figure import Figure  # not pyplot: no window system, nothing global
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, sharex=rows > 1)
+    return figure, figure.subplots(rows, columns, sharex=rows > 1 and columns == 1 and not ratios, height_ratios=ratios)
 
 
 def _save_figure(figure, path):

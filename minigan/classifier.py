@@ -1,0 +1,114 @@
+"""Recognition: a classifier of pictures, which also judges what generators draw."""
+
+import hashlib
+import math
+
+import numpy as np
+
+from minigan import checkpoint, datasets, optim
+from minigan.errors import InputError
+from minigan.kernels import threads
+from minigan.layers import Sequential
+from minigan.losses import softmax, softmax_cross_entropy
+from minigan.models.classifier import build_classifier
+
+SHIPPED = datasets.MNIST_DIR.parent / "classifier.npz"
+CHUNK = 500  # pictures judged at a time
+WARM_UP = 0.1  # of the steps, in which the learning rate grows
+
+
+class Classifier:
+    """A convolutional classifier of pictures (H, W, C) in [-1, 1] into `classes` classes.
+
+    body: pictures to features (N, 128). network: pictures to logits (N, classes). seed: of its first weights.
+    """
+
+    def __init__(self, sample_shape=(28, 28, 1), classes=10, seed=0):
+        self.sample_shape, self.classes = tuple(sample_shape), classes
+        self.body, head = build_classifier(self.sample_shape, classes, np.random.default_rng(seed), np.float32)
+        self.head, self.network = head, Sequential([*self.body.layers, head])
+
+    @property
+    def name(self):
+        """The first digits of the SHA-256 of its weights: figures of two judges do not compare."""
+        digest = hashlib.sha256()
+        for _, array in sorted(self._arrays().items()):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:12]
+
+    def fit(self, images, labels, epochs, rng, batch_size=128, lr=3e-3, shift=2, watch=lambda step, value: None):
+        """Train on images (N, H, W, C) uint8 and labels (N,), each picture moved by up to `shift` pixels, drawn anew.
+
+        Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, value) is
+        called after each step with the loss. The same rng state gives the same weights.
+        """
+        if len(images) != len(labels) or images.shape[1:] != self.sample_shape:
+            raise InputError(
+                f"Classifier.fit: images {images.shape} and {len(labels)} labels, expected as many labels as images of "
+                f"shape {self.sample_shape}."
+            )
+        order_rng, shift_rng = rng.spawn(2)
+        batches = datasets.BatchIterator(len(images), batch_size, order_rng)
+        steps = max(1, round(epochs * len(images) / batch_size))
+        optimizer = optim.Adam(self.network, lr)
+        for step in range(steps):
+            chosen = batches.next_indices()
+            x = _shifted(datasets.to_float(images[chosen]), shift, shift_rng)
+            optimizer.lr = lr * _schedule((step + 1) / steps)
+            with threads.one_blas_thread:
+                value, grad = softmax_cross_entropy(self.network.forward(x), labels[chosen])
+                self.network.backward(grad, need_input_grad=False, replace_grads=True)
+                optimizer.step()
+            watch(step + 1, value)
+
+    def judge(self, images):
+        """-> features (N, 128) and probabilities (N, classes) of pictures, uint8 or floats in [-1, 1]."""
+        if images.shape[1:] != self.sample_shape or not len(images):
+            raise InputError(f"Classifier.judge: images are {images.shape}, expected (N, {self.sample_shape}).")
+        features, logits = [], []
+        with threads.one_blas_thread:
+            for first in range(0, len(images), CHUNK):
+                x = datasets.to_float(images[first : first + CHUNK])
+                features.append(self.body.forward(np.ascontiguousarray(x), training=False))
+                logits.append(self.head.forward(features[-1], training=False))
+        return np.concatenate(features), softmax(np.concatenate(logits))
+
+    def save(self, path, about):
+        """Write the weights to `path` with `about`, a dict that says where they come from."""
+        shape = {"sample_shape": list(self.sample_shape), "classes": self.classes}
+        checkpoint.save(path, self._arrays(), {"classifier": shape, **about})
+
+    @classmethod
+    def load(cls, path):
+        """The classifier in `path`; InputError where there is none, or a damaged or foreign file."""
+        arrays, about = checkpoint.load(path)
+        try:
+            classifier = cls(tuple(about["classifier"]["sample_shape"]), about["classifier"]["classes"])
+            for key, array in classifier._arrays().items():
+                if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
+                    raise InputError(f"{key} is {arrays[key].dtype} {arrays[key].shape}")
+                array[...] = arrays[key]
+        except (KeyError, TypeError, InputError) as error:
+            raise InputError(f"{path} holds no classifier of this version ({error}); make one with classify.") from None
+        return classifier
+
+    def _arrays(self):
+        return self.network.params | self.network.buffers
+
+
+def shipped_judge():
+    """The classifier of MNIST's digits that comes with the library; InputError where its file is missing or damaged."""
+    return Classifier.load(SHIPPED)
+
+
+def _schedule(t):
+    """The learning rate's factor at t of the way, 0 to 1."""
+    return t / WARM_UP if t < WARM_UP else (1 + math.cos(math.pi * (t - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def _shifted(x, most, rng):
+    """Each picture of x (N, H, W, C) moved by up to `most` pixels both ways; what comes in is -1, the background."""
+    n, h, w, _ = x.shape
+    frame = np.pad(x, ((0, 0), (most, most), (most, most), (0, 0)), constant_values=-1)
+    top, left = rng.integers(0, 2 * most + 1, (2, n, 1))
+    return frame[np.arange(n)[:, None, None], (top + np.arange(h))[:, :, None], (left + np.arange(w))[:, None, :]]

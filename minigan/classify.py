@@ -1,0 +1,109 @@
+"""python -m minigan.classify: train the classifier that recognises digits and judges generated ones."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from minigan import cli, datasets, plotting
+from minigan.classifier import Classifier
+from minigan.errors import InputError
+from minigan.files import write_text
+from minigan.kernels import threads
+
+MISTAKES = 30
+
+
+def parse(argv):
+    parser = cli.Parser(
+        "classify", "Train a convolutional classifier, and show what it recognises and what it does not."
+    )
+    parser.add_argument("--dataset", default="mnist", metavar="NAME", help="data set with labels (default: mnist)")
+    parser.add_argument("--epochs", type=float, default=6, metavar="X", help="passes over the data (default: 6)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train so many, seed, seed + 1, …, the first is kept (default: 1)",
+    )
+    parser.add_argument(
+        "--out", default="runs/classify", metavar="FOLDER", help="for the files (default: runs/classify)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+    return parser.parse_args(argv)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    _check(arguments)
+    if arguments.threads is not None:
+        threads.set_threads(arguments.threads)
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    data, test = (datasets.load(arguments.dataset, split) for split in ("train", "test"))
+    if data[1] is None:
+        raise InputError(f"--dataset {arguments.dataset} has no labels; choose one that has.")
+    results = []
+    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
+        classifier, seconds = _train(data, arguments.epochs, seed, arguments.quiet)
+        _, probabilities = classifier.judge(test[0])
+        accuracy = float((probabilities.argmax(axis=1) == test[1]).mean())
+        results.append({"seed": seed, "accuracy": accuracy, "seconds": seconds, "judge": classifier.name})
+        print(
+            f"seed {seed}: {accuracy:.2%} of {len(test[1])} test pictures, {seconds:.0f} s, weights {classifier.name}"
+        )
+        if seed == arguments.seed:
+            about = {"dataset": arguments.dataset, "epochs": arguments.epochs, "seed": seed, "accuracy": accuracy}
+            classifier.save(out / "classifier.npz", about)
+            _show(out, test[0], test[1], probabilities)
+    if len(results) > 1:
+        values = [100 * result["accuracy"] for result in results]
+        print(f"mean {np.mean(values):.2f} %, standard deviation {np.std(values, ddof=1):.2f} over {len(values)} seeds")
+    write_text(out / "report.json", json.dumps(results, indent=2) + "\n")
+    print(f"done: look at {out / 'confusion.png'} and {out / 'mistakes.png'}; the weights are {out / 'classifier.npz'}")
+    return 0
+
+
+def _check(arguments):
+    if not 0 < arguments.epochs <= 1000:
+        raise InputError(f"--epochs is {arguments.epochs}, expected a number above 0 and at most 1000.")
+    if arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
+        raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
+
+
+def _train(data, epochs, seed, quiet):
+    images, labels = data
+    classifier = Classifier(images.shape[1:], int(labels.max()) + 1, seed)
+    batch_size = 128
+    total = max(1, round(epochs * len(images) / batch_size))
+    interval = 0.5 if sys.stderr.isatty() else 15
+    started = time.perf_counter()
+    with tqdm(total=total, desc=f"seed {seed} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
+
+        def watch(step, value):
+            bar.set_description(f"seed {seed}", refresh=False)
+            bar.set_postfix(loss=f"{value:.3f}", refresh=False)
+            bar.update()
+
+        classifier.fit(images, labels, epochs, np.random.default_rng([seed, 1]), batch_size, watch=watch)
+    return classifier, time.perf_counter() - started
+
+
+def _show(out, images, labels, probabilities):
+    guesses, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    matrix = np.zeros((classes, classes), int)
+    np.add.at(matrix, (labels, guesses), 1)
+    plotting.save_confusion(out / "confusion.png", matrix)
+    wrong = np.flatnonzero(guesses != labels)
+    worst = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")][:MISTAKES]
+    captions = [f"{labels[i]} taken for {guesses[i]} ({probabilities[i, guesses[i]]:.0%})" for i in worst]
+    plotting.save_captioned(out / "mistakes.png", images[worst], captions)
+
+
+if __name__ == "__main__":
+    cli.main("classify", run)

@@ -1,0 +1,127 @@
+"""python -m minigan.evaluate RUN: how good a trained generator's samples are, and how varied, beside real pictures."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from minigan import cli, datasets, evaluation, metrics, plotting
+from minigan.classifier import Classifier, shipped_judge
+from minigan.errors import InputError
+from minigan.files import write_text
+from minigan.kernels import threads
+from minigan.run import load_gan
+from minigan.sample import interpolate
+
+SHOWN = 10  # a row of the page
+
+
+def parse(argv):
+    parser = cli.Parser(
+        "evaluate", "Measure a trained generator: distances to the data, precision, recall, classes, copies."
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
+    parser.add_argument("--n", type=int, default=10_000, metavar="N", help="samples to judge (default: 10000)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of samples and choices (default: 0)")
+    parser.add_argument(
+        "--judge", metavar="FILE", help="a classifier that classify has saved (default: the one in data/)"
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="for the files (default: beside the checkpoint)")
+    return parser.parse_args(argv)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    if not 100 <= arguments.n <= 10_000 or arguments.seed < 0:
+        raise InputError("--n must be from 100 to 10000, the number of test pictures, and --seed at least 0.")
+    if arguments.threads is not None:
+        threads.set_threads(arguments.threads)
+    started = time.perf_counter()
+    source = Path(arguments.run)
+    gan, _, _ = load_gan(source)
+    out = Path(arguments.out or (source if source.is_dir() else source.parent))
+    out.mkdir(parents=True, exist_ok=True)
+    sample_rng, rng = (np.random.default_rng([arguments.seed, i]) for i in range(2))
+    samples = gan.sample(arguments.n, sample_rng)
+    if not np.isfinite(samples).all():
+        raise InputError(f"the generator in {source} makes samples that are not finite; train it again.")
+    report = {
+        "run": str(source),
+        "dataset": gan.config.dataset,
+        "step": gan.step,
+        "n": arguments.n,
+        "seed": arguments.seed,
+    }
+    if samples.ndim == 2:
+        report |= _points(gan, samples, rng, out)
+    else:
+        report |= _pictures(gan, samples, arguments, rng, out)
+    report["seconds"] = round(time.perf_counter() - started, 1)
+    write_text(out / "evaluation.json", json.dumps(report, indent=2) + "\n")
+    print(_table(report))
+    print(f"\n{report['seconds']} s; saved: {out / 'evaluation.json'} and {out / 'evaluation.png'}")
+    return 0
+
+
+def _points(gan, samples, rng, out):
+    name, n = gan.config.dataset, len(samples)
+    real, others = (datasets.sample_toy(name, n, rng)[0] for _ in range(2))
+    plotting.save_samples(out / "evaluation.png", samples, real)
+    return {"samples": evaluation.points(samples, real, name), "real": evaluation.points(others, real, name)}
+
+
+def _pictures(gan, samples, arguments, rng, out):
+    judge = shipped_judge() if arguments.judge is None else Classifier.load(arguments.judge)
+    images, _ = datasets.load(gan.config.dataset)
+    test, _ = datasets.load(gan.config.dataset, "test")
+    reference = evaluation.Reference(images, test, judge, arguments.n, rng)
+    figures, floor = reference.figures(samples), reference.floor()
+    _, probabilities = judge.judge(datasets.to_uint8(samples))
+    shares, _, _ = metrics.class_balance(probabilities.argmax(axis=1), judge.classes)
+    few = datasets.to_uint8(samples[: 2 * SHOWN])
+    nearest, _ = metrics.nearest_neighbours(datasets.to_float(few), datasets.to_float(images))
+    ends = gan.draw_z(6, rng)
+    walks = np.concatenate([gan.decode(interpolate(ends[i], ends[i + 1], SHOWN)) for i in (0, 2, 4)])
+    plotting.save_page(
+        out / "evaluation.png",
+        {
+            "samples": (datasets.to_uint8(samples[: 10 * SHOWN]), SHOWN),
+            "above: samples; below: the training picture nearest to each": (_alternate(few, images[nearest]), SHOWN),
+            "from one z to another": (datasets.to_uint8(walks), SHOWN),
+        },
+        shares,
+    )
+    return {
+        "judge": judge.name,
+        "samples": figures,
+        "real": floor,
+        "class_shares": [round(float(s), 4) for s in shares],
+    }
+
+
+def _alternate(upper, lower):
+    """Rows of SHOWN pictures of the one, each followed by a row of the other."""
+    rows = [part[first : first + SHOWN] for first in range(0, len(upper), SHOWN) for part in (upper, lower)]
+    return np.concatenate(rows)
+
+
+def _table(report):
+    judge = f", judge {report['judge']}" if "judge" in report else ""
+    lines = [
+        f"{report['n']} samples at step {report['step']} against {report['dataset']}{judge}",
+        "",
+        f"{'':50}{'samples':>10}{'real':>10}   better",
+    ]
+    for key, value in report["samples"].items():
+        name, better = evaluation.LABELS[key]
+        lines.append(f"{name:50}{_number(value):>10}{_number(report['real'][key]):>10}   {better}")
+    return "\n".join(lines)
+
+
+def _number(value):
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    cli.main("evaluate", run)

@@ -1,0 +1,29 @@
+"""A small convolutional classifier: four convolutions with batch norm, pooled down to a vector of features."""
+
+from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, ReLU, Sequential
+from minigan.models.base import quarter_size
+
+FEATURES = 128
+
+
+def build_classifier(sample_shape, classes, rng, dtype):
+    """-> (body, head): pictures (N, H, W, C) to features (N, 128), and features to logits (N, classes)."""
+    h, w, channels = quarter_size("classifier", sample_shape)
+
+    def block(inputs, outputs, kernel_size=3, stride=1):
+        padding = kernel_size // 2
+        convolution = Conv2D(inputs, outputs, kernel_size, stride, padding, bias=False, rng=rng, dtype=dtype)
+        return [convolution, BatchNorm(outputs, dtype=dtype), ReLU()]
+
+    body = Sequential(
+        [
+            *block(channels, 32, kernel_size=5, stride=2),
+            *block(32, 64),
+            *block(64, 64),
+            MaxPool2D(2),
+            *block(64, FEATURES),
+            AveragePool2D((h, w)),
+            Flatten(),
+        ]
+    )
+    return body, Dense(FEATURES, classes, rng=rng, dtype=dtype)

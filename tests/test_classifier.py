@@ -1,0 +1,125 @@
+"""The classifier: its loss, that it learns and repeats itself, and its files."""
+
+import numpy as np
+import pytest
+
+from minigan import checkpoint, classify, datasets
+from minigan.classifier import Classifier, _shifted
+from minigan.errors import InputError
+from minigan.losses import softmax, softmax_cross_entropy
+
+
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_cross_entropy_gradient():
+    logits, labels, h = rng().standard_normal((5, 4)), np.array([0, 3, 3, 1, 2]), 1e-6
+    _, grad = softmax_cross_entropy(logits, labels)
+    for place in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[place] = h
+        slope = (
+            (softmax_cross_entropy(logits + step, labels)[0] - softmax_cross_entropy(logits - step, labels)[0]) / 2 / h
+        )
+        assert grad[place] == pytest.approx(slope, abs=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_at_extreme_logits(dtype):
+    logits = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 0], [0, 0, 0]], dtype)
+    value, grad = softmax_cross_entropy(logits, np.array([0, 0, 1]))
+    assert value == pytest.approx((0 + 2e4 + np.log(3)) / 3)
+    assert grad.dtype == dtype
+    np.testing.assert_allclose(grad * 3, [[0, 0, 0], [-1, 1, 0], [1 / 3, -2 / 3, 1 / 3]], atol=1e-6)
+    np.testing.assert_allclose(softmax(logits).sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [[0, 4], [0, -1], [0], [0.0, 1.0]])
+def test_cross_entropy_refuses_labels_that_do_not_fit(labels):
+    with pytest.raises(InputError, match="labels must be 2 whole numbers from 0 to 3"):
+        softmax_cross_entropy(np.zeros((2, 4)), np.array(labels))
+
+
+def test_a_picture_is_moved_as_a_whole():
+    x = np.full((200, 5, 6, 1), -1, np.float32)
+    x[:, 2, 3] = 1
+    moved = _shifted(x, 2, rng())
+    assert moved.shape == x.shape
+    assert ((moved == 1).sum(axis=(1, 2, 3)) == 1).all()
+    places = {tuple(np.argwhere(picture[..., 0] == 1)[0]) for picture in moved}
+    assert places == {(h, w) for h in range(5) for w in range(1, 6)}  # by -2 … 2 both ways, each of them in 200 draws
+
+
+@pytest.fixture(scope="module")
+def few():
+    images, labels = datasets.load("mnist")
+    return images[:256], labels[:256]
+
+
+@pytest.fixture(scope="module")
+def trained(few):
+    classifier, values = Classifier(), []
+    classifier.fit(*few, 15, rng(), batch_size=32, watch=lambda step, value: values.append(value))
+    return classifier, values
+
+
+def test_it_learns(few, trained):
+    classifier, values = trained
+    assert len(values) == 120
+    assert np.mean(values[-10:]) < 0.2 * np.mean(values[:5])
+    features, probabilities = classifier.judge(few[0])
+    assert features.shape == (256, 128)
+    assert (probabilities.argmax(axis=1) == few[1]).mean() > 0.97
+
+
+def test_the_same_seed_gives_the_same_weights(few, trained):
+    again = Classifier()
+    again.fit(*few, 15, rng(), batch_size=32)
+    assert again.name == trained[0].name
+    assert Classifier(seed=1).name != Classifier(seed=0).name
+
+
+def test_pictures_are_judged_one_by_one(few, trained):
+    """A picture's features have nothing to do with those judged beside it, nor with uint8 or floats."""
+    classifier = trained[0]
+    whole, _ = classifier.judge(few[0])
+    part, _ = classifier.judge(datasets.to_float(few[0][100:103]))
+    np.testing.assert_allclose(part, whole[100:103], rtol=1e-5, atol=1e-6)
+
+
+def test_weights_survive_a_file(few, trained, tmp_path):
+    classifier, path = trained[0], tmp_path / "classifier.npz"
+    classifier.save(path, {"seed": 3})
+    loaded = Classifier.load(path)
+    assert loaded.name == classifier.name
+    np.testing.assert_array_equal(loaded.judge(few[0][:20])[1], classifier.judge(few[0][:20])[1])
+    foreign = tmp_path / "foreign.npz"
+    checkpoint.save(foreign, {"x": np.zeros(3)}, {})
+    with pytest.raises(InputError, match="holds no classifier of this version"):
+        Classifier.load(foreign)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match="damaged"):
+        Classifier.load(path)
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    load = datasets.load
+
+    def some(name, split="train"):
+        images, labels = load(name, split)
+        return images[:200], labels[:200]
+
+    monkeypatch.setattr(datasets, "load", some)
+    assert classify.run(["--epochs", "1", "--seeds", "2", "--out", str(tmp_path), "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert "seed 0: " in text
+    assert "seed 1: " in text
+    assert "standard deviation" in text
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "classifier.npz",
+        "confusion.png",
+        "mistakes.png",
+        "report.json",
+    }
+    assert Classifier.load(tmp_path / "classifier.npz").name in text

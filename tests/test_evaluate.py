@@ -1,0 +1,98 @@
+"""What is said of samples: real pictures, copies, one digit over and over; and the command on a run's folder."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minigan import datasets, evaluate, evaluation, train
+from minigan.classifier import Classifier
+from minigan.errors import InputError
+
+N = 300
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    images, labels = datasets.load("mnist")
+    return images[:2000], labels[:2000], datasets.load("mnist", "test")[0][:1000]
+
+
+@pytest.fixture(scope="module")
+def reference(mnist):
+    images, labels, test = mnist
+    judge = Classifier()
+    judge.fit(images[:1000], labels[:1000], 3, np.random.default_rng(0), batch_size=50)
+    return evaluation.Reference(images, test, judge, N, np.random.default_rng(1))
+
+
+def test_real_pictures_are_good_samples(reference):
+    floor = reference.floor()
+    assert floor["classes"] == 10
+    assert floor["precision"] > 0.7
+    assert floor["recall"] > 0.7
+    assert floor["copies"] == 0
+    assert abs(floor["kernel_distance"]) < 50
+    assert reference.floor() is floor
+    assert list(floor) == [key for key in evaluation.LABELS if key in floor]
+
+
+def test_training_pictures_are_copies(reference, mnist):
+    figures = reference.figures(datasets.to_float(mnist[0][:N]))
+    assert figures["copies"] == N
+    assert figures["nearest"] == figures["neighbour"] == 0
+
+
+def test_one_picture_over_and_over(reference, mnist):
+    figures, floor = reference.figures(np.repeat(mnist[2][:1], N, axis=0)), reference.floor()
+    assert figures["classes"] == 1
+    assert figures["entropy"] == 0
+    assert figures["commonest_class"] == 1
+    assert figures["recall"] < 0.05
+    assert figures["coverage"] < 0.05
+    assert figures["inception_score"] == pytest.approx(1)
+    assert figures["frechet_distance"] > 5 * floor["frechet_distance"]
+
+
+def test_noise(reference):
+    noise = np.random.default_rng(2).integers(0, 256, (N, 28, 28, 1), np.uint8)
+    figures, floor = reference.figures(noise), reference.floor()
+    assert figures["precision"] < 0.05
+    assert figures["density"] < 0.1
+    assert figures["frechet_distance"] > 5 * floor["frechet_distance"]
+    assert figures["neighbour"] > 2 * floor["neighbour"]
+
+
+def test_points():
+    real, other = (datasets.sample_toy("ring", 2000, np.random.default_rng(seed))[0] for seed in range(2))
+    good = evaluation.points(other, real, "ring")
+    collapsed = evaluation.points(np.repeat(other[:1], 2000, axis=0), real, "ring")
+    assert good["modes"] == 8
+    assert good["good"] > 0.97
+    assert collapsed["modes"] == 1
+    assert good["jensen_shannon"] < 0.3 < 0.6 < collapsed["jensen_shannon"] <= np.log(2)
+
+
+@pytest.mark.parametrize("preset", ["mlp", "toy"])
+def test_the_command_says_the_same_twice(preset, reference, tmp_path, capsys):
+    judge, folder = tmp_path / "judge.npz", tmp_path / "run"
+    reference.judge.save(judge, {})
+    train.run(["--preset", preset, "--steps", "3", "--quiet", "--out", str(folder)])
+    reports = []
+    for _ in range(2):
+        capsys.readouterr()
+        assert evaluate.run([str(folder), "--n", "200", "--judge", str(judge)]) == 0
+        report = json.loads((folder / "evaluation.json").read_text())
+        del report["seconds"]
+        reports.append(report)
+    assert reports[0] == reports[1]
+    assert (folder / "evaluation.png").stat().st_size > 10_000
+    text = capsys.readouterr().out
+    assert ("modes covered" if preset == "toy" else f"judge {reference.judge.name}") in text
+
+
+def test_too_many_samples_are_refused(reference, mnist):
+    with pytest.raises(InputError, match="2000 training and 1000 test pictures, too few to judge 1001"):
+        evaluation.Reference(mnist[0], mnist[2], reference.judge, 1001, np.random.default_rng(0))
+    with pytest.raises(InputError, match="--n must be from 100 to 10000"):
+        evaluate.run(["nowhere", "--n", "10001"])
