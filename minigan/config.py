@@ -42,6 +42,9 @@ class Config:
     ema_decay: float = _setting(0.0, "averaging of G's weights for sampling, 0 for none", least=0, below=1)
     seed: int = _setting(0, "of every random number in the run", least=0)
     sample_every: int | None = _setting(None, "steps between sample pictures, about 30 in all if not given", least=1)
+    evaluate_every: int | None = _setting(
+        None, "steps between looks at the samples' quality, none if not given", least=1
+    )
     checkpoint_every: int = _setting(500, "steps between checkpoints", least=1)
 
     def __post_init__(self):

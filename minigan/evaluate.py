@@ -74,11 +74,9 @@ def _points(gan, samples, rng, out):
 def _pictures(gan, samples, arguments, rng, out):
     judge = shipped_judge() if arguments.judge is None else Classifier.load(arguments.judge)
     images, _ = datasets.load(gan.config.dataset)
-    test, _ = datasets.load(gan.config.dataset, "test")
-    reference = evaluation.Reference(images, test, judge, arguments.n, rng)
+    test = datasets.load(gan.config.dataset, "test")
+    reference = evaluation.Reference(images, *test, judge, arguments.n, rng)
     figures, floor = reference.figures(samples), reference.floor()
-    _, probabilities = judge.judge(datasets.to_uint8(samples))
-    shares, _, _ = metrics.class_balance(probabilities.argmax(axis=1), judge.classes)
     few = datasets.to_uint8(samples[: 2 * SHOWN])
     nearest, _ = metrics.nearest_neighbours(datasets.to_float(few), datasets.to_float(images))
     ends = gan.draw_z(6, rng)
@@ -90,14 +88,9 @@ def _pictures(gan, samples, arguments, rng, out):
             "above: samples; below: the training picture nearest to each": (_alternate(few, images[nearest]), SHOWN),
             "from one z to another": (datasets.to_uint8(walks), SHOWN),
         },
-        shares,
+        figures["class_shares"],
     )
-    return {
-        "judge": judge.name,
-        "samples": figures,
-        "real": floor,
-        "class_shares": [round(float(s), 4) for s in shares],
-    }
+    return {"judge": judge.name, "samples": figures, "real": floor}
 
 
 def _alternate(upper, lower):
@@ -113,9 +106,10 @@ def _table(report):
         "",
         f"{'':50}{'samples':>10}{'real':>10}   better",
     ]
-    for key, value in report["samples"].items():
-        name, better = evaluation.LABELS[key]
-        lines.append(f"{name:50}{_number(value):>10}{_number(report['real'][key]):>10}   {better}")
+    for key, (name, better) in evaluation.LABELS.items():
+        if key in report["samples"]:
+            values = [_number(report[side][key]) for side in ("samples", "real")]
+            lines.append(f"{name:50}{values[0]:>10}{values[1]:>10}   {better}")
     return "\n".join(lines)
 
 

@@ -3,8 +3,12 @@
 import numpy as np
 
 from minigan import datasets, metrics
+from minigan.classifier import Classifier
 from minigan.errors import InputError
 
+STUDENT_EPOCHS = 1
+FOLLOWED = 2000  # samples of each look while training
+FOLLOWED_FIGURES = ("frechet_distance", "inception_score", "entropy")
 SURE = 0.95  # the confidence that counts as recognised
 GREY_LEVEL = 1 / 127.5  # a sample that differs less from a picture of the data, root mean square, is a copy of it
 LABELS = {  # key -> what it is, and which way is better
@@ -23,6 +27,7 @@ LABELS = {  # key -> what it is, and which way is better
     "sure": ("recognised with over 95 % confidence", "higher"),
     "neighbour": ("median distance to the nearest training picture", ""),
     "nearest": ("  the nearest one in a hundred", ""),
+    "accuracy_score": ("accuracy of a classifier trained on them", "higher"),
     "copies": ("copies of training pictures", "lower"),
     "modes": ("modes covered", "higher"),
     "good": ("share of good samples", "higher"),
@@ -33,42 +38,47 @@ LABELS = {  # key -> what it is, and which way is better
 class Reference:
     """The data's side of the comparison, worked out once: pictures to compare with, and real ones beside the samples.
 
-    images: the training pictures (N, H, W, C). test: real pictures that were not trained on, at least as many as
-    samples will be judged. n: how many of each. judge: the Classifier whose features count.
+    images: the training pictures (N, H, W, C). test, test_labels: real pictures that were not trained on, at least as
+    many as samples will be judged. n: how many of each. judge: the Classifier whose features count.
     """
 
-    def __init__(self, images, test, judge, n, rng):
+    def __init__(self, images, test, test_labels, judge, n, rng):
         if len(images) < n or len(test) < n:
             raise InputError(f"there are {len(images)} training and {len(test)} test pictures, too few to judge {n}.")
-        self.images, self.judge = images, judge
-        chosen = rng.choice(len(images), n, replace=False)
-        self.features, _ = judge.judge(images[chosen])
-        self.test = test[rng.choice(len(test), n, replace=False)]
+        self.images, self.test, self.test_labels, self.judge = images, test, test_labels, judge
+        self.features, _ = judge.judge(images[rng.choice(len(images), n, replace=False)])
+        self.real = test[rng.choice(len(test), n, replace=False)]
         self._floor = None
 
     def floor(self):
-        """The figures of the real test pictures: what the best generator could reach."""
+        """The figures of real test pictures: what the best generator could reach."""
         if self._floor is None:
-            self._floor = self.figures(self.test)
+            self._floor = self.figures(self.real)
         return self._floor
 
     def figures(self, samples):
-        """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS."""
+        """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
+
+        And under "class_shares" each class's share, as the judge sees it.
+        """
         samples = datasets.to_uint8(samples)  # as a file of them would be
-        figures = self.main_figures(samples)
-        features, _ = self.judge.judge(samples)
+        features, probabilities = self.judge.judge(samples)
+        labels = probabilities.argmax(axis=1)
+        figures = self.main_figures(features, probabilities)
         mean, error = metrics.kernel_distance(self.features, features)
         figures |= {"kernel_distance": 1000 * mean, "kernel_distance_error": 1000 * error}
         figures["precision"], figures["recall"] = metrics.precision_recall(self.features, features)
         figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
+        figures["accuracy_score"] = self.accuracy_score(samples, labels)
         _, distance = metrics.nearest_neighbours(datasets.to_float(samples), datasets.to_float(self.images))
         figures |= {"neighbour": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
         figures["copies"] = int((distance < GREY_LEVEL).sum())
-        return {key: figures[key] for key in LABELS if key in figures}
+        shares, _, _ = metrics.class_balance(labels, self.judge.classes)
+        ordered = {key: figures[key] for key in LABELS if key in figures}
+        return ordered | {"class_shares": [round(float(share), 4) for share in shares]}
 
-    def main_figures(self, samples):
-        """The quick ones: distance, score and classes."""
-        features, probabilities = self.judge.judge(datasets.to_uint8(samples))
+    def main_figures(self, features, probabilities):
+        """The quick ones, from what the judge made of the samples: distance, score and classes."""
         shares, there, entropy = metrics.class_balance(probabilities.argmax(axis=1), self.judge.classes)
         return {
             "frechet_distance": metrics.frechet_distance(self.features, features),
@@ -79,6 +89,38 @@ class Reference:
             "commonest_class": float(shares.max()),
             "sure": float((probabilities.max(axis=1) > SURE).mean()),
         }
+
+    def accuracy_score(self, samples, labels):
+        """The classification accuracy score (Ravuri and Vinyals 2019): the share of the real test pictures that a
+        classifier recognises which was trained on nothing but the samples, here labelled by the judge."""
+        student = Classifier(samples.shape[1:], self.judge.classes)
+        student.fit(samples, labels, STUDENT_EPOCHS, np.random.default_rng(0))
+        _, probabilities = student.judge(self.test)
+        return float((probabilities.argmax(axis=1) == self.test_labels).mean())
+
+
+class Follower:
+    """Looks at a generator's samples while it is being trained: the quick figures, on fewer samples.
+
+    images, test: training and test pictures (N, H, W, C) uint8. floor: the figures of test pictures. seed: of the z.
+    """
+
+    def __init__(self, images, test, judge, seed):
+        if images.shape[1:] != judge.sample_shape:
+            raise InputError(
+                f"evaluate_every goes with pictures of {judge.sample_shape}, which the classifier in data/ knows, not "
+                f"with samples of {images.shape[1:]}; leave it out."
+            )
+        self.seed, rng = seed, np.random.default_rng([seed, 3])
+        few = min(FOLLOWED, len(test))
+        self.reference = Reference(images, test, None, judge, few, rng)
+        self.floor = self.reference.main_figures(*judge.judge(self.reference.real))
+
+    def figures(self, gan):
+        """The main figures of the generator as it is now, always at the same z; training is not disturbed."""
+        samples = gan.sample(len(self.reference.real), np.random.default_rng([self.seed, 4]))
+        figures = self.reference.main_figures(*self.reference.judge.judge(datasets.to_uint8(samples)))
+        return {key: float(figures[key]) for key in FOLLOWED_FIGURES}
 
 
 def points(samples, real, dataset):

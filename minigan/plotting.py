@@ -70,6 +70,24 @@ def save_losses(path, log):
     _save_figure(figure, path)
 
 
+def save_quality(path, log, floor):
+    """How the samples became better: Fréchet distance and entropy of the classes against the step.
+
+    log: its columns; floor: the same figures of real pictures, as dashed lines.
+    """
+    figure, (upper, lower) = _figure(9, 6, rows=2)
+    for axes, name in ((upper, "frechet_distance"), (lower, "entropy")):
+        known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
+        steps, values = np.array(known).T if known else ([], [])
+        axes.plot(steps, values, ".-", color="#1f77b4", label="samples")
+        axes.axhline(floor[name], color="#888888", linestyle="--", linewidth=1, label="real pictures")
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    upper.set(ylabel="Fréchet distance", yscale="log")
+    lower.set(ylabel="entropy of the classes", xlabel="step")
+    _save_figure(figure, path)
+
+
 _LABELS = {"d_loss": "discriminator", "g_loss": "generator", "d_real": "D(x), real", "d_fake": "D(G(z)), fake"}
 
 

@@ -9,7 +9,8 @@ from minigan.config import Config
 from minigan.errors import InputError
 from minigan.gan import GAN
 
-COLUMNS = ["step", "epoch", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm", "note"]
+COLUMNS = ["step", "epoch", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm"]
+COLUMNS += ["frechet_distance", "inception_score", "entropy", "note"]  # the three in the rows of --evaluate-every
 
 
 class Run:
@@ -22,6 +23,7 @@ class Run:
         self.checkpoint_path = self.folder / "checkpoint.npz"
         self.samples_folder = self.folder / "samples"
         self.losses_path = self.folder / "losses.png"
+        self.quality_path = self.folder / "quality.png"
         self.gif_path = self.folder / "training.gif"
 
     @classmethod

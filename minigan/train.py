@@ -5,7 +5,8 @@ from dataclasses import asdict, fields, replace
 
 import numpy as np
 
-from minigan import cli, datasets
+from minigan import cli, datasets, evaluation
+from minigan.classifier import shipped_judge
 from minigan.config import Config
 from minigan.errors import InputError
 from minigan.gan import GAN
@@ -14,7 +15,13 @@ from minigan.models import PRESETS
 from minigan.run import Run, load_gan
 from minigan.trainer import NOTES, Trainer
 
-MAY_CHANGE = ("epochs", "steps", "sample_every", "checkpoint_every")  # on resume: how long and how often, never what
+MAY_CHANGE = (
+    "epochs",
+    "steps",
+    "sample_every",
+    "evaluate_every",
+    "checkpoint_every",
+)  # on resume: how long and how often, never what
 
 
 def parse(argv):
@@ -103,7 +110,15 @@ def _trainer(arguments, gan, samples, run, arrays, progress):
         config.total_steps(len(samples)),
         quiet=arguments.quiet,
         progress=progress,
+        follower=_follower(config, samples),
     )
+
+
+def _follower(config, samples):
+    if config.evaluate_every is None:
+        return None
+    test = datasets.load(config.dataset, "test")[0] if samples.ndim == 4 else samples
+    return evaluation.Follower(samples, test, shipped_judge(), config.seed)
 
 
 if __name__ == "__main__":

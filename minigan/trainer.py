@@ -31,13 +31,14 @@ NOTES = {
 class Trainer:
     """Trains `gan` on `samples` (uint8 images or float points) and keeps `run` up to date.
 
-    total_steps: the step to stop at. progress: what an earlier part of the run noted, see `_progress`.
+    total_steps: the step to stop at. progress: what an earlier part of the run noted, see `_progress`. follower: the
+    evaluation.Follower that looks at the samples every config.evaluate_every steps, or None.
     """
 
-    def __init__(self, gan, samples, batches, run, total_steps, quiet=False, progress=None):
+    def __init__(self, gan, samples, batches, run, total_steps, quiet=False, progress=None, follower=None):
         self.gan, self.samples, self.batches, self.run, self.total_steps = gan, samples, batches, run, total_steps
         self.sample_every = gan.config.sample_every or max(1, math.ceil(total_steps / PICTURES_PER_RUN))
-        self.quiet = quiet
+        self.quiet, self.follower = quiet, follower
         progress = progress or {}
         self.seconds = progress.get("seconds", 0.0)
         self.mean_d_fake = progress.get("mean_d_fake", 0.5)
@@ -77,7 +78,10 @@ class Trainer:
                 step, last = gan.step, gan.step == self.total_steps
                 if step % self.sample_every == 0 or last:
                     self._take_picture()
-                if step % LOG_EVERY == 0 or last:
+                looked = self.follower is not None and (step % gan.config.evaluate_every == 0 or last)
+                if looked:
+                    figures |= self.follower.figures(gan)
+                if step % LOG_EVERY == 0 or last or looked:
                     self.run.append_log(log, self._row(figures))
                 if step % gan.config.checkpoint_every == 0 and not last:
                     self.save()
@@ -144,7 +148,10 @@ class Trainer:
         plotting.save_samples(self.run.sample_path(self.gan.step), samples, self.samples[:1000])
 
     def _draw_curves(self):
-        plotting.save_losses(self.run.losses_path, self.run.read_log())
+        log = self.run.read_log()
+        plotting.save_losses(self.run.losses_path, log)
+        if self.follower is not None:
+            plotting.save_quality(self.run.quality_path, log, self.follower.floor)
         plotting.save_gif(self.run.gif_path, self.run.sample_paths(self.gan.step))
 
     @contextmanager

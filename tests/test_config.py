@@ -41,6 +41,7 @@ OTHER = {
     "ema_decay": 0.95,
     "seed": 11,
     "sample_every": 9,
+    "evaluate_every": 9,
     "checkpoint_every": 8,
 }
 
@@ -144,6 +145,7 @@ def test_help_has_every_flag_with_what_it_means_and_its_default(capsys):
         ("ema_decay", 1.0, "below 1"),
         ("ema_decay", -0.1, "at least 0"),
         ("sample_every", 0, "at least 1"),
+        ("evaluate_every", 0, "at least 1"),
         ("checkpoint_every", -5, "at least 1"),
         ("seed", -1, "at least 0"),
         ("seed", 1.0, "a whole number"),

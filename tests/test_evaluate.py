@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from minigan import datasets, evaluate, evaluation, train
-from minigan.classifier import Classifier
+from minigan.classifier import Classifier, shipped_judge
 from minigan.errors import InputError
+from minigan.run import Run, load_gan
 
 N = 300
 
@@ -15,15 +16,16 @@ N = 300
 @pytest.fixture(scope="module")
 def mnist():
     images, labels = datasets.load("mnist")
-    return images[:2000], labels[:2000], datasets.load("mnist", "test")[0][:1000]
+    test, test_labels = datasets.load("mnist", "test")
+    return images[:2000], labels[:2000], test[:1000], test_labels[:1000]
 
 
 @pytest.fixture(scope="module")
 def reference(mnist):
-    images, labels, test = mnist
+    images, labels, test, test_labels = mnist
     judge = Classifier()
     judge.fit(images[:1000], labels[:1000], 3, np.random.default_rng(0), batch_size=50)
-    return evaluation.Reference(images, test, judge, N, np.random.default_rng(1))
+    return evaluation.Reference(images, test, test_labels, judge, N, np.random.default_rng(1))
 
 
 def test_real_pictures_are_good_samples(reference):
@@ -34,7 +36,7 @@ def test_real_pictures_are_good_samples(reference):
     assert floor["copies"] == 0
     assert abs(floor["kernel_distance"]) < 50
     assert reference.floor() is floor
-    assert list(floor) == [key for key in evaluation.LABELS if key in floor]
+    assert list(floor) == [*(key for key in evaluation.LABELS if key in floor), "class_shares"]
 
 
 def test_training_pictures_are_copies(reference, mnist):
@@ -51,6 +53,7 @@ def test_one_picture_over_and_over(reference, mnist):
     assert figures["recall"] < 0.05
     assert figures["coverage"] < 0.05
     assert figures["inception_score"] == pytest.approx(1)
+    assert figures["accuracy_score"] < 0.2
     assert figures["frechet_distance"] > 5 * floor["frechet_distance"]
 
 
@@ -91,8 +94,33 @@ def test_the_command_says_the_same_twice(preset, reference, tmp_path, capsys):
     assert ("modes covered" if preset == "toy" else f"judge {reference.judge.name}") in text
 
 
+def test_a_run_is_followed_and_not_disturbed(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "FOLLOWED", 200)
+    begun = ["--preset", "mlp", "--steps", "12", "--quiet", "--out"]
+    train.run([*begun, str(tmp_path / "alone")])
+    train.run([*begun, str(tmp_path / "followed"), "--evaluate-every", "5"])
+    alone, followed = (load_gan(tmp_path / name)[0] for name in ("alone", "followed"))
+    for key, array in alone.generator.params.items():
+        np.testing.assert_array_equal(array, followed.generator.params[key], err_msg=key)
+    log = Run(tmp_path / "followed").read_log()
+    assert log["step"] == [5, 10, 12]
+    assert (tmp_path / "followed" / "quality.png").exists()
+    images, test = (datasets.load("mnist", split)[0] for split in ("train", "test"))
+    follower = evaluation.Follower(images, test, shipped_judge(), seed=0)
+    figures = follower.figures(followed)
+    for name, value in figures.items():
+        assert log[name][-1] == pytest.approx(value, rel=1e-5)
+    assert figures["frechet_distance"] > 10 * follower.floor["frechet_distance"]
+    with pytest.raises(InputError, match="evaluate_every goes with pictures of"):
+        train.run(["--preset", "toy", "--evaluate-every", "5", "--out", str(tmp_path / "toy")])
+
+
+def test_the_shipped_judge_is_the_one_that_the_documents_name():
+    assert shipped_judge().name in (datasets.MNIST_DIR.parent / "README.md").read_text()
+
+
 def test_too_many_samples_are_refused(reference, mnist):
     with pytest.raises(InputError, match="2000 training and 1000 test pictures, too few to judge 1001"):
-        evaluation.Reference(mnist[0], mnist[2], reference.judge, 1001, np.random.default_rng(0))
+        evaluation.Reference(mnist[0], *mnist[2:], reference.judge, 1001, np.random.default_rng(0))
     with pytest.raises(InputError, match="--n must be from 100 to 10000"):
         evaluate.run(["nowhere", "--n", "10001"])

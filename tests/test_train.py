@@ -180,7 +180,8 @@ def test_the_log_holds_what_a_hand_made_run_computes(tmp_path, quick):
             expected.append({"step": step, "epoch": step * 16 / 50_000, **figures, **norms})
     assert ["g_loss" in wanted for wanted in expected] == [False, True, False]
     rows = log_rows(tmp_path / "run")
-    header = "step,epoch,seconds,d_loss,g_loss,d_real,d_fake,d_grad_norm,g_grad_norm,note"
+    header = "step,epoch,seconds,d_loss,g_loss,d_real,d_fake,d_grad_norm,g_grad_norm"
+    header += ",frechet_distance,inception_score,entropy,note"
     assert (tmp_path / "run" / "log.csv").read_text().splitlines()[0] == header
     assert [int(row["step"]) for row in rows] == [10, 20, 25]
     for row, wanted in zip(rows, expected, strict=True):
