@@ -46,7 +46,7 @@ def _shares(start, stop, parts, triples):
 
 
 def _multiply(a, b, out):
-    if a.shape[1] == 1:  # an outer product, for which BLAS takes five times as long as a plain loop
+    if a.shape[1] == 1:  # an outer product, for which BLAS takes ten times as long as a plain loop
         np.multiply(a, b, out=out)
     else:
         np.matmul(a, b, out=out)

@@ -56,13 +56,6 @@ def empty(shape, dtype):
     return block[first : first + size].view(dtype).reshape(shape)
 
 
-def zeros(shape, dtype):
-    """An array like `np.zeros(shape, dtype)` in recycled memory."""
-    out = empty(shape, dtype)
-    out.fill(0)
-    return out
-
-
 def _release_idle():
     """Forget the blocks that nobody holds and nobody asked for in the last PATIENCE requests."""
     oldest = _blocks.requests - PATIENCE
