@@ -47,7 +47,8 @@ def layer_work(gan, batch):
     g_step judges `batch` and goes back through the whole of D to its input, and through G likewise to its weights.
     """
     work = {}
-    for player, shape in (("generator", (gan.config.latent_dim,)), ("discriminator", gan.sample_shape)):
+    shapes = {"generator": (gan.config.latent_dim + gan.conditions.count,), "discriminator": gan.sample_shape}
+    for player, shape in shapes.items():
         layers = getattr(gan, player).layers
         first = next(i for i, layer in enumerate(layers) if layer.params)
         for i, layer in enumerate(layers):
@@ -82,7 +83,7 @@ def sgemm_gflops(repeats):
     return best
 
 
-def layer_times(gan, real, steps):
+def layer_times(gan, real, steps, conditions=None):
     """Where the milliseconds of a training step go: a list of dicts, one per layer, and "everything else" at the end.
 
     Each has network, layer, forward_ms, input_grad_ms, weight_grad_ms, optimizer_ms, total_ms, share of the step, and
@@ -90,8 +91,8 @@ def layer_times(gan, real, steps):
     pass that makes both gradients, in the ratio of the two made one at a time, in further steps; and an optimizer's
     step, by the number of parameters. A layer without a weight has all of its backward pass under input_grad.
     """
-    whole = _clocked_steps(gan, real, steps, split=False)
-    apart = _clocked_steps(gan, real, steps, split=True)
+    whole = _clocked_steps(gan, (real, conditions), steps, split=False)
+    apart = _clocked_steps(gan, (real, conditions), steps, split=True)
     work, step_ms, rows = layer_work(gan, len(real)), whole["step"], []
     for player in PLAYERS:
         layers = getattr(gan, player).layers
@@ -130,14 +131,14 @@ def _row(player, name, times, step_ms, flops):
     }
 
 
-def _clocked_steps(gan, real, steps, split):
+def _clocked_steps(gan, batch, steps, split):
     """{key: median ms per step} of `steps` steps; split: make both gradients of a layer one at a time."""
     records = []
     with _Clocks(gan, split) as spent:
         for _ in range(steps + 1):  # the first is not counted
             spent.clear()
             start = time.perf_counter()
-            gan.train_step(real)
+            gan.train_step(*batch)
             spent["step"] = time.perf_counter() - start
             records.append(dict(spent))
     keys = {key: None for record in records[1:] for key in record}  # in order
@@ -207,15 +208,17 @@ def _build(request):
     threads.set_threads(request["threads"])
     batch = request["batch"]
     gan = build_gan(request["preset"], batch_size=batch, sample_shape=request.get("sample_shape"))
-    real = np.tanh(np.random.default_rng(1).standard_normal((batch, *gan.sample_shape), dtype=np.float32))
+    rng = np.random.default_rng(1)
+    real = np.tanh(rng.standard_normal((batch, *gan.sample_shape), dtype=np.float32))
+    conditions = gan.conditions.draw(batch, rng)
 
     def step():
         with np.errstate(all="ignore"):
-            gan.train_step(real)
+            gan.train_step(real, conditions)
 
     tasks = {
         "step": bench_process.timed(step),
-        "layers": lambda steps: {"layers": layer_times(gan, real, steps)},
+        "layers": lambda steps: {"layers": layer_times(gan, real, steps, conditions)},
         "sgemm": lambda repeats: {"gflops": sgemm_gflops(repeats)},
     }
     return tasks, {"flops": step_flops(gan, batch)}

@@ -13,6 +13,8 @@ from minigan.losses import LOSSES
 from minigan.models import DEFAULT_PRESET, PRESETS, get_preset
 from minigan.optim import OPTIMIZERS
 
+CONDITIONS = ("none", "labels", "clusters")
+
 
 def _setting(default, help_line, **checks):
     return dataclasses.field(default=default, metadata={"help": help_line, **checks})
@@ -27,6 +29,10 @@ class Config:
     epochs: float = _setting(3.0, "passes over the data set", above=0, most=1e6)
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
     batch_size: int = _setting(64, "real samples per step", least=2, most=10**6)
+    condition: str = _setting(
+        "none", "what both networks are told of a sample: nothing, its label or its cluster", choices=CONDITIONS
+    )
+    clusters: int = _setting(1, "clusters by k-means, of each class with condition labels", least=1, most=10**4)
     latent_dim: int = _setting(100, "size of the generator's input z", least=1, most=10**6)
     optimizer: str = _setting("adam", "how parameters follow their gradients", choices=OPTIMIZERS)
     lr: float = _setting(2e-4, "learning rate", above=0)
@@ -50,6 +56,8 @@ class Config:
     def __post_init__(self):
         for item in fields(self):
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+        if self.condition == "clusters" and self.clusters == 1:
+            raise InputError("clusters is 1, expected at least 2 with condition clusters.")
 
     @classmethod
     def for_preset(cls, preset=DEFAULT_PRESET, **overrides):

@@ -12,7 +12,7 @@ from minigan.errors import InputError
 from minigan.files import write_text
 from minigan.kernels import threads
 from minigan.run import load_gan
-from minigan.sample import interpolate
+from minigan.sample import walks
 
 SHOWN = 10  # a row of the page
 
@@ -43,7 +43,9 @@ def run(argv=None):
     out = Path(arguments.out or (source if source.is_dir() else source.parent))
     out.mkdir(parents=True, exist_ok=True)
     sample_rng, rng = (np.random.default_rng([arguments.seed, i]) for i in range(2))
-    samples = gan.sample(arguments.n, sample_rng)
+    z = gan.draw_z(arguments.n, sample_rng)
+    conditions = gan.conditions.draw(arguments.n, sample_rng)
+    samples, asked = gan.decode(z, conditions), gan.conditions.labels(conditions)
     if not np.isfinite(samples).all():
         raise InputError(f"the generator in {source} makes samples that are not finite; train it again.")
     report = {
@@ -56,7 +58,7 @@ def run(argv=None):
     if samples.ndim == 2:
         report |= _points(gan, samples, rng, out)
     else:
-        report |= _pictures(gan, samples, arguments, rng, out)
+        report |= _pictures(gan, samples, asked, arguments, rng, out)
     report["seconds"] = round(time.perf_counter() - started, 1)
     write_text(out / "evaluation.json", json.dumps(report, indent=2) + "\n")
     print(_table(report))
@@ -71,22 +73,20 @@ def _points(gan, samples, rng, out):
     return {"samples": evaluation.points(samples, real, name), "real": evaluation.points(others, real, name)}
 
 
-def _pictures(gan, samples, arguments, rng, out):
+def _pictures(gan, samples, asked, arguments, rng, out):
     judge = shipped_judge() if arguments.judge is None else Classifier.load(arguments.judge)
     images, _ = datasets.load(gan.config.dataset)
     test = datasets.load(gan.config.dataset, "test")
     reference = evaluation.Reference(images, *test, judge, arguments.n, rng)
-    figures, floor = reference.figures(samples), reference.floor()
+    figures, floor = reference.figures(samples, asked), reference.floor()
     few = datasets.to_uint8(samples[: 2 * SHOWN])
     nearest, _ = metrics.nearest_neighbours(datasets.to_float(few), datasets.to_float(images))
-    ends = gan.draw_z(6, rng)
-    walks = np.concatenate([gan.decode(interpolate(ends[i], ends[i + 1], SHOWN)) for i in (0, 2, 4)])
     plotting.save_page(
         out / "evaluation.png",
         {
             "samples": (datasets.to_uint8(samples[: 10 * SHOWN]), SHOWN),
             "above: samples; below: the training picture nearest to each": (_alternate(few, images[nearest]), SHOWN),
-            "from one z to another": (datasets.to_uint8(walks), SHOWN),
+            "from one z to another": (datasets.to_uint8(walks(gan, 3, rng)), SHOWN),
         },
         figures["class_shares"],
     )

@@ -24,6 +24,7 @@ LABELS = {  # key -> what it is, and which way is better
     "entropy": ("entropy of the classes", "higher"),
     "rarest_class": ("share of the rarest class", "higher"),
     "commonest_class": ("share of the commonest class", "lower"),
+    "as_asked": ("recognised as the digit asked for", "higher"),
     "sure": ("recognised with over 95 % confidence", "higher"),
     "neighbour": ("median distance to the nearest training picture", ""),
     "nearest": ("  the nearest one in a hundred", ""),
@@ -47,19 +48,21 @@ class Reference:
             raise InputError(f"there are {len(images)} training and {len(test)} test pictures, too few to judge {n}.")
         self.images, self.test, self.test_labels, self.judge = images, test, test_labels, judge
         self.features, _ = judge.judge(images[rng.choice(len(images), n, replace=False)])
-        self.real = test[rng.choice(len(test), n, replace=False)]
+        chosen = rng.choice(len(test), n, replace=False)
+        self.real, self.real_labels = test[chosen], None if test_labels is None else test_labels[chosen]
         self._floor = None
 
     def floor(self):
         """The figures of real test pictures: what the best generator could reach."""
         if self._floor is None:
-            self._floor = self.figures(self.real)
+            self._floor = self.figures(self.real, self.real_labels)
         return self._floor
 
-    def figures(self, samples):
+    def figures(self, samples, asked=None):
         """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
 
-        And under "class_shares" each class's share, as the judge sees it.
+        asked: the label that each is to show (n,), if any; the student learns those, otherwise what the judge sees.
+        Under "class_shares" each class's share, as the judge sees it.
         """
         samples = datasets.to_uint8(samples)  # as a file of them would be
         features, probabilities = self.judge.judge(samples)
@@ -69,7 +72,9 @@ class Reference:
         figures |= {"kernel_distance": 1000 * mean, "kernel_distance_error": 1000 * error}
         figures["precision"], figures["recall"] = metrics.precision_recall(self.features, features)
         figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
-        figures["accuracy_score"] = self.accuracy_score(samples, labels)
+        if asked is not None:
+            figures["as_asked"] = float((labels == asked).mean())
+        figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
         _, distance = metrics.nearest_neighbours(datasets.to_float(samples), datasets.to_float(self.images))
         figures |= {"neighbour": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
         figures["copies"] = int((distance < GREY_LEVEL).sum())
@@ -92,7 +97,7 @@ class Reference:
 
     def accuracy_score(self, samples, labels):
         """The classification accuracy score (Ravuri and Vinyals 2019): the share of the real test pictures that a
-        classifier recognises which was trained on nothing but the samples, here labelled by the judge."""
+        classifier recognises which was trained on nothing but the samples and these labels."""
         student = Classifier(samples.shape[1:], self.judge.classes)
         student.fit(samples, labels, STUDENT_EPOCHS, np.random.default_rng(0))
         _, probabilities = student.judge(self.test)

@@ -6,10 +6,11 @@ import json
 import numpy as np
 
 from minigan import init, optim, penalties
+from minigan.conditions import Conditions
 from minigan.config import Config
 from minigan.errors import InputError, RunError
 from minigan.kernels import memory, threads, updates
-from minigan.layers import sigmoid
+from minigan.layers import one_hot, projection_backward, projection_forward, sigmoid
 from minigan.losses import LOSSES
 from minigan.models import get_preset
 from minigan.optim import OPTIMIZERS
@@ -17,32 +18,38 @@ from minigan.optim import OPTIMIZERS
 SAMPLE_CHUNK = 250  # samples per pass through G, so that memory does not grow with how many are asked for
 
 
-def build_gan(preset, seed=0, dtype=np.float32, sample_shape=None, **overrides):
+def build_gan(preset, seed=0, dtype=np.float32, sample_shape=None, shares=None, **overrides):
     """A GAN ready to train.
 
     preset: a name from minigan.models.PRESETS. seed: of every random number. dtype: float32 to train, float64 to check.
-    sample_shape: (H, W, C) of the data, if not the preset's. overrides: any other field of Config.
+    sample_shape: (H, W, C) of the data, if not the preset's. shares: how often each condition occurs, if not all the
+    same, see Conditions. overrides: any other field of Config.
     Raises InputError for unknown names and values out of range.
     """
-    return GAN(Config.for_preset(preset, seed=seed, **overrides), sample_shape, dtype)
+    return GAN(Config.for_preset(preset, seed=seed, **overrides), sample_shape, shares, dtype)
 
 
 class GAN:
     """Generator, discriminator, and the rules by which they learn.
 
-    config: a Config. generator, discriminator: networks. averaged: the generator whose weights are the exponential
-    moving average of the generator's, or the generator itself without averaging; samples come from it.
+    config: a Config. conditions: its Conditions. generator, discriminator: networks. averaged: the generator whose
+    weights are the exponential moving average of the generator's, or the generator itself without averaging; samples
+    come from it.
     rng: the Generator behind z, dropout and noise. step: how many training steps have been made.
     """
 
-    def __init__(self, config, sample_shape=None, dtype=np.float32):
+    def __init__(self, config, sample_shape=None, shares=None, dtype=np.float32):
         preset = get_preset(config.preset)
         self.config, self.dtype = config, np.dtype(dtype)
         self.sample_shape = tuple(sample_shape or preset.sample_shape)
+        if shares is None:
+            shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
+        self.conditions = Conditions(config, shares)
+        inputs, outputs = config.latent_dim + self.conditions.count, 1 + self.conditions.count
         init_seed, noise_seed = np.random.SeedSequence(config.seed).spawn(2)
         self.rng = np.random.default_rng(noise_seed)
         self.generator, self.discriminator = preset.build(
-            config.latent_dim, self.sample_shape, np.random.default_rng(init_seed), self.rng, self.dtype
+            inputs, outputs, self.sample_shape, np.random.default_rng(init_seed), self.rng, self.dtype
         )
         self.averaged = copy.deepcopy(self.generator) if config.ema_decay else self.generator
         self.loss = _make_loss(config)
@@ -53,33 +60,37 @@ class GAN:
 
     # ---- training
 
-    def train_step(self, real):
-        """One training step on a batch of real samples (N, …) in [-1, 1].
+    def train_step(self, real, conditions=None):
+        """One training step on real samples (N, …) in [-1, 1], and the condition of each (N,) where there are any.
 
-        1. draw z and let G make N fakes; 2. let D judge real and fake; 3. move D; 4. every n_critic-th step, move G,
-        judged by the D just moved, on the same fakes.
+        1. draw z and let G make N fakes, of the same conditions as the real samples; 2. let D judge real and fake;
+        3. move D; 4. every n_critic-th step, move G, judged by the D just moved, on the same fakes.
         Returns {"d_loss", "d_real", "d_fake", and when G moved "g_loss"}: losses, and D's mean output on real and fake,
         a probability for the losses that have one and the raw output for the others.
         """
         self._check_real(real)
         with threads.one_blas_thread:
-            return self._train_step(real)
+            return self._train_step(real, conditions)
 
-    def _train_step(self, real):
-        fake = self.generate(self.draw_z(len(real), self.rng))
-        figures = self.d_step(real, fake)
+    def _train_step(self, real, conditions):
+        fake = self.generate(self.draw_z(len(real), self.rng), conditions)
+        figures = self.d_step(real, fake, conditions)
         self.step += 1
         if self.step % self.config.n_critic == 0:
-            figures |= self.g_step(fake)
+            figures |= self.g_step(fake, conditions)
         return figures
 
-    def generate(self, z):
-        """G(z) for z (N, Z), in training mode, remembered for g_step."""
-        self._generated = self.generator.forward(z)
+    def generate(self, z, conditions=None):
+        """G(z), or G(z, y) with the conditions y (N,), for z (N, Z); in training mode, remembered for g_step."""
+        self.conditions.check("generate", len(z), conditions)
+        self._generated = self.generator.forward(self._join(z, conditions))
         return self._generated
 
-    def d_step(self, real, fake):
-        """Move D once: down the gradient of its loss on real (N, …) and fake (N, …). G is left as it is."""
+    def d_step(self, real, fake, conditions=None):
+        """Move D once: down the gradient of its loss on real (N, …) and fake (N, …). G is left as it is.
+
+        conditions: of the real samples (N,), if any; the fake ones must have been generated with the same.
+        """
         if len(real) != len(fake):
             raise InputError(
                 f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both."
@@ -87,28 +98,41 @@ class GAN:
         both = memory.empty((len(real) + len(fake), *self.sample_shape), self.dtype)
         both[: len(real)], both[len(real) :] = real, fake
         self._add_noise(both)
-        logits = self.discriminator.forward(both, parts=2)
+        self.conditions.check("d_step", len(real), conditions)
+        both_conditions = None if conditions is None else np.concatenate([conditions, conditions])
+        logits, cache = projection_forward(self.discriminator.forward(both, parts=2), both_conditions)
         real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
         value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
-        grad_logits = np.concatenate([grad_real, grad_fake])
-        self.discriminator.backward(grad_logits, need_input_grad=False, replace_grads=True)
+        grad_outputs = projection_backward(np.concatenate([grad_real, grad_fake]), cache)
+        self.discriminator.backward(grad_outputs, need_input_grad=False, replace_grads=True)
         self._move(self.discriminator, self.d_optimizer)
         return {"d_loss": value, "d_real": self._judgement(real_logits), "d_fake": self._judgement(fake_logits)}
 
-    def g_step(self, fake):
-        """Move G once, by its loss on `fake`, the last output of `generate`, back through D. D's parameters stay."""
+    def g_step(self, fake, conditions=None):
+        """Move G once, by its loss on `fake`, the last output of `generate`, back through D. D's parameters stay.
+
+        conditions: those that `fake` was generated with, if any.
+        """
         if fake is not self._generated:
             raise RunError("g_step: fake is not what generate returned last; call generate, then d_step and g_step.")
+        self.conditions.check("g_step", len(fake), conditions)
         seen, self._generated = fake, None
         if self.config.instance_noise:
             seen = fake.copy()
             self._add_noise(seen)
-        value, grad_logits = self.loss.generator(self.discriminator.forward(seen))
-        grad_fake = self.discriminator.backward(grad_logits, need_param_grads=False)
+        logits, cache = projection_forward(self.discriminator.forward(seen), conditions)
+        value, grad_logits = self.loss.generator(logits)
+        grad_fake = self.discriminator.backward(projection_backward(grad_logits, cache), need_param_grads=False)
         self.generator.backward(grad_fake, need_input_grad=False, replace_grads=True)
         self._move(self.generator, self.g_optimizer)
         self._average()
         return {"g_loss": value}
+
+    def _join(self, z, conditions):
+        """What G takes: [z, e_y], or z alone without conditions."""
+        if conditions is None:
+            return z
+        return np.concatenate([z, one_hot(conditions, self.conditions.count, self.dtype)], axis=1)
 
     def _move(self, network, optimizer):
         for penalty, strength in ((penalties.l1, self.config.l1), (penalties.l2, self.config.l2)):
@@ -151,16 +175,24 @@ class GAN:
         """z ~ N(0, I), (n, Z)."""
         return rng.standard_normal((n, self.config.latent_dim), dtype=self.dtype)
 
-    def sample(self, n, rng):
-        """n samples (n, H, W, C) in [-1, 1] from the averaged generator; the same rng state gives the same samples."""
+    def sample(self, n, rng, labels=None):
+        """n samples (n, H, W, C) in [-1, 1] from the averaged generator; the same rng state gives the same samples.
+
+        labels: what each is to show (n,), where the networks were trained with labels; otherwise all classes come as
+        often as in the data.
+        """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"sample: n is {n!r}, expected a whole number of at least 1.")
-        return self.decode(self.draw_z(int(n), init.check_rng("sample", rng)))
+        z = self.draw_z(int(n), init.check_rng("sample", rng))
+        return self.decode(z, self.conditions.draw(int(n), rng, labels))
 
-    def decode(self, z):
-        """G(z) for given z (n, Z), each picture by itself: the normalisations use their running statistics."""
+    def decode(self, z, conditions=None):
+        """G(z) for given z (n, Z) and conditions (n,) if there are any, each picture by itself: the normalisations use
+        their running statistics."""
+        self.conditions.check("decode", len(z), conditions)
         if self.averaged is self.generator:
             self._generated = None
+        z = self._join(z, conditions)
         chunks = np.split(z, range(SAMPLE_CHUNK, len(z), SAMPLE_CHUNK))
         return np.concatenate([self.averaged.forward(chunk, training=False) for chunk in chunks])
 

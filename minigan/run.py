@@ -71,6 +71,7 @@ class Run:
             "minigan": __version__,
             "config": json.loads(gan.config.to_json()),
             "sample_shape": gan.sample_shape,
+            "shares": None if gan.conditions.shares is None else gan.conditions.shares.tolist(),
             "progress": progress,
         }
         checkpoint.save(self.checkpoint_path, arrays, about)
@@ -125,7 +126,7 @@ def load_gan(path):
     checkpoint_path = path if path.is_file() else Run(path).checkpoint_path
     arrays, about = checkpoint.load(checkpoint_path)
     try:
-        gan = GAN(Config.for_preset(**about["config"]), tuple(about["sample_shape"]))
+        gan = GAN(Config.for_preset(**about["config"]), tuple(about["sample_shape"]), about["shares"])
         gan.load_state(arrays)
         progress = dict(about["progress"])
     except (KeyError, TypeError, ValueError) as error:

@@ -21,6 +21,9 @@ def parse(argv):
     parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
     parser.add_argument(
+        "--digit", type=int, metavar="N", help="draw this class only (default: one a row, where trained with labels)"
+    )
+    parser.add_argument(
         "--interpolate", action="store_true", help="each row of ten walks from one z to another (default: independent)"
     )
     parser.add_argument(
@@ -44,6 +47,31 @@ def interpolate(z_from, z_to, count):
     return walk.astype(z_from.dtype)
 
 
+def walks(gan, rows, rng, labels=None):
+    """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
+
+    labels: that of each row (rows,), where the networks were trained with labels.
+    """
+    ends = gan.draw_z(2 * rows, rng)
+    z = np.concatenate([interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)])
+    conditions = gan.conditions.draw(rows, rng, labels)
+    return gan.decode(z, None if conditions is None else np.repeat(conditions, COLUMNS))
+
+
+def _labels(gan, rows, digit):
+    """What each row is to show, or None where the generator cannot be asked."""
+    classes = gan.conditions.classes
+    if digit is not None and not classes:
+        raise InputError(
+            f"--digit is {digit}, but this generator was trained without labels; train one with --condition labels."
+        )
+    if digit is not None and not 0 <= digit < classes:
+        raise InputError(f"--digit is {digit}, expected a whole number from 0 to {classes - 1}.")
+    if not classes:
+        return None
+    return np.arange(rows) % classes if digit is None else np.full(rows, digit)
+
+
 def run(argv=None):
     arguments = parse(argv)
     if not 1 <= arguments.n <= MOST:
@@ -61,18 +89,18 @@ def run(argv=None):
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     rng = np.random.default_rng(arguments.seed)
+    rows = -(-arguments.n // COLUMNS)
+    labels = _labels(gan, rows, arguments.digit)
     if arguments.interpolate:
-        rows = -(-arguments.n // COLUMNS)
-        ends = gan.draw_z(2 * rows, rng)
-        walks = [interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)]
-        samples = gan.decode(np.concatenate(walks)[: arguments.n])
+        samples = walks(gan, rows, rng, labels)[: arguments.n]
     else:
-        samples = gan.sample(arguments.n, rng)
+        labels = None if labels is None else np.repeat(labels, COLUMNS)[: arguments.n]
+        samples = gan.sample(arguments.n, rng, labels)
     if out.suffix == ".npy":
         with written_whole(out) as temporary:
             np.save(temporary, samples)
     else:
-        plotting.save_samples(out, samples, columns=COLUMNS if arguments.interpolate else None)
+        plotting.save_samples(out, samples, columns=COLUMNS if arguments.interpolate or labels is not None else None)
     print(f"{arguments.n} samples in {out}")
     return 0
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from minigan import cli, datasets, evaluation
 from minigan.classifier import shipped_judge
+from minigan.conditions import of_samples
 from minigan.config import Config
 from minigan.errors import InputError
 from minigan.gan import GAN
@@ -25,7 +26,7 @@ MAY_CHANGE = (
 
 
 def parse(argv):
-    lines = "\n".join(f"  {preset.name:15}{preset.summary}" for preset in PRESETS.values())
+    lines = "\n".join(f"  {preset.name:22}{preset.summary}" for preset in PRESETS.values())
     parser = cli.Parser("train", f"Train a GAN. With no arguments: on MNIST, in a few minutes.\n\npresets:\n{lines}")
     cli.add_config_flags(parser, [item.name for item in fields(Config)])
     parser.add_argument("--out", metavar="FOLDER", help="where the run's files go (default: runs/<preset>)")
@@ -60,12 +61,12 @@ def run(argv=None):
 
 def _begin(arguments, given):
     config = Config.for_preset(**given)
-    samples, _ = datasets.load(config.dataset)
-    gan = GAN(config, samples.shape[1:])
+    samples, conditions, shares = _data(config)
+    gan = GAN(config, samples.shape[1:], shares)
     run = Run.create(arguments.out, config.preset)
     run.write_config(config)
     run.start_log()
-    return _trainer(arguments, gan, samples, run, None, None)
+    return _trainer(arguments, gan, samples, conditions, run, None, None)
 
 
 def _resume(arguments, given):
@@ -82,8 +83,8 @@ def _resume(arguments, given):
     gan, arrays, progress = load_gan(run.folder)
     _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
     gan.config = wanted
-    samples, _ = datasets.load(wanted.dataset)
-    trainer = _trainer(arguments, gan, samples, run, arrays, progress)
+    samples, conditions, _ = _data(wanted)
+    trainer = _trainer(arguments, gan, samples, conditions, run, arrays, progress)
     if gan.step >= trainer.total_steps:
         raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
     run.write_config(wanted)
@@ -97,7 +98,12 @@ def _refuse(run, begun, names):
         raise InputError(f"the run in {run.folder} was begun with {was}; resume it without changing that.")
 
 
-def _trainer(arguments, gan, samples, run, arrays, progress):
+def _data(config):
+    samples, labels = datasets.load(config.dataset)
+    return samples, *of_samples(config, samples, labels)
+
+
+def _trainer(arguments, gan, samples, conditions, run, arrays, progress):
     config = gan.config
     batches = datasets.BatchIterator(len(samples), config.batch_size, np.random.default_rng([config.seed, 2]))
     if arrays is not None:
@@ -105,6 +111,7 @@ def _trainer(arguments, gan, samples, run, arrays, progress):
     return Trainer(
         gan,
         samples,
+        conditions,
         batches,
         run,
         config.total_steps(len(samples)),

@@ -14,6 +14,7 @@ from minigan import datasets, optim, plotting
 from minigan.errors import RunError
 
 LOG_EVERY = 10  # steps
+COLUMNS = 10  # of a sample picture
 PICTURES_PER_RUN = 30  # unless sample_every is given
 SHOWN = {1: 1000, 3: 100}  # fixed samples per picture, by the number of axes of a sample
 WON_BELOW = 0.03  # average D(G(z)) under which D is sure of the fakes; healthy runs of the presets stay above 0.06
@@ -31,12 +32,14 @@ NOTES = {
 class Trainer:
     """Trains `gan` on `samples` (uint8 images or float points) and keeps `run` up to date.
 
-    total_steps: the step to stop at. progress: what an earlier part of the run noted, see `_progress`. follower: the
-    evaluation.Follower that looks at the samples every config.evaluate_every steps, or None.
+    conditions: of each sample (N,), or None, see conditions.of_samples. total_steps: the step to stop at. progress:
+    what an earlier part of the run noted, see `_progress`. follower: the evaluation.Follower that looks at the samples
+    every config.evaluate_every steps, or None.
     """
 
-    def __init__(self, gan, samples, batches, run, total_steps, quiet=False, progress=None, follower=None):
-        self.gan, self.samples, self.batches, self.run, self.total_steps = gan, samples, batches, run, total_steps
+    def __init__(self, gan, samples, conditions, batches, run, total_steps, quiet=False, progress=None, follower=None):
+        self.gan, self.samples, self.conditions, self.batches = gan, samples, conditions, batches
+        self.run, self.total_steps = run, total_steps
         self.sample_every = gan.config.sample_every or max(1, math.ceil(total_steps / PICTURES_PER_RUN))
         self.quiet, self.follower = quiet, follower
         progress = progress or {}
@@ -68,7 +71,9 @@ class Trainer:
             self._take_picture()
         with np.errstate(all="ignore"), self._signals(), bar, open(self.run.log_path, "a", encoding="utf-8") as log:
             while gan.step < self.total_steps and self.stop_signal is None:
-                figures = gan.train_step(datasets.to_float(self.samples[self.batches.next_indices()]))
+                chosen = self.batches.next_indices()
+                conditions = None if self.conditions is None else self.conditions[chosen]
+                figures = gan.train_step(datasets.to_float(self.samples[chosen]), conditions)
                 self.seconds = time.perf_counter() - started
                 self._check_finite(figures)
                 self._watch(figures)
@@ -140,7 +145,9 @@ class Trainer:
 
     def _take_picture(self):
         rng = np.random.default_rng(self.sample_rng_seed)
-        samples = self.gan.sample(self.shown, rng)
+        classes = self.gan.conditions.classes
+        labels = np.arange(self.shown) // COLUMNS % classes if classes else None  # each row shows one class
+        samples = self.gan.sample(self.shown, rng, labels)
         if not np.isfinite(samples).all():
             raise self._diverged("the samples are not finite")
         if self.gan.step:

@@ -351,8 +351,8 @@ def test_a_discriminator_that_has_won_is_noted(tmp_path, monkeypatch, capsys, st
     monkeypatch.setattr(trainer, "COLLAPSED_BELOW", 0)
     original = GAN.train_step
 
-    def train_step(self, real):
-        figures = original(self, real)
+    def train_step(self, *batch):
+        figures = original(self, *batch)
         return {**figures, "d_fake": 0.0 if 15 <= self.step <= 45 or self.step > 60 else 0.5}
 
     monkeypatch.setattr(GAN, "train_step", train_step)
@@ -373,8 +373,8 @@ def test_a_discriminator_that_really_wins(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "MEMORY", 20)
     original, judged = GAN.train_step, []
 
-    def train_step(self, real):
-        figures = original(self, real)
+    def train_step(self, *batch):
+        figures = original(self, *batch)
         judged.append(figures["d_fake"])
         return figures
 

@@ -18,6 +18,8 @@ every_preset = pytest.mark.parametrize("preset", PRESETS)
 def small(preset, dtype=np.float64, **overrides):
     """A preset's networks for few pixels, of unequal height and width; weights of a size at which all units work."""
     shape = (2,) if preset == "toy" else (8, 12, 1)
+    if "condition" in PRESETS[preset].defaults:
+        overrides["clusters"] = 2
     gan = build_gan(
         preset,
         seed=1,
@@ -38,6 +40,15 @@ def small(preset, dtype=np.float64, **overrides):
 
 def reals(gan, n=4, seed=5):
     return np.tanh(np.random.default_rng(seed).standard_normal((n, *gan.sample_shape))).astype(gan.dtype)
+
+
+def told(gan, n=4, seed=5):
+    """A condition for each of n samples, or None where the preset has none."""
+    return gan.conditions.draw(n, np.random.default_rng(seed))
+
+
+def train(gan, seed=5):
+    return gan.train_step(reals(gan, seed=seed), told(gan, seed=seed))
 
 
 def snapshot(*things):
@@ -78,17 +89,23 @@ def slope(f, move, scale, tolerance, h=1e-5):
 
 def check_generator_gradient(gan, tolerance=1e-6, entries=6):
     """g_step's gradient of every parameter of G: `entries` entries each, and a random direction through all of them."""
-    z = gan.draw_z(4, copy.deepcopy(gan.rng))
+    z, conditions = gan.draw_z(4, copy.deepcopy(gan.rng)), told(gan)
     params = gan.generator.params
     start = {name: param.copy() for name, param in params.items()}
-    gan.g_step(gan.generate(gan.draw_z(4, gan.rng)))
+    gan.g_step(gan.generate(gan.draw_z(4, gan.rng), conditions), conditions)
     grads = {name: grad.copy() for name, grad in gan.generator.grads.items()}
     assert not any(np.array_equal(params[name], start[name]) for name in params), "g_step moves every parameter"
     for name, param in params.items():
         param[...] = start[name]
 
     def objective():
-        return gan.loss.generator(gan.discriminator.forward(gan.generator.forward(z)))[0]
+        if conditions is None:
+            outputs = gan.discriminator.forward(gan.generator.forward(z))
+        else:  # D(x, y) = psi + v_y, of G(z, y)
+            asked = np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
+            judged = gan.discriminator.forward(gan.generator.forward(asked))
+            outputs = np.stack([judged[i, :1] + judged[i, 1 + y] for i, y in enumerate(conditions)])
+        return gan.loss.generator(outputs)[0]
 
     rng, compared, skipped = np.random.default_rng(7), 0, 0
     overall = max(abs(grad).max() for grad in grads.values())
@@ -139,8 +156,8 @@ def test_a_wrong_generator_gradient_is_seen():
 def test_each_step_moves_its_own_player_only(preset):
     gan = small(preset)
     generator, discriminator = (gan.generator, gan.g_optimizer), (gan.discriminator, gan.d_optimizer)
-    before = snapshot(*generator, gan.averaged), snapshot(*discriminator)
-    fake = gan.generate(gan.draw_z(4, gan.rng))
+    before, conditions = (snapshot(*generator, gan.averaged), snapshot(*discriminator)), told(gan)
+    fake = gan.generate(gan.draw_z(4, gan.rng), conditions)
     after = snapshot(*generator, gan.averaged)
     moved = {key[:2] for key in after if not np.array_equal(after[key], before[0][key])}
     averaged = {(2, "buffers")} if gan.averaged is gan.generator else set()
@@ -149,14 +166,14 @@ def test_each_step_moves_its_own_player_only(preset):
     assert same(snapshot(*discriminator), before[1])
 
     kept = fake.copy()
-    gan.d_step(reals(gan), fake)
+    gan.d_step(reals(gan), fake, conditions)
     assert same(snapshot(*generator, gan.averaged), after), "d_step leaves G bit-identical"
     assert np.array_equal(fake, kept)
     changed = snapshot(*discriminator)
     assert all(not np.array_equal(changed[key], before[1][key]) for key in changed if key[0] == 1 or key[1] == "params")
 
     grads = {name: grad.copy() for name, grad in gan.discriminator.grads.items()}
-    gan.g_step(fake)
+    gan.g_step(fake, conditions)
     for key, array in snapshot(*discriminator).items():
         if key[1] != "buffers":  # D sees one more batch, in training mode
             assert np.array_equal(array, changed[key]), f"g_step moved D: {key}"
@@ -169,15 +186,19 @@ def test_each_step_moves_its_own_player_only(preset):
 def test_the_joined_batch_is_two_batches(preset):
     """D on real and fake in one pass, against one pass each, as the formula and every other library have it."""
     gan = small(preset)
-    twin, real, fake = copy.deepcopy(gan.discriminator), reals(gan), gan.generate(gan.draw_z(4, gan.rng))
-    figures = gan.d_step(real, fake)
-    real_logits = twin.forward(real)
+    conditions, twin, real = told(gan), copy.deepcopy(gan.discriminator), reals(gan)
+    fake = gan.generate(gan.draw_z(4, gan.rng), conditions)
+    figures = gan.d_step(real, fake, conditions)
+    pick = np.eye(1 + gan.conditions.count)[:1]  # of each sample's outputs, those whose sum is its logit
+    if conditions is not None:
+        pick = pick + np.eye(1 + gan.conditions.count)[1 + conditions]
+    real_logits = (twin.forward(real) * pick).sum(axis=1, keepdims=True)
     _, grad_real, _ = gan.loss.discriminator(real_logits, real_logits)
     twin.zero_grad()
-    twin.backward(grad_real)
-    fake_logits = twin.forward(fake)
+    twin.backward(grad_real * pick)
+    fake_logits = (twin.forward(fake) * pick).sum(axis=1, keepdims=True)
     value, _, grad_fake = gan.loss.discriminator(real_logits, fake_logits)
-    twin.backward(grad_fake)
+    twin.backward(grad_fake * pick)
     for name, grad in gan.discriminator.grads.items():
         # Relative to the layer's gradients: the bias before a batch norm has none but for rounding.
         scale = max(abs(g).max() for key, g in twin.grads.items() if key.split(".")[0] == name.split(".")[0])
@@ -213,7 +234,7 @@ def test_n_critic():
     gan = small("mlp", n_critic=3)
     for step in range(1, 8):
         before = snapshot(gan.generator, gan.g_optimizer), snapshot(gan.discriminator, gan.d_optimizer)
-        figures = gan.train_step(reals(gan, seed=step))
+        figures = train(gan, seed=step)
         moves = step % 3 == 0
         assert set(figures) == {"d_loss", "d_real", "d_fake"} | ({"g_loss"} if moves else set())
         assert all(type(figure) is float for figure in figures.values())
@@ -237,7 +258,7 @@ def test_penalties_and_clipping_reach_both_players():
     for setting in ({"l1": 0.1}, {"l2": 0.1}, {"clip_norm": 1e-3}):
         plain, other = small("toy", optimizer="sgd"), small("toy", optimizer="sgd", **setting)
         for gan in (plain, other):
-            gan.train_step(reals(gan))
+            train(gan)
         for player in ("generator", "discriminator"):
             grads, others = getattr(plain, player).grads, getattr(other, player).grads
             norm = sum((g**2).sum() for g in others.values()) ** 0.5
@@ -261,10 +282,10 @@ def test_instance_noise_leaves_the_pictures_alone():
 
 
 def test_averaged_generator():
-    gan = small("digits", ema_decay=0.5, n_critic=2)
+    gan = small("dcgan", ema_decay=0.5, n_critic=2)
     expected = {name: a.copy() for name, a in {**gan.averaged.params, **gan.averaged.buffers}.items()}
     for step in range(1, 29):
-        gan.train_step(reals(gan, seed=step))
+        train(gan, seed=step)
         if step % 2 == 0:  # G has moved step / 2 times
             decay = min(0.5, (step / 2) / (step / 2 + 9))
             for name, array in {**gan.generator.params, **gan.generator.buffers}.items():
@@ -289,13 +310,13 @@ def test_a_loaded_state_goes_on_bit_for_bit(preset, optimizer):
     settings = {"optimizer": optimizer, "n_critic": 2, "instance_noise": 0.1, "dtype": np.float32}
     gan, other = small(preset, **settings), small(preset, **settings)
     for seed in range(3):
-        gan.train_step(reals(gan, seed=seed))
+        train(gan, seed=seed)
     saved = copy.deepcopy(gan.state())
     assert all(isinstance(array, np.ndarray) and " " not in key for key, array in saved.items())
-    other.train_step(reals(gan, seed=99))
+    train(other, seed=99)
     other.load_state(saved)
     for seed in range(3, 6):
-        assert gan.train_step(reals(gan, seed=seed)) == other.train_step(reals(gan, seed=seed))
+        assert train(gan, seed=seed) == train(other, seed=seed)
     assert same(gan.state(), other.state())
     samples = [g.sample(3, np.random.default_rng(4)) for g in (gan, other)]
     assert np.array_equal(*samples)
@@ -304,9 +325,9 @@ def test_a_loaded_state_goes_on_bit_for_bit(preset, optimizer):
 def test_a_state_stays_what_it_was():
     """A state kept in memory, say the best so far, must not move on with the training."""
     gan = small("dcgan")
-    gan.train_step(reals(gan))
+    train(gan)
     saved, sample = gan.state(), gan.sample(3, np.random.default_rng(4))
-    gan.train_step(reals(gan, seed=6))
+    train(gan, seed=6)
     assert not np.array_equal(gan.sample(3, np.random.default_rng(4)), sample)
     gan.load_state(saved)
     assert np.array_equal(gan.sample(3, np.random.default_rng(4)), sample)
@@ -332,7 +353,7 @@ def test_wrong_states():
 def test_samples_are_reproducible_and_each_by_itself():
     gan = small("dcgan")
     for seed in range(2):
-        gan.train_step(reals(gan, seed=seed))
+        train(gan, seed=seed)
     before = copy.deepcopy(gan.state())
     pictures = gan.sample(SAMPLE_CHUNK + 7, np.random.default_rng(8))
     assert same(gan.state(), before), "sampling changes nothing, not even the random state of the training"
@@ -351,7 +372,7 @@ def test_a_seed_is_a_network_and_a_game(preset):
     gans = [build_gan(preset, seed=seed, sample_shape=shape) for seed in (4, 4, 5)]
     for gan in gans:
         assert gan.dtype == np.float32
-        gan.train_step(reals(gan, seed=1))
+        train(gan, seed=1)
     assert same(gans[0].state(), gans[1].state())
     weights = [gan.generator.params["0.weight"] for gan in gans]
     assert not np.allclose(weights[0], weights[2])

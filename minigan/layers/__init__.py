@@ -20,6 +20,7 @@ from minigan.layers.activations import (
     tanh_forward,
 )
 from minigan.layers.base import Layer
+from minigan.layers.condition import one_hot, projection_backward, projection_forward
 from minigan.layers.container import Sequential
 from minigan.layers.conv import (
     Conv2D,

@@ -13,9 +13,10 @@ from minigan.errors import InputError
 class Preset:
     """One architecture under one name.
 
-    build(latent_dim, sample_shape, rng, noise_rng, dtype) -> (generator, discriminator): rng draws the weights,
-    noise_rng is kept by the layers that are random while training. defaults: the config fields that differ from the
-    general defaults. sample_shape: the shape of one sample of the data it is meant for.
+    build(inputs, outputs, sample_shape, rng, noise_rng, dtype) -> (generator, discriminator): the generator takes
+    (N, inputs), the discriminator gives (N, outputs); rng draws the weights, noise_rng is kept by the layers that are
+    random while training. defaults: the config fields that differ from the general defaults. sample_shape, classes: the
+    shape of one sample of the data it is meant for, and how many classes there are.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Preset:
     build: Callable
     defaults: dict = field(default_factory=dict)
     sample_shape: tuple[int, ...] = (28, 28, 1)
+    classes: int = 10
 
 
 def redraw_weights(network, rng, std=0.02):

@@ -4,13 +4,13 @@ from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Reshape, Sequentia
 from minigan.models.base import Preset, flat_size, require_pictures
 
 
-def build_listing(latent_dim, sample_shape, rng, noise_rng, dtype):
+def build_listing(inputs, outputs, sample_shape, rng, noise_rng, dtype):
     """G Z→128→pixels, tanh; D three 5x5 stride-2 padding-2 convolutions 32, 64, 128, dense 1; leaky ReLU 0.2."""
     require_pictures("listing", sample_shape)
     halve = {"kernel_size": 5, "stride": 2, "padding": 2, "rng": rng, "dtype": dtype}
     generator = Sequential(
         [
-            Dense(latent_dim, 128, rng=rng, dtype=dtype),
+            Dense(inputs, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Dense(128, flat_size(sample_shape), rng=rng, dtype=dtype),
             Tanh(),
@@ -27,7 +27,7 @@ def build_listing(latent_dim, sample_shape, rng, noise_rng, dtype):
         Flatten(),
     ]
     (features,) = Sequential(convolutions).output_shape(sample_shape)
-    discriminator = Sequential([*convolutions, Dense(features, 1, rng=rng, dtype=dtype)])
+    discriminator = Sequential([*convolutions, Dense(features, outputs, rng=rng, dtype=dtype)])
     return generator, discriminator
 
 

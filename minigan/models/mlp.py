@@ -4,12 +4,12 @@ from minigan.layers import Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, flat_size
 
 
-def build_mlp(latent_dim, sample_shape, rng, noise_rng, dtype):
+def build_mlp(inputs, outputs, sample_shape, rng, noise_rng, dtype):
     """G Z→256→512→pixels, tanh; D pixels→512→256→1; leaky ReLU 0.2."""
     pixels = flat_size(sample_shape)
     generator = Sequential(
         [
-            Dense(latent_dim, 256, rng=rng, dtype=dtype),
+            Dense(inputs, 256, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Dense(256, 512, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
@@ -25,18 +25,18 @@ def build_mlp(latent_dim, sample_shape, rng, noise_rng, dtype):
             LeakyReLU(0.2),
             Dense(512, 256, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
-            Dense(256, 1, rng=rng, dtype=dtype),
+            Dense(256, outputs, rng=rng, dtype=dtype),
         ]
     )
     return generator, discriminator
 
 
-def build_toy(latent_dim, sample_shape, rng, noise_rng, dtype):
+def build_toy(inputs, outputs, sample_shape, rng, noise_rng, dtype):
     """G Z→128→128→2, linear at the end; D 2→128→128→1; leaky ReLU 0.2."""
     features = flat_size(sample_shape)
     generator = Sequential(
         [
-            Dense(latent_dim, 128, rng=rng, dtype=dtype),
+            Dense(inputs, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Dense(128, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
@@ -51,7 +51,7 @@ def build_toy(latent_dim, sample_shape, rng, noise_rng, dtype):
             LeakyReLU(0.2),
             Dense(128, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
-            Dense(128, 1, rng=rng, dtype=dtype),
+            Dense(128, outputs, rng=rng, dtype=dtype),
         ]
     )
     return generator, discriminator
@@ -72,4 +72,5 @@ TOY = Preset(
     build=build_toy,
     defaults={"dataset": "ring", "latent_dim": 2, "lr": 1e-3, "beta1": 0.5, "batch_size": 256, "epochs": 20},
     sample_shape=(2,),
+    classes=8,
 )

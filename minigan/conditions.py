@@ -1,0 +1,113 @@
+"""What the players are told of a sample besides its pixels: its label, the cluster it lies in, or nothing."""
+
+import numpy as np
+
+from minigan.errors import InputError
+
+FITTED = 10_000  # samples from which the centres of clusters are worked out, which is plenty
+ROUNDS = 25  # of moving the centres; later ones hardly change a cluster
+
+
+def of_samples(config, samples, labels):
+    """-> the condition of each sample (N,) int64, and the share of each condition (K,), as config.condition says.
+
+    labels: condition label · clusters + i, i being the cluster within the class, so K = classes · clusters. clusters:
+    the cluster, K = clusters, and `labels` are never looked at. none: None, None.
+    Raises InputError where there are no labels, or fewer samples than clusters.
+    """
+    if config.condition == "none":
+        return None, None
+    rng = np.random.default_rng([config.seed, 5])
+    flat = samples.reshape(len(samples), -1).astype(np.float32)
+    if config.condition == "clusters":
+        conditions, count = kmeans(flat, config.clusters, rng), config.clusters
+    elif labels is None:
+        raise InputError(f"the data set {config.dataset} has no labels; use --condition clusters or none.")
+    else:
+        conditions, count = labels * config.clusters, (labels.max() + 1) * config.clusters
+        for label in np.unique(labels) if config.clusters > 1 else ():
+            members = np.flatnonzero(labels == label)
+            conditions[members] += kmeans(flat[members], config.clusters, rng)
+    return conditions, np.bincount(conditions, minlength=count) / len(conditions)
+
+
+def kmeans(x, count, rng):
+    """The index (N,) of the nearest of `count` centres, to each of x (N, D); the centres by Lloyd's algorithm.
+
+    A centre moves to the mean of the points nearest to it until nothing changes or ROUNDS are over. The first centres
+    are points, each drawn with a probability that grows with its squared distance to those before (k-means++, Arthur
+    and Vassilvitskii 2007).
+    """
+    if len(x) < count:
+        raise InputError(f"there are {len(x)} samples, too few for {count} clusters; ask for fewer with --clusters.")
+    some = x[rng.permutation(len(x))[:FITTED]]
+    centres = some[:count].copy()
+    gap = np.full(len(some), np.inf)
+    for i in range(1, count):
+        gap = np.minimum(gap, ((some - centres[i - 1]) ** 2).sum(axis=1, dtype=np.float64))
+        if gap.any():  # or all points are centres already
+            centres[i] = some[rng.choice(len(some), p=gap / gap.sum())]
+    nearest = None
+    for _ in range(ROUNDS):
+        before, nearest = nearest, _nearest(some, centres)
+        if before is not None and np.array_equal(before, nearest):
+            break
+        for i in np.unique(nearest):
+            centres[i] = some[nearest == i].mean(axis=0)
+    return _nearest(x, centres)
+
+
+def _nearest(x, centres):
+    """argminᵢ ‖x - cᵢ‖² = argminᵢ ‖cᵢ‖² - 2 x·cᵢ, for each row of x."""
+    lengths = (centres**2).sum(axis=1)
+    parts = np.split(x, range(FITTED, len(x), FITTED))
+    return np.concatenate([(lengths - 2 * part @ centres.T).argmin(axis=1) for part in parts])
+
+
+class Conditions:
+    """The conditions that a pair of networks knows, and how to draw them.
+
+    kind: "none", "labels" or "clusters". clusters: of each class. shares: how often each condition occurs (K,), or None
+    without any. count: K, or 0. classes: how many labels can be asked for, or 0.
+    """
+
+    def __init__(self, config, shares):
+        self.kind, self.clusters = config.condition, config.clusters
+        self.shares = None if self.kind == "none" else np.asarray(shares, np.float64)
+        self.count = 0 if self.shares is None else len(self.shares)
+        self.classes = self.count // self.clusters if self.kind == "labels" else 0
+
+    def draw(self, n, rng, labels=None):
+        """n conditions (n,) as frequent as in the data, or for given labels (n,) as within each class; None without.
+
+        Raises InputError for labels that the networks were not trained with.
+        """
+        if labels is None:
+            return None if not self.count else rng.choice(self.count, n, p=self.shares / self.shares.sum())
+        if not self.classes:
+            raise InputError("the generator was trained without labels, so it cannot be asked for one.")
+        labels = np.asarray(labels)
+        if labels.shape != (n,) or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.classes:
+            raise InputError(f"the labels are {labels!r}, expected {n} whole numbers from 0 to {self.classes - 1}.")
+        within = self.shares.reshape(self.classes, self.clusters)[labels].cumsum(axis=1)
+        return labels * self.clusters + (within < rng.random((n, 1)) * within[:, -1:]).sum(axis=1)
+
+    def labels(self, conditions):
+        """The labels that belong to these conditions, or None where conditions are not of labels."""
+        return conditions // self.clusters if self.classes else None
+
+    def check(self, method, n, conditions):
+        """InputError unless `conditions` are n of these, or None where the networks know none."""
+        if conditions is None and not self.count:
+            return
+        wanted = f"({n},) whole numbers from 0 to {self.count - 1}" if self.count else "none: the networks know none"
+        if (
+            not isinstance(conditions, np.ndarray)
+            or not self.count
+            or conditions.shape != (n,)
+            or conditions.dtype.kind not in "iu"
+            or conditions.min() < 0
+            or conditions.max() >= self.count
+        ):
+            got = f"{conditions.dtype} {conditions.shape}" if isinstance(conditions, np.ndarray) else repr(conditions)
+            raise InputError(f"{method}: conditions are {got}, expected {wanted}.")
