@@ -12,6 +12,7 @@ from minigan.errors import InputError
 from minigan.losses import LOSSES
 from minigan.models import DEFAULT_PRESET, PRESETS, get_preset
 from minigan.optim import OPTIMIZERS
+from minigan.told import TOLD_BY
 
 CONDITIONS = ("none", "labels", "clusters")
 
@@ -33,6 +34,7 @@ class Config:
         "none", "what both networks are told of a sample: nothing, its label or its cluster", choices=CONDITIONS
     )
     clusters: int = _setting(1, "clusters by k-means, of each class with condition labels", least=1, most=10**4)
+    told_by: str = _setting("projection", "how the discriminator is told the condition", choices=TOLD_BY)
     latent_dim: int = _setting(100, "size of the generator's input z", least=1, most=10**6)
     optimizer: str = _setting("adam", "how parameters follow their gradients", choices=OPTIMIZERS)
     lr: float = _setting(2e-4, "learning rate", above=0)
@@ -43,7 +45,15 @@ class Config:
     n_critic: int = _setting(1, "discriminator steps per generator step", least=1)
     l1: float = _setting(0.0, "strength of λ Σ|w| on both networks' weights", least=0)
     l2: float = _setting(0.0, "strength of λ/2 Σ w² on both networks' weights", least=0)
+    orthogonal: float = _setting(0.0, "strength of the pull of G's weights towards orthogonal columns", least=0)
     clip_norm: float | None = _setting(None, "largest gradient norm per network", above=0)
+    weight_clip: float | None = _setting(None, "the discriminator's parameters stay within plus or minus this", above=0)
+    gradient_penalty: float = _setting(0.0, "strength of the pull of D's gradient towards length 1", least=0)
+    r1: float = _setting(0.0, "strength of the penalty on D's gradient at real samples", least=0)
+    feature_matching: float = _setting(
+        0.0, "strength of G's matching of D's mean features, in the place of its loss", least=0
+    )
+    grow_steps: int = _setting(600, "steps of each stage, for networks that grow", least=1)
     instance_noise: float = _setting(0.0, "deviation of Gaussian noise on what the discriminator sees", least=0)
     ema_decay: float = _setting(0.0, "averaging of G's weights for sampling, 0 for none", least=0, below=1)
     seed: int = _setting(0, "of every random number in the run", least=0)

@@ -10,10 +10,11 @@ from minigan.conditions import Conditions
 from minigan.config import Config
 from minigan.errors import InputError, RunError
 from minigan.kernels import memory, threads, updates
-from minigan.layers import one_hot, projection_backward, projection_forward, sigmoid
+from minigan.layers import Sequential, one_hot, sigmoid
 from minigan.losses import LOSSES
-from minigan.models import get_preset
+from minigan.models import Sizes, get_preset
 from minigan.optim import OPTIMIZERS
+from minigan.told import how_told
 
 SAMPLE_CHUNK = 250  # samples per pass through G, so that memory does not grow with how many are asked for
 
@@ -39,23 +40,25 @@ class GAN:
     """
 
     def __init__(self, config, sample_shape=None, shares=None, dtype=np.float32):
-        preset = get_preset(config.preset)
+        self.preset = preset = get_preset(config.preset)
         self.config, self.dtype = config, np.dtype(dtype)
         self.sample_shape = tuple(sample_shape or preset.sample_shape)
         if shares is None:
             shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
         self.conditions = Conditions(config, shares)
-        inputs, outputs = config.latent_dim + self.conditions.count, 1 + self.conditions.count
+        self.told = how_told(config, self.conditions.count)
+        *size, channels = preset.encode(np.zeros((2, *self.sample_shape), self.dtype)).shape[1:]
+        seen_shape = (*size, channels + self.told.channels)
+        sizes = Sizes(config.latent_dim, self.conditions.count, self.told.outputs, self.sample_shape, seen_shape)
         init_seed, noise_seed = np.random.SeedSequence(config.seed).spawn(2)
         self.rng = np.random.default_rng(noise_seed)
-        self.generator, self.discriminator = preset.build(
-            inputs, outputs, self.sample_shape, np.random.default_rng(init_seed), self.rng, self.dtype
-        )
+        self.generator, self.discriminator = preset.build(sizes, np.random.default_rng(init_seed), self.rng, self.dtype)
         self.averaged = copy.deepcopy(self.generator) if config.ema_decay else self.generator
         self.loss = _make_loss(config)
         self.g_optimizer = _make_optimizer(config, self.generator, config.lr)
         self.d_optimizer = _make_optimizer(config, self.discriminator, config.d_lr or config.lr)
         self.step = 0
+        self._grow()
         self._generated = None  # the fakes whose way through the generator is remembered
 
     # ---- training
@@ -73,21 +76,28 @@ class GAN:
             return self._train_step(real, conditions)
 
     def _train_step(self, real, conditions):
-        fake = self.generate(self.draw_z(len(real), self.rng), conditions)
+        self._grow()
+        real = self.preset.encode(real)
+        guide = self.preset.guide(real) if self.preset.guide else None
+        fake = self.generate(self.draw_z(len(real), self.rng), conditions, guide)
         figures = self.d_step(real, fake, conditions)
         self.step += 1
         if self.step % self.config.n_critic == 0:
-            figures |= self.g_step(fake, conditions)
+            figures |= self.g_step(fake, conditions, real)
         return figures
 
-    def generate(self, z, conditions=None):
-        """G(z), or G(z, y) with the conditions y (N,), for z (N, Z); in training mode, remembered for g_step."""
+    def generate(self, z, conditions=None, guide=None):
+        """G(z), or G(z, y) with the conditions y (N,), for z (N, Z); in training mode, remembered for g_step.
+
+        guide: what the preset's own `guide` makes of real samples, where it has one.
+        """
         self.conditions.check("generate", len(z), conditions)
-        self._generated = self.generator.forward(self._join(z, conditions))
+        joined = self._join(z, conditions)
+        self._generated = self.generator.forward(joined if guide is None else np.concatenate([joined, guide], axis=1))
         return self._generated
 
     def d_step(self, real, fake, conditions=None):
-        """Move D once: down the gradient of its loss on real (N, …) and fake (N, …). G is left as it is.
+        """Move D once: down the gradient of its loss on (encoded) real (N, …) and fake (N, …). G is left as it is.
 
         conditions: of the real samples (N,), if any; the fake ones must have been generated with the same.
         """
@@ -95,23 +105,42 @@ class GAN:
             raise InputError(
                 f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both."
             )
-        both = memory.empty((len(real) + len(fake), *self.sample_shape), self.dtype)
+        self.conditions.check("d_step", len(real), conditions)
+        both = memory.empty((len(real) + len(fake), *real.shape[1:]), self.dtype)
         both[: len(real)], both[len(real) :] = real, fake
         self._add_noise(both)
-        self.conditions.check("d_step", len(real), conditions)
-        both_conditions = None if conditions is None else np.concatenate([conditions, conditions])
-        logits, cache = projection_forward(self.discriminator.forward(both, parts=2), both_conditions)
-        real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
+        twice = None if conditions is None else np.concatenate([conditions, conditions])
+        outputs = self.discriminator.forward(self.told.see(both, twice), parts=2)
+        real_logits, fake_logits = np.split(self.told.logits(outputs, twice), 2)
         value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
-        grad_outputs = projection_backward(np.concatenate([grad_real, grad_fake]), cache)
+        more, grad_outputs = self.told.backward(np.concatenate([grad_real, grad_fake]), outputs, twice)
         self.discriminator.backward(grad_outputs, need_input_grad=False, replace_grads=True)
+        value += more + self._penalise_gradient(*np.split(both, 2), conditions)
         self._move(self.discriminator, self.d_optimizer)
+        if self.config.weight_clip:
+            for param in self.discriminator.params.values():
+                np.clip(param, -self.config.weight_clip, self.config.weight_clip, out=param)
         return {"d_loss": value, "d_real": self._judgement(real_logits), "d_fake": self._judgement(fake_logits)}
 
-    def g_step(self, fake, conditions=None):
+    def _penalise_gradient(self, real, fake, conditions):
+        """Add the gradient of the penalties on ∇ₓD(x) to D's; returns their values' sum."""
+        value = 0.0
+        if self.config.gradient_penalty:
+            between = penalties.interpolates(real, fake, self.rng)
+            value += self._penalised(between, conditions, penalties.wgan_gp, self.config.gradient_penalty)
+        if self.config.r1:
+            value += self._penalised(real, conditions, penalties.r1, self.config.r1)
+        return value
+
+    def _penalised(self, x, conditions, penalty, strength):
+        weights = self.told.weights(len(x), conditions, self.dtype)
+        return penalties.gradient_penalty(self.discriminator, x, lambda g: penalty(g, strength), weights)
+
+    def g_step(self, fake, conditions=None, real=None):
         """Move G once, by its loss on `fake`, the last output of `generate`, back through D. D's parameters stay.
 
-        conditions: those that `fake` was generated with, if any.
+        conditions: those that `fake` was generated with, if any. real: the (encoded) real samples of the step, which
+        only feature matching looks at.
         """
         if fake is not self._generated:
             raise RunError("g_step: fake is not what generate returned last; call generate, then d_step and g_step.")
@@ -120,13 +149,40 @@ class GAN:
         if self.config.instance_noise:
             seen = fake.copy()
             self._add_noise(seen)
-        logits, cache = projection_forward(self.discriminator.forward(seen), conditions)
-        value, grad_logits = self.loss.generator(logits)
-        grad_fake = self.discriminator.backward(projection_backward(grad_logits, cache), need_param_grads=False)
+        if self.config.feature_matching:
+            value, grad_fake = self._match_features(seen, real)
+        else:
+            seen = self.told.see(seen, conditions)
+            outputs = self.discriminator.forward(seen)
+            value, grad_logits = self.loss.generator(self.told.logits(outputs, conditions))
+            more, grad_outputs = self.told.backward(grad_logits, outputs, conditions)
+            value += more
+            grad_fake = self.discriminator.backward(grad_outputs, need_param_grads=False)
+            if self.told.channels:
+                grad_fake = np.ascontiguousarray(grad_fake[..., : -self.told.channels])
         self.generator.backward(grad_fake, need_input_grad=False, replace_grads=True)
         self._move(self.generator, self.g_optimizer)
         self._average()
         return {"g_loss": value}
+
+    def _match_features(self, fake, real):
+        """-> λ ‖mean f(x) - mean f(G(z))‖² and its gradient by G(z), f being all of D but its last layer (Salimans et
+        al. 2016, section 3.1)."""
+        if real is None or self.told.channels:
+            raise InputError("feature_matching needs real samples in g_step, and a discriminator not told by channels.")
+        strength, features = self.config.feature_matching, Sequential(self.discriminator.layers[:-1])
+        target = features.forward(real).mean(axis=0)
+        made = features.forward(fake)
+        gap = made.mean(axis=0) - target
+        grad = np.broadcast_to(gap * self.dtype.type(2 * strength / len(fake)), made.shape)
+        value = strength * float(np.square(gap).sum(dtype=np.float64))
+        return value, features.backward(np.ascontiguousarray(grad), need_param_grads=False)
+
+    def _grow(self):
+        """Tell networks that grow with training how far it has come."""
+        for network in {id(n): n for n in (self.generator, self.discriminator, self.averaged)}.values():
+            if hasattr(network, "grow"):
+                network.grow(self.step / self.config.grow_steps)
 
     def _join(self, z, conditions):
         """What G takes: [z, e_y], or z alone without conditions."""
@@ -138,6 +194,8 @@ class GAN:
         for penalty, strength in ((penalties.l1, self.config.l1), (penalties.l2, self.config.l2)):
             if strength:
                 penalty(network, strength)
+        if self.config.orthogonal and network is self.generator:
+            penalties.orthogonal(network, self.config.orthogonal)
         if self.config.clip_norm:
             optim.clip_grad_norm(network, self.config.clip_norm)
         optimizer.step()
@@ -189,6 +247,10 @@ class GAN:
     def decode(self, z, conditions=None):
         """G(z) for given z (n, Z) and conditions (n,) if there are any, each picture by itself: the normalisations use
         their running statistics."""
+        return self.preset.pictures(self.make(z, conditions))
+
+    def make(self, z, conditions=None):
+        """What G makes of z, which presets whose networks do not work on pictures turn into some: see Preset."""
         self.conditions.check("decode", len(z), conditions)
         if self.averaged is self.generator:
             self._generated = None
@@ -219,6 +281,7 @@ class GAN:
         for key, array in own.items():
             array[...] = arrays[key]
         self.step = int(arrays["step"])
+        self._grow()
         self.rng.bit_generator.state = json.loads(str(arrays["rng"]))
         for player, optimizer in self._optimizers():
             optimizer.steps = int(arrays[f"{player}.optimizer.steps"])

@@ -31,3 +31,20 @@ def l2(network, strength):
         grad += weight.dtype.type(strength) * weight
         value += float(np.square(weight).sum(dtype=np.float64))
     return strength / 2 * value
+
+
+def orthogonal(network, strength):
+    """strength · Σ_W ‖WᵀW ⊙ (1 - I)‖²_F: unlike columns of a weight are pulled towards right angles (Brock et al. 2019,
+    eq. 3).
+
+    W is the weight as a matrix of its last axis' columns; the lengths of the columns are left alone. With A = WᵀW but 0
+    on the diagonal, the gradient is 4 strength · W A.
+    """
+    value = 0.0
+    for weight, grad in _weights(network):
+        matrix = weight.reshape(-1, weight.shape[-1])
+        between = matrix.T @ matrix
+        np.fill_diagonal(between, 0)
+        grad += (weight.dtype.type(4 * strength) * (matrix @ between)).reshape(weight.shape)
+        value += float(np.square(between).sum(dtype=np.float64))
+    return strength * value

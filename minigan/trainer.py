@@ -147,12 +147,14 @@ class Trainer:
         rng = np.random.default_rng(self.sample_rng_seed)
         classes = self.gan.conditions.classes
         labels = np.arange(self.shown) // COLUMNS % classes if classes else None  # each row shows one class
-        samples = self.gan.sample(self.shown, rng, labels)
+        z = self.gan.draw_z(self.shown, rng)
+        made = self.gan.make(z, self.gan.conditions.draw(self.shown, rng, labels))
+        samples, shown = self.gan.preset.pictures(made), self.gan.preset.show(made)
         if not np.isfinite(samples).all():
             raise self._diverged("the samples are not finite")
         if self.gan.step:
             self.variety = _variety(samples) / self.real_variety
-        plotting.save_samples(self.run.sample_path(self.gan.step), samples, self.samples[:1000])
+        plotting.save_samples(self.run.sample_path(self.gan.step), shown, self.samples[:1000])
 
     def _draw_curves(self):
         log = self.run.read_log()

@@ -30,6 +30,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.penalties": 4,
     "minigan.optim": 4,
     "minigan.models": 5,
+    "minigan.told": 5,
     "minigan.conditions": 6,
     "minigan.config": 6,
     "minigan.gan": 7,

@@ -3,14 +3,18 @@
 import difflib
 
 from minigan.errors import InputError
-from minigan.models.base import Preset
+from minigan.models.base import Preset, Sizes
+from minigan.models.conditional import ACGAN, CGAN
 from minigan.models.dcgan import DCGAN, DIGITS, DIGITS_UNCONDITIONAL
 from minigan.models.listing import LISTING, LISTING_FIXED
 from minigan.models.mlp import MLP, TOY
 
-__all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "get_preset"]
+__all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "Sizes", "get_preset"]
 
-PRESETS = {preset.name: preset for preset in (DIGITS, DIGITS_UNCONDITIONAL, DCGAN, MLP, LISTING, LISTING_FIXED, TOY)}
+PRESETS = {
+    preset.name: preset
+    for preset in (DIGITS, DIGITS_UNCONDITIONAL, DCGAN, MLP, LISTING, LISTING_FIXED, CGAN, ACGAN, TOY)
+}
 DEFAULT_PRESET = DIGITS.name
 
 

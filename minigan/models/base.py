@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,20 +10,49 @@ from minigan import init
 from minigan.errors import InputError
 
 
+class Sizes(NamedTuple):
+    """What a pair of networks must fit.
+
+    The generator takes (N, inputs), [z, e_y] of latent_dim and `conditions` numbers, and gives samples (N,
+    *sample_shape); the discriminator takes (N, *seen_shape), which has more channels where it is told the condition by
+    some, and gives (N, outputs).
+    """
+
+    latent_dim: int
+    conditions: int
+    outputs: int
+    sample_shape: tuple[int, ...]
+    seen_shape: tuple[int, ...]
+
+    @property
+    def inputs(self):
+        return self.latent_dim + self.conditions
+
+
+def as_it_is(samples):
+    return samples
+
+
 @dataclass(frozen=True)
 class Preset:
     """One architecture under one name.
 
-    build(inputs, outputs, sample_shape, rng, noise_rng, dtype) -> (generator, discriminator): the generator takes
-    (N, inputs), the discriminator gives (N, outputs); rng draws the weights, noise_rng is kept by the layers that are
-    random while training. defaults: the config fields that differ from the general defaults. sample_shape, classes: the
-    shape of one sample of the data it is meant for, and how many classes there are.
+    build(sizes, rng, noise_rng, dtype) -> (generator, discriminator): rng draws the weights, noise_rng is kept by the
+    layers that are random while training. defaults: the config fields that differ from the general defaults.
+    sample_shape, classes: the shape of one sample of the data it is meant for, and how many classes there are.
+    The networks may work on something else than pictures. encode: a batch of real samples to what D judges; pictures:
+    what G makes to samples like the data's; show: the same to pictures for people, which may show more. guide: what G
+    gets to know of encoded real samples while it is trained (N, P), or None.
     """
 
     name: str
     summary: str
     source: str
     build: Callable
+    encode: Callable = as_it_is
+    pictures: Callable = as_it_is
+    show: Callable = as_it_is
+    guide: Callable | None = None
     defaults: dict = field(default_factory=dict)
     sample_shape: tuple[int, ...] = (28, 28, 1)
     classes: int = 10

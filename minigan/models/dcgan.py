@@ -1,4 +1,4 @@
-"""DCGAN (Radford, Metz and Chintala 2016), in the size of 28 x 28 digits."""
+"""DCGAN (Radford, Metz and Chintala 2016) in the size of 28 x 28 digits, and the recipes for good digits."""
 
 from minigan.layers import (
     BatchNorm,
@@ -14,39 +14,47 @@ from minigan.layers import (
 )
 from minigan.models.base import Preset, quarter_size, redraw_weights
 
+HALVE = {"kernel_size": 4, "stride": 2, "padding": 1}
 
-def build_dcgan(inputs, outputs, sample_shape, rng, noise_rng, dtype):
-    """G dense→7·7·128, BN, ReLU, 4x4/2 transposed→64, BN, ReLU, the same→pixels, tanh; D its mirror with leaky ReLU 0.2
-    and batch norm in its second convolution only; weights N(0, 0.02²)."""
-    h, w, channels = quarter_size("dcgan", sample_shape)
-    halve = {"kernel_size": 4, "stride": 2, "padding": 1, "rng": rng, "dtype": dtype}
+
+def dcgan_generator(sizes, rng, dtype):
+    """Dense→h·w·128, BN, ReLU, 4x4/2 transposed→64, BN, ReLU, the same→pixels, tanh; weights N(0, 0.02²)."""
+    h, w, channels = quarter_size("dcgan", sizes.sample_shape)
     generator = Sequential(
         [
-            Dense(inputs, h * w * 128, rng=rng, dtype=dtype),
+            Dense(sizes.inputs, h * w * 128, rng=rng, dtype=dtype),
             Reshape((h, w, 128)),
             BatchNorm(128, dtype=dtype),
             ReLU(),
-            ConvTranspose2D(128, 64, **halve),
+            ConvTranspose2D(128, 64, **HALVE, rng=rng, dtype=dtype),
             BatchNorm(64, dtype=dtype),
             ReLU(),
-            ConvTranspose2D(64, channels, **halve),
+            ConvTranspose2D(64, channels, **HALVE, rng=rng, dtype=dtype),
             Tanh(),
         ]
     )
-    discriminator = Sequential(
-        [
-            Conv2D(channels, 64, **halve),
-            LeakyReLU(0.2),
-            Conv2D(64, 128, **halve),
-            BatchNorm(128, dtype=dtype),
-            LeakyReLU(0.2),
-            Flatten(),
-            Dense(h * w * 128, outputs, rng=rng, dtype=dtype),
-        ]
-    )
-    for network in (generator, discriminator):
-        redraw_weights(network, rng)
-    return generator, discriminator
+    redraw_weights(generator, rng)
+    return generator
+
+
+def dcgan_discriminator(sizes, rng, dtype, norm=BatchNorm, wrap=lambda layer: layer):
+    """4x4/2 convolutions→64→128 and dense→outputs, leaky ReLU 0.2, a norm (or None) after the second convolution only;
+    weights N(0, 0.02²). wrap: what is put around each layer with a weight."""
+    h, w, _ = quarter_size("dcgan", sizes.sample_shape)
+    layers = [
+        Conv2D(sizes.seen_shape[-1], 64, **HALVE, rng=rng, dtype=dtype),
+        Conv2D(64, 128, **HALVE, rng=rng, dtype=dtype),
+        Dense(h * w * 128, sizes.outputs, rng=rng, dtype=dtype),
+    ]
+    for layer in layers:
+        redraw_weights(layer, rng)
+    first, second, last = (wrap(layer) for layer in layers)
+    normalised = [] if norm is None else [norm(128, dtype=dtype)]
+    return Sequential([first, LeakyReLU(0.2), second, *normalised, LeakyReLU(0.2), Flatten(), last])
+
+
+def build_dcgan(sizes, rng, noise_rng, dtype):
+    return dcgan_generator(sizes, rng, dtype), dcgan_discriminator(sizes, rng, dtype)
 
 
 DCGAN = Preset(

@@ -4,21 +4,21 @@ from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Reshape, Sequentia
 from minigan.models.base import Preset, flat_size, require_pictures
 
 
-def build_listing(inputs, outputs, sample_shape, rng, noise_rng, dtype):
+def build_listing(sizes, rng, noise_rng, dtype):
     """G Z→128→pixels, tanh; D three 5x5 stride-2 padding-2 convolutions 32, 64, 128, dense 1; leaky ReLU 0.2."""
-    require_pictures("listing", sample_shape)
+    require_pictures("listing", sizes.sample_shape)
     halve = {"kernel_size": 5, "stride": 2, "padding": 2, "rng": rng, "dtype": dtype}
     generator = Sequential(
         [
-            Dense(inputs, 128, rng=rng, dtype=dtype),
+            Dense(sizes.inputs, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
-            Dense(128, flat_size(sample_shape), rng=rng, dtype=dtype),
+            Dense(128, flat_size(sizes.sample_shape), rng=rng, dtype=dtype),
             Tanh(),
-            Reshape(sample_shape),
+            Reshape(sizes.sample_shape),
         ]
     )
     convolutions = [
-        Conv2D(sample_shape[-1], 32, **halve),
+        Conv2D(sizes.seen_shape[-1], 32, **halve),
         LeakyReLU(0.2),
         Conv2D(32, 64, **halve),
         LeakyReLU(0.2),
@@ -26,8 +26,8 @@ def build_listing(inputs, outputs, sample_shape, rng, noise_rng, dtype):
         LeakyReLU(0.2),
         Flatten(),
     ]
-    (features,) = Sequential(convolutions).output_shape(sample_shape)
-    discriminator = Sequential([*convolutions, Dense(features, outputs, rng=rng, dtype=dtype)])
+    (features,) = Sequential(convolutions).output_shape(sizes.seen_shape)
+    discriminator = Sequential([*convolutions, Dense(features, sizes.outputs, rng=rng, dtype=dtype)])
     return generator, discriminator
 
 

@@ -4,54 +4,52 @@ from minigan.layers import Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, flat_size
 
 
-def build_mlp(inputs, outputs, sample_shape, rng, noise_rng, dtype):
+def build_mlp(sizes, rng, noise_rng, dtype):
     """G Z→256→512→pixels, tanh; D pixels→512→256→1; leaky ReLU 0.2."""
-    pixels = flat_size(sample_shape)
     generator = Sequential(
         [
-            Dense(inputs, 256, rng=rng, dtype=dtype),
+            Dense(sizes.inputs, 256, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Dense(256, 512, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
-            Dense(512, pixels, rng=rng, dtype=dtype),
+            Dense(512, flat_size(sizes.sample_shape), rng=rng, dtype=dtype),
             Tanh(),
-            Reshape(sample_shape),
+            Reshape(sizes.sample_shape),
         ]
     )
     discriminator = Sequential(
         [
             Flatten(),
-            Dense(pixels, 512, rng=rng, dtype=dtype),
+            Dense(flat_size(sizes.seen_shape), 512, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Dense(512, 256, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
-            Dense(256, outputs, rng=rng, dtype=dtype),
+            Dense(256, sizes.outputs, rng=rng, dtype=dtype),
         ]
     )
     return generator, discriminator
 
 
-def build_toy(inputs, outputs, sample_shape, rng, noise_rng, dtype):
+def build_toy(sizes, rng, noise_rng, dtype):
     """G Z→128→128→2, linear at the end; D 2→128→128→1; leaky ReLU 0.2."""
-    features = flat_size(sample_shape)
     generator = Sequential(
         [
-            Dense(inputs, 128, rng=rng, dtype=dtype),
+            Dense(sizes.inputs, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Dense(128, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
-            Dense(128, features, rng=rng, dtype=dtype),
-            Reshape(sample_shape),
+            Dense(128, flat_size(sizes.sample_shape), rng=rng, dtype=dtype),
+            Reshape(sizes.sample_shape),
         ]
     )
     discriminator = Sequential(
         [
             Flatten(),
-            Dense(features, 128, rng=rng, dtype=dtype),
+            Dense(flat_size(sizes.seen_shape), 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Dense(128, 128, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
-            Dense(128, outputs, rng=rng, dtype=dtype),
+            Dense(128, sizes.outputs, rng=rng, dtype=dtype),
         ]
     )
     return generator, discriminator

@@ -1,0 +1,77 @@
+"""Presets cut down to a few pixels, in float64, for the tests of the game."""
+
+import copy
+
+import numpy as np
+
+from minigan.gan import build_gan
+from minigan.models import PRESETS
+
+
+def small(preset, dtype=np.float64, **overrides):
+    """A preset's networks for few pixels, of unequal height and width; weights of a size at which all units work."""
+    shape = (2,) if preset == "toy" else (8, 12, 1)
+    if "condition" in PRESETS[preset].defaults:
+        overrides["clusters"] = 2
+    gan = build_gan(
+        preset,
+        seed=1,
+        dtype=dtype,
+        sample_shape=shape,
+        **{"latent_dim": 3, "instance_noise": 0.0, "l2": 0.0, **overrides},
+    )
+    rng = np.random.default_rng(2)
+    for network in (gan.generator, gan.discriminator):
+        for name, param in network.params.items():
+            kind, noise = name.rsplit(".", 1)[-1], rng.standard_normal(param.shape).astype(dtype)
+            fan_in = param.size // param.shape[-1]
+            param[...] = noise / fan_in**0.5 if kind == "weight" else 0.2 * noise + (kind == "gamma")
+    if gan.averaged is not gan.generator:
+        gan.averaged = copy.deepcopy(gan.generator)
+    return gan
+
+
+def reals(gan, n=4, seed=5):
+    return np.tanh(np.random.default_rng(seed).standard_normal((n, *gan.sample_shape))).astype(gan.dtype)
+
+
+def told(gan, n=4, seed=5):
+    """A condition for each of n samples, or None where the preset has none."""
+    return gan.conditions.draw(n, np.random.default_rng(seed))
+
+
+def train(gan, seed=5):
+    return gan.train_step(reals(gan, seed=seed), told(gan, seed=seed))
+
+
+def snapshot(*things):
+    """Copies of every array of networks and optimizers."""
+    arrays = {}
+    for i, thing in enumerate(things):
+        kinds = thing.memory if hasattr(thing, "memory") else {k: getattr(thing, k) for k in ("params", "buffers")}
+        arrays |= {(i, kind, name): a.copy() for kind, d in kinds.items() for name, a in d.items()}
+        arrays[i, "steps"] = np.array(getattr(thing, "steps", 0))
+    return arrays
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def slope(f, move, scale, tolerance, h=1e-5):
+    """The central difference along `move(step)`, or None near a kink of a (leaky) ReLU: there it depends on the step.
+
+    Halving the step changes a smooth difference by about h², far less than the tolerance; a corner within reach of the
+    longer step spoils this. What the analytic gradient says plays no part.
+    """
+
+    def central(step):
+        move(step)
+        above = f()
+        move(-2 * step)
+        below = f()
+        move(step)
+        return (above - below) / (2 * step)
+
+    coarse, fine = central(h), central(h / 4)
+    return None if abs(coarse - fine) > tolerance * scale else fine

@@ -1,0 +1,116 @@
+"""The players' gradients through the whole game, against differences of the losses computed by hand."""
+
+import copy
+
+import numpy as np
+import pytest
+from small_gans import reals, slope, small, told
+
+from minigan.losses import LOSSES
+from minigan.models import PRESETS
+
+every_preset = pytest.mark.parametrize("preset", PRESETS)
+
+
+def judged(gan, discriminator, x, conditions):
+    """D's logits of x, told the conditions as gan.config.told_by says, and C's mean cross-entropy if D has a C."""
+    if conditions is None:
+        return discriminator.forward(x), 0.0
+    told_by, label = gan.config.told_by, np.eye(gan.conditions.count)[conditions]
+    if told_by == "concatenation":
+        channels = np.ones((*x.shape[:-1], 1)) * label.reshape(len(x), *[1] * (x.ndim - 2), -1)
+        return discriminator.forward(np.concatenate([x, channels], axis=-1)), 0.0
+    outputs = discriminator.forward(x)
+    if told_by == "projection":
+        return outputs[:, :1] + (outputs[:, 1:] * label).sum(axis=1, keepdims=True), 0.0
+    probability = np.exp(outputs[:, 1:]) / np.exp(outputs[:, 1:]).sum(axis=1, keepdims=True)
+    return outputs[:, :1], -np.log((probability * label).sum(axis=1)).mean()
+
+
+def check_generator_gradient(gan, tolerance=1e-6, entries=6):
+    """g_step's gradient of every parameter of G: `entries` entries each, and a random direction through all of them."""
+    z, conditions = gan.draw_z(4, copy.deepcopy(gan.rng)), told(gan)
+    params = gan.generator.params
+    start = {name: param.copy() for name, param in params.items()}
+    gan.g_step(gan.generate(gan.draw_z(4, gan.rng), conditions), conditions)
+    grads = {name: grad.copy() for name, grad in gan.generator.grads.items()}
+    assert not any(np.array_equal(params[name], start[name]) for name in params), "g_step moves every parameter"
+    for name, param in params.items():
+        param[...] = start[name]
+
+    def objective():
+        asked = z if conditions is None else np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
+        logits, entropy = judged(gan, gan.discriminator, gan.generator.forward(asked), conditions)
+        return gan.loss.generator(logits)[0] + entropy
+
+    rng, compared, skipped = np.random.default_rng(7), 0, 0
+    overall = max(abs(grad).max() for grad in grads.values())
+    assert overall > 1e-3
+    for name, param in params.items():
+        flat, grad = param.reshape(-1), grads[name].reshape(-1)
+        # A bias right before a batch norm has no effect at all: its gradient is 0 but for rounding, on both sides.
+        scale = max(abs(grad).max(), 1e-3 * overall)
+        directions = [np.eye(1, flat.size, i)[0] for i in rng.choice(flat.size, min(entries, flat.size), replace=False)]
+        directions.append(rng.choice([-1.0, 1.0], flat.size) / flat.size**0.5)
+        for direction in directions:
+
+            def move(step, flat=flat, direction=direction):
+                flat += step * direction
+
+            numeric = slope(objective, move, scale, tolerance / 2)
+            if numeric is None:
+                skipped += 1
+                continue
+            compared += 1
+            assert abs(direction @ grad - numeric) <= tolerance * scale, (name, direction.argmax())
+    assert skipped <= 0.2 * (skipped + compared), f"{skipped} near a kink, {compared} compared"
+
+
+@every_preset
+def test_generator_gradient_through_the_discriminator(preset):
+    check_generator_gradient(small(preset))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_generator_gradient_of_every_loss(loss):
+    check_generator_gradient(small("toy", loss=loss))
+
+
+def test_a_wrong_generator_gradient_is_seen():
+    """The comparison above can fail: with D's way back off by a thousandth."""
+    gan = small("mlp")
+    backward = gan.discriminator.backward
+    gan.discriminator.backward = lambda g, **options: 1.001 * backward(g, **options)
+    with pytest.raises(AssertionError):
+        check_generator_gradient(gan)
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if "condition" in PRESETS[name].defaults])
+def test_discriminator_gradient_with_conditions(preset):
+    """Along random directions of each of D's parameters, against differences of the loss computed by hand."""
+    gan = small(preset)
+    twin, real, conditions = copy.deepcopy(gan.discriminator), reals(gan), told(gan)
+    fake = gan.generate(gan.draw_z(4, gan.rng), conditions)
+    figures = gan.d_step(real, fake, conditions)
+
+    def objective():
+        (real_logits, real_entropy), (fake_logits, fake_entropy) = (
+            judged(gan, twin, x, conditions) for x in (real, fake)
+        )
+        return gan.loss.discriminator(real_logits, fake_logits)[0] + (real_entropy + fake_entropy) / 2
+
+    assert figures["d_loss"] == pytest.approx(objective(), rel=1e-12)
+    overall, compared = max(abs(grad).max() for grad in gan.discriminator.grads.values()), 0
+    for name, param in twin.params.items():
+        grad = gan.discriminator.grads[name]
+        for direction in np.random.default_rng(8).standard_normal((4, *param.shape)):
+            direction /= np.linalg.norm(direction)
+
+            def move(step, param=param, direction=direction):
+                param += step * direction
+
+            numeric = slope(objective, move, overall, 1e-7)
+            if numeric is not None:
+                compared += 1
+                assert abs((grad * direction).sum() - numeric) <= 1e-6 * overall, name
+    assert compared > 3 * len(twin.params)

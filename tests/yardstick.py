@@ -1,0 +1,148 @@
+"""The recipes against PyTorch's standard DCGAN, each trained for the same wall-clock time and judged by one judge.
+
+    python tests/yardstick.py --minutes 3 --seeds 0,1,2 --out yardstick.json
+
+A script to run by hand where PyTorch is installed, on a machine that is otherwise idle; not a test. Every training has
+a process of its own. The clock runs from the first use of the data to the last step, ours after everything has been
+compiled once. It prints a table: the yardstick, then each recipe, the worst seed's figure first and the others behind.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+YARDSTICK, SAMPLES, BATCH = "PyTorch dcgan", 10_000, 64
+WORST = {  # figure -> which of the seeds counts
+    "frechet_distance": max,
+    "kernel_distance": max,
+    "precision": min,
+    "recall": min,
+    "coverage": min,
+    "rarest_class": min,
+    "commonest_class": max,
+    "sure": min,
+    "as_asked": min,
+    "accuracy_score": min,
+    "neighbour": min,
+    "nearest": min,
+    "copies": max,
+    "steps": min,
+}
+
+
+def train_reference(seed, seconds):
+    """-> samples (N, 28, 28, 1), no labels, the number of steps."""
+    import torch
+    from torch_reference import Reference, draw_weights
+
+    from minigan import datasets
+
+    images, _ = datasets.load("mnist")
+    reference = Reference("dcgan", BATCH, "channels_last")
+    torch.manual_seed(seed)
+    for network in (reference.generator, reference.discriminator):
+        draw_weights(network, 0.02)
+    reference.use("fused", joined=False)
+    batches = datasets.BatchIterator(len(images), BATCH, np.random.default_rng([seed, 2]))
+    start, steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        real = datasets.to_float(images[batches.next_indices()]).transpose(0, 3, 1, 2)
+        reference.real = torch.from_numpy(real)  # channels last already
+        reference.step()
+        steps += 1
+    reference.generator.eval()
+    with torch.no_grad():
+        samples = [reference.generator(torch.randn(250, 100)) for _ in range(SAMPLES // 250)]
+    return torch.cat(samples).numpy().transpose(0, 2, 3, 1), None, steps
+
+
+def train_recipe(preset, seed, seconds):
+    """-> samples (N, 28, 28, 1), the digits they were asked to show or None, the number of steps."""
+    from minigan import datasets
+    from minigan.conditions import of_samples
+    from minigan.config import Config
+    from minigan.gan import GAN
+
+    config = Config.for_preset(preset, seed=seed)
+    images, labels = datasets.load("mnist")
+    warm = GAN(config, images.shape[1:])
+    warm.train_step(datasets.to_float(images[: config.batch_size]), warm.conditions.draw(config.batch_size, warm.rng))
+    start, steps = time.perf_counter(), 0
+    conditions, shares = of_samples(config, images, labels)
+    gan = GAN(config, images.shape[1:], shares)
+    batches = datasets.BatchIterator(len(images), config.batch_size, np.random.default_rng([seed, 2]))
+    while time.perf_counter() - start < seconds:
+        chosen = batches.next_indices()
+        gan.train_step(datasets.to_float(images[chosen]), None if conditions is None else conditions[chosen])
+        steps += 1
+    rng = np.random.default_rng(seed)
+    z, asked = gan.draw_z(SAMPLES, rng), gan.conditions.draw(SAMPLES, rng)
+    return gan.decode(z, asked), gan.conditions.labels(asked), steps
+
+
+def trained(name, seed, minutes):
+    """The samples, labels and steps of a training in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = str(Path(folder) / "samples.npz")
+        request = ["--train", name, "--seeds", str(seed), "--minutes", str(minutes), "--out", out]
+        subprocess.run([sys.executable, __file__, *request], check=True)
+        with np.load(out) as archive:
+            asked = archive["asked"]
+            return archive["samples"], asked if asked.size else None, int(archive["steps"])
+
+
+def table(results, floor):
+    names = list(results)
+    lines = [f"{'':20}" + "".join(f"{name:>32}" for name in names) + f"{'real':>12}"]
+    for key, worst in WORST.items():
+        cells = []
+        for name in names:
+            values = sorted((one[key] for one in results[name] if key in one), reverse=worst is max)
+            cells.append("  ".join(f"{value:.4g}" for value in values))
+        real = f"{floor[key]:.4g}" if key in floor else ""
+        lines.append(f"{key:20}" + "".join(f"{cell:>32}" for cell in cells) + f"{real:>12}")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--recipes", default="digits-unconditional,digits")
+    parser.add_argument("--judge", help="another classifier than the one in data/")
+    parser.add_argument("--out", default="yardstick.json")
+    parser.add_argument("--train", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    seeds, seconds = [int(seed) for seed in arguments.seeds.split(",")], 60 * arguments.minutes
+    if arguments.train:
+        make = train_reference if arguments.train == YARDSTICK else lambda *how: train_recipe(arguments.train, *how)
+        samples, asked, steps = make(seeds[0], seconds)
+        np.savez(arguments.out, samples=samples, asked=[] if asked is None else asked, steps=steps)
+        return
+    from minigan import datasets, evaluation
+    from minigan.classifier import Classifier, shipped_judge
+
+    judge = Classifier.load(arguments.judge) if arguments.judge else shipped_judge()
+    test = datasets.load("mnist", "test")
+    reference = evaluation.Reference(datasets.load("mnist")[0], *test, judge, SAMPLES, np.random.default_rng(0))
+    results = {name: [] for name in (YARDSTICK, *arguments.recipes.split(","))}
+    for seed, name in tqdm([(seed, name) for seed in seeds for name in results]):
+        samples, asked, steps = trained(name, seed, arguments.minutes)
+        results[name].append(reference.figures(samples, asked) | {"seed": seed, "steps": steps})
+        report = {"minutes": arguments.minutes, "judge": judge.name, "real": reference.floor(), "results": results}
+        Path(arguments.out).write_text(json.dumps(report, indent=1) + "\n")
+    print(f"{arguments.minutes:g} minutes each, seeds {arguments.seeds}, judge {judge.name}, the worst seed first\n")
+    print(table(results, reference.floor()))
+
+
+if __name__ == "__main__":
+    main()
