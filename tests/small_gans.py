@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from minigan.gan import build_gan
+from minigan.layers import Dropout
 from minigan.models import PRESETS
 
 
@@ -31,8 +32,30 @@ def small(preset, dtype=np.float64, **overrides):
     return gan
 
 
+def certain(gan):
+    """The same with every dropout at rate 0, for comparisons of several passes."""
+    for layer in getattr(gan.discriminator, "layers", []):
+        if isinstance(layer, Dropout):
+            layer.rate = 0
+    return gan
+
+
 def reals(gan, n=4, seed=5):
     return np.tanh(np.random.default_rng(seed).standard_normal((n, *gan.sample_shape))).astype(gan.dtype)
+
+
+def generate(gan, z, conditions=None):
+    """gan.generate, with the guide of real samples where the preset has one."""
+    return gan.generate(z, conditions, guide(gan))
+
+
+def guide(gan):
+    return gan.preset.guide(encoded(gan)) if gan.preset.guide else None
+
+
+def encoded(gan):
+    """Real samples as D judges them."""
+    return gan.preset.encode(reals(gan))
 
 
 def told(gan, n=4, seed=5):

@@ -90,11 +90,13 @@ def passes_of(parts, rows, channels, slope, dtype):
     out = norm.normalise_plain(x, mean + 3, scale, bias, slope)
     flat = (a.reshape(-1, channels) for a in (grad, out))
     stack = (grad, out, x, mean, scale)
+    bits = np.random.default_rng(4).integers(0, 2**16, x.size, np.uint16)
     return {
         "add_bias": (pointwise, (x.reshape(-1, channels), bias, slope)),
         "leaky": (pointwise, (x - 3, slope)),
         "leaky_backward": (pointwise, (grad, out, slope)),
         "add_bias_backward": (pointwise, (*flat, slope)),
+        "keep": (pointwise, (x, bits, int(bits.max()), 1.5)),  # the least that is kept is among them
         "moments": (norm, (x,)),
         "normalise": (norm, (x, mean, scale, bias, slope)),
         "normalise_sums": (norm, (*stack, slope)),

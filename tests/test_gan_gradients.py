@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import reals, slope, small, told
+from small_gans import certain, generate, guide, reals, slope, small, told
 
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
@@ -15,7 +15,7 @@ every_preset = pytest.mark.parametrize("preset", PRESETS)
 def judged(gan, discriminator, x, conditions):
     """D's logits of x, told the conditions as gan.config.told_by says, and C's mean cross-entropy if D has a C."""
     if conditions is None:
-        return discriminator.forward(x), 0.0
+        return discriminator.forward(x).reshape(-1, 1), 0.0
     told_by, label = gan.config.told_by, np.eye(gan.conditions.count)[conditions]
     if told_by == "concatenation":
         channels = np.ones((*x.shape[:-1], 1)) * label.reshape(len(x), *[1] * (x.ndim - 2), -1)
@@ -32,7 +32,7 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
     z, conditions = gan.draw_z(4, copy.deepcopy(gan.rng)), told(gan)
     params = gan.generator.params
     start = {name: param.copy() for name, param in params.items()}
-    gan.g_step(gan.generate(gan.draw_z(4, gan.rng), conditions), conditions)
+    gan.g_step(generate(gan, gan.draw_z(4, gan.rng), conditions), conditions)
     grads = {name: grad.copy() for name, grad in gan.generator.grads.items()}
     assert not any(np.array_equal(params[name], start[name]) for name in params), "g_step moves every parameter"
     for name, param in params.items():
@@ -40,6 +40,7 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
 
     def objective():
         asked = z if conditions is None else np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
+        asked = asked if guide(gan) is None else np.concatenate([asked, guide(gan)], axis=1)
         logits, entropy = judged(gan, gan.discriminator, gan.generator.forward(asked), conditions)
         return gan.loss.generator(logits)[0] + entropy
 
@@ -68,7 +69,7 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
 
 @every_preset
 def test_generator_gradient_through_the_discriminator(preset):
-    check_generator_gradient(small(preset))
+    check_generator_gradient(certain(small(preset)))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -88,7 +89,7 @@ def test_a_wrong_generator_gradient_is_seen():
 @pytest.mark.parametrize("preset", [name for name in PRESETS if "condition" in PRESETS[name].defaults])
 def test_discriminator_gradient_with_conditions(preset):
     """Along random directions of each of D's parameters, against differences of the loss computed by hand."""
-    gan = small(preset)
+    gan = certain(small(preset))
     twin, real, conditions = copy.deepcopy(gan.discriminator), reals(gan), told(gan)
     fake = gan.generate(gan.draw_z(4, gan.rng), conditions)
     figures = gan.d_step(real, fake, conditions)

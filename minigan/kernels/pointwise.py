@@ -51,6 +51,14 @@ def leaky_backward(grad_output, out, negative_slope):
     return grad
 
 
+def keep(x, bits, least, scale):
+    """-> scale · x where bits ≥ least, 0 elsewhere; x of any shape, bits uint16 (x.size,), a new array like x."""
+    out = memory.empty(x.shape, x.dtype)
+    arrays = (np.ascontiguousarray(x).reshape(-1), bits, out.reshape(-1))
+    threads.run(_keep, x.size, 3 * x.size, *arrays, np.uint16(least), x.dtype.type(scale))
+    return out
+
+
 def add_bias_backward(grad_output, out, negative_slope):
     """The mirror of add_bias: -> grad (M, C) = grad_output · a', and its sums over the rows, grad_bias (C,).
 
@@ -98,6 +106,12 @@ def _leaky_backward(start, stop, grad_output, out, grad, slope):
 
 
 @kernel
+def _keep(start, stop, x, bits, out, least, scale):
+    for i in range(np.uintp(start), np.uintp(stop)):
+        out[i] = scale * x[i] if bits[i] >= least else out.dtype.type(0)
+
+
+@kernel
 def _column_sums(start, stop, grad_output, partial, size):
     rows, channels = grad_output.shape
     for chunk in range(start, stop):
@@ -131,6 +145,11 @@ def leaky_plain(x, negative_slope):
 def leaky_backward_plain(grad_output, out, negative_slope):
     """The twin of leaky_backward."""
     return np.where(out > 0, grad_output, grad_output.dtype.type(negative_slope) * grad_output)
+
+
+def keep_plain(x, bits, least, scale):
+    """The twin of keep."""
+    return np.where(bits.reshape(x.shape) >= least, x.dtype.type(scale) * x, 0).astype(x.dtype)
 
 
 def add_bias_backward_plain(grad_output, out, negative_slope):

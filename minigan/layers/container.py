@@ -8,20 +8,21 @@ from minigan.layers.base import Layer
 
 
 class _Joined(dict):
-    """One dict over the dicts of several layers, keyed "0.weight"; setting an entry sets it in its layer."""
+    """One dict over the dicts of several layers, keyed "0.weight"; setting an entry sets it in its layer.
 
-    def __init__(self, layers, kind):
-        self._owners = [getattr(layer, kind) for layer in layers]
-        super().__init__(
-            {f"{i}.{name}": array for i, owner in enumerate(self._owners) for name, array in owner.items()}
-        )
+    layers: a list, or a dict whose keys stand in the place of the numbers: "main.weight". owner: whose they are.
+    """
+
+    def __init__(self, layers, kind, owner="Sequential"):
+        named = layers.items() if isinstance(layers, dict) else enumerate(layers)
+        self._owner, self._dicts = owner, {str(name): getattr(layer, kind) for name, layer in named}
+        super().__init__({f"{name}.{key}": array for name, own in self._dicts.items() for key, array in own.items()})
 
     def __setitem__(self, key, array):
-        index, _, name = str(key).partition(".")
-        owner = self._owners[int(index)] if index.isdecimal() and int(index) < len(self._owners) else {}
-        if name not in owner:
-            raise InputError(f"Sequential has no entry {key!r}; its entries are {', '.join(self)}.")
-        owner[name] = array
+        name, _, rest = str(key).partition(".")
+        if rest not in self._dicts.get(name, {}):
+            raise InputError(f"{self._owner} has no entry {key!r}; its entries are {', '.join(self)}.")
+        self._dicts[name][rest] = array
         super().__setitem__(key, array)
 
     def update(self, *args, **kwargs):

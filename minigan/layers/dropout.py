@@ -1,22 +1,28 @@
 """Dropout (Srivastava et al. 2014)."""
 
+import numpy as np
+
 from minigan import init
 from minigan.errors import InputError
+from minigan.kernels import pointwise
 from minigan.layers.base import Layer
 
 
 def dropout_forward(x, rate, rng):
-    """y = x m / (1 - p): each entry is dropped (m = 0) with probability p = rate, and the mean stays the same.
+    """y = x m / (1 - p): each entry is dropped (m = 0) with probability p, and the mean stays the same.
 
+    p is `rate`, rounded to one of 65536: each entry has 16 random bits, a fourth of what the generator makes at a time.
     x of any shape -> out of the same shape, cache.
     """
-    mask = (rng.random(x.shape, dtype=x.dtype) >= rate) * x.dtype.type(1 / (1 - rate))
-    return x * mask, mask
+    bits = rng.integers(0, 2**64, -(-x.size // 4), np.uint64).view(np.uint16)[: x.size]
+    least = min(round(rate * 65536), 65535)
+    scale = 65536 / (65536 - least)
+    return pointwise.keep(x, bits, least, scale), (bits, least, scale)
 
 
 def dropout_backward(grad_output, cache):
     """∂L/∂x = g m / (1 - p), with the same m."""
-    return grad_output * cache
+    return pointwise.keep(grad_output, *cache)
 
 
 class Dropout(Layer):

@@ -4,8 +4,10 @@ import difflib
 
 from minigan.errors import InputError
 from minigan.models.base import Preset, Sizes
+from minigan.models.cogan import COGAN
 from minigan.models.conditional import ACGAN, CGAN
 from minigan.models.dcgan import DCGAN, DIGITS, DIGITS_UNCONDITIONAL
+from minigan.models.lapgan import LAPGAN
 from minigan.models.listing import LISTING, LISTING_FIXED
 from minigan.models.mlp import MLP, TOY
 
@@ -13,7 +15,7 @@ __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "Sizes", "get_preset"]
 
 PRESETS = {
     preset.name: preset
-    for preset in (DIGITS, DIGITS_UNCONDITIONAL, DCGAN, MLP, LISTING, LISTING_FIXED, CGAN, ACGAN, TOY)
+    for preset in (DIGITS, DIGITS_UNCONDITIONAL, DCGAN, MLP, LISTING, LISTING_FIXED, CGAN, ACGAN, COGAN, LAPGAN, TOY)
 }
 DEFAULT_PRESET = DIGITS.name
 

@@ -1,0 +1,103 @@
+"""CoGAN (Liu and Tuzel 2016): two GANs with common weights learn two kinds of pictures that were never seen in pairs.
+
+The two generators are the same but for their last layer and the two discriminators but for their first, so what is
+meant by z is decided in common, and from one z come two pictures that correspond. Here the kinds are a digit and its
+negative. A sample is the pair in one array (N, H, W, 2C); D gives two logits, one for each picture.
+"""
+
+import numpy as np
+
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Flatten,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sequential,
+    Tanh,
+)
+from minigan.layers.composite import Composite
+from minigan.models.base import Preset, quarter_size, redraw_weights
+from minigan.models.dcgan import HALVE
+
+
+def encode(x):
+    """Unpaired pictures x (N, H, W, C) -> (N, H, W, 2C): each beside the negative of the next one, not of its own."""
+    return np.concatenate([x, -np.roll(x, -1, axis=0)], axis=3)
+
+
+def first(x):
+    return x[..., : x.shape[3] // 2]
+
+
+def back(x):
+    """The second pictures as they would be among the first: the negative of the negative."""
+    return -x[..., x.shape[3] // 2 :]
+
+
+def show(x):
+    """The two beside each other: (N, H, 2W, C)."""
+    return np.concatenate(np.split(x, 2, axis=3), axis=2)
+
+
+class PairGenerator(Composite):
+    """y = [last_1(trunk(x)), last_2(trunk(x))]: the gradients of both pictures meet in the trunk."""
+
+    def _forward(self, x, training, parts):
+        h = self._run("trunk", x, training, parts)
+        return np.concatenate([self._run(name, h, training) for name in ("last1", "last2")], axis=3), None
+
+    def _backward(self, grad_output, cache, need):
+        first, second = np.split(grad_output, 2, axis=3)
+        grad = self._back("last1", first, need, inner=True) + self._back("last2", second, need, inner=True)
+        return self._back("trunk", grad, need)
+
+
+class PairDiscriminator(Composite):
+    """(N, 2) logits trunk(first_1(x_1)), trunk(first_2(x_2)): the trunk judges both in one batch of 2N, which sums the
+    gradients of its weights."""
+
+    def _forward(self, x, training, parts):
+        first, second = np.split(x, 2, axis=3)
+        h = np.concatenate([self._run("first1", first, training), self._run("first2", second, training)])
+        logits = self._run("trunk", h, training, 2 * parts)
+        return np.concatenate(np.split(logits, 2), axis=1), None
+
+    def _backward(self, grad_output, cache, need):
+        grad = self._back("trunk", np.concatenate(np.split(grad_output, 2, axis=1)), need, inner=True)
+        grads = [
+            self._back(name, half, need) for name, half in zip(("first1", "first2"), np.split(grad, 2), strict=True)
+        ]
+        return np.concatenate(grads, axis=3) if need.input else None
+
+
+def build_cogan(sizes, rng, noise_rng, dtype):
+    """The dcgan networks, cut in two after G's second and D's first convolution."""
+    h, w, channels = quarter_size("cogan", sizes.sample_shape)
+    options = {"rng": rng, "dtype": dtype}
+    trunk = [Dense(sizes.inputs, h * w * 128, **options), Reshape((h, w, 128)), BatchNorm(128, dtype=dtype), ReLU()]
+    trunk += [ConvTranspose2D(128, 64, **HALVE, **options), BatchNorm(64, dtype=dtype), ReLU()]
+    last = [Sequential([ConvTranspose2D(64, channels, **HALVE, **options), Tanh()]) for _ in range(2)]
+    generator = PairGenerator({"trunk": Sequential(trunk), "last1": last[0], "last2": last[1]})
+    first = [Sequential([Conv2D(channels, 64, **HALVE, **options), LeakyReLU(0.2)]) for _ in range(2)]
+    trunk = [Conv2D(64, 128, **HALVE, **options), BatchNorm(128, dtype=dtype), LeakyReLU(0.2), Flatten()]
+    trunk = Sequential([*trunk, Dense(h * w * 128, 1, **options)])
+    discriminator = PairDiscriminator({"first1": first[0], "first2": first[1], "trunk": trunk})
+    for network in (generator, discriminator):
+        redraw_weights(network, rng)
+    return generator, discriminator
+
+
+COGAN = Preset(
+    name="cogan",
+    summary="two GANs with common weights: a digit and its negative from one z, learned without pairs",
+    source="Liu and Tuzel 2016",
+    build=build_cogan,
+    encode=encode,
+    pictures=first,
+    show=show,
+    defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
+)

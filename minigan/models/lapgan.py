@@ -1,0 +1,208 @@
+"""LAPGAN (Denton et al. 2015): a picture as a Laplacian pyramid, and a conditional GAN for each of its levels.
+
+With d(x) the mean of each 2x2 pixels and u(x) their repetition, x_0 the picture and x_{k+1} = d(x_k), a level k has
+    l_k = u(x_{k+1})    what is known from the coarser level, and
+    h_k = x_k - l_k     what is missing, so that x_k = h_k + l_k exactly.
+G_k makes h_k from l_k and noise, D_k judges x_k beside l_k, and the coarsest picture x_K has an ordinary GAN. In
+training, l_k comes from real pictures, so no level waits for another; samples are built level by level.
+
+All levels of a sample are in one array (N, H, W, (2K + 1) C): h_0, l_0, h_1, l_1, …, x_K, the coarser ones repeated up
+to full size, so that one pair of networks, one optimizer and one loss (of K + 1 logits a sample) do for all.
+"""
+
+import numpy as np
+
+from minigan.errors import InputError
+from minigan.layers import BatchNorm, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.layers.composite import Composite
+from minigan.models.base import Preset, quarter_size
+from minigan.models.dcgan import HALVE
+
+LEVELS = 2  # that have a coarser one: 28 → 14 → 7
+
+
+def down(x):
+    """d(x): (N, H, W, C) -> (N, H/2, W/2, C), the mean of each 2x2 pixels."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
+
+
+def up(x, times=1):
+    """u(x): (N, H, W, C) -> (N, 2H, 2W, C), each pixel repeated to 2x2; or so many times over."""
+    factor = 2**times
+    return x.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def up_backward(grad, times=1):
+    """∂L/∂x from grad = ∂L/∂u(x): the sum over the copies of each pixel."""
+    factor = 2**times
+    n, h, w, c = grad.shape
+    return grad.reshape(n, h // factor, factor, w // factor, factor, c).sum(axis=(2, 4))
+
+
+def split(x):
+    """-> [(h_0, l_0), …, (h_{K-1}, l_{K-1})], x_K, each in its own size, from all levels in one array."""
+    c = x.shape[3] // (2 * LEVELS + 1)
+    planes = [x[:, :: 2 ** (i // 2), :: 2 ** (i // 2), i * c : (i + 1) * c] for i in range(2 * LEVELS + 1)]
+    return list(zip(planes[0:-1:2], planes[1:-1:2], strict=True)), planes[-1]
+
+
+def join(levels, coarsest):
+    """The inverse of `split`."""
+    planes = [up(plane, k) for k, level in enumerate(levels) for plane in level]
+    return np.concatenate([*planes, up(coarsest, LEVELS)], axis=3)
+
+
+def encode(x):
+    """All levels of pictures x (N, H, W, C) in one array."""
+    levels = []
+    for _ in range(LEVELS):
+        coarse = down(x)
+        levels.append((x - up(coarse), up(coarse)))
+        x = coarse
+    return join(levels, x)
+
+
+def pictures(x):
+    """x_0 = h_0 + l_0, kept within [-1, 1]."""
+    (h, low), *_ = split(x)[0]
+    return np.clip(h + low, -1, 1)
+
+
+def show(x):
+    """The levels beside each other as they are built, x_K, …, x_0: (N, H, (K + 1) W, C)."""
+    levels, coarsest = split(x)
+    steps = [up(coarsest, LEVELS), *(up(h + low, k) for k, (h, low) in reversed(list(enumerate(levels))))]
+    return np.clip(np.concatenate(steps, axis=2), -1, 1)
+
+
+def guide(x):
+    """The l_k of encoded pictures, as G takes them: (N, P)."""
+    return np.concatenate([low.reshape(len(low), -1) for _, low in split(x)[0]], axis=1)
+
+
+class PyramidGenerator(Composite):
+    """All G_k. Takes [z, guide] while trained, and z alone to build samples level by level.
+
+    z is cut into a part for each level; a level's noise is a plane that a dense layer makes of its part. G_k: 3x3
+    convolutions [l_k, plane]→32→32→C, batch norm and ReLU between. The coarsest: dense z→128→h·w·C, tanh.
+    """
+
+    def __init__(self, sizes, rng, dtype):
+        h, w, c = quarter_size("lapgan", sizes.sample_shape)
+        self.shape, self.cuts = sizes.sample_shape, np.linspace(0, sizes.inputs, LEVELS + 2).astype(int)
+        parts = {}
+        for k in range(LEVELS):
+            size, noise = (4 * h // 2**k, 4 * w // 2**k), self.cuts[k + 1] - self.cuts[k]
+            parts[f"noise{k}"] = Sequential(
+                [Dense(noise, size[0] * size[1], rng=rng, dtype=dtype), Reshape((*size, 1))]
+            )
+            parts[f"level{k}"] = Sequential(
+                [
+                    Conv2D(c + 1, 32, 3, padding=1, rng=rng, dtype=dtype),
+                    BatchNorm(32, dtype=dtype),
+                    ReLU(),
+                    Conv2D(32, 32, 3, padding=1, rng=rng, dtype=dtype),
+                    BatchNorm(32, dtype=dtype),
+                    ReLU(),
+                    Conv2D(32, c, 3, padding=1, rng=rng, dtype=dtype),
+                ]
+            )
+        parts["coarsest"] = Sequential(
+            [
+                Dense(self.cuts[-1] - self.cuts[-2], 128, rng=rng, dtype=dtype),
+                ReLU(),
+                Dense(128, h * w * c, rng=rng, dtype=dtype),
+                Tanh(),
+                Reshape((h, w, c)),
+            ]
+        )
+        super().__init__(parts)
+
+    def _forward(self, x, training, parts):
+        z = [x[:, a:b] for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)]
+        lows = self._lows(x[:, self.cuts[-1] :]) if x.shape[1] > self.cuts[-1] else None
+        if lows is None and training:
+            raise InputError("lapgan's generator is trained level by level: give generate the guide of real pictures.")
+        coarsest = picture = self._run("coarsest", z[-1], training)
+        levels = []
+        for k in reversed(range(LEVELS)):
+            low = up(picture) if lows is None else lows[k]
+            plane = self._run(f"noise{k}", z[k], training)
+            high = self._run(f"level{k}", np.concatenate([low, plane], axis=3), training, parts)
+            levels.insert(0, (high, low))
+            picture = high + low
+        return join(levels, coarsest), None
+
+    def _lows(self, guide):
+        h, w, c = self.shape
+        shapes = [(h // 2**k, w // 2**k, c) for k in range(LEVELS)]
+        cuts = np.cumsum([np.prod(shape) for shape in shapes])
+        return [part.reshape(-1, *shape) for part, shape in zip(np.split(guide, cuts[:-1], 1), shapes, strict=True)]
+
+    def _backward(self, grad_output, cache, need):
+        c = self.shape[2]
+        for k in range(LEVELS):
+            grad_high = up_backward(grad_output[..., 2 * k * c : (2 * k + 1) * c], k)
+            grad = self._back(f"level{k}", grad_high, need, inner=True)
+            self._back(f"noise{k}", grad[..., c:], need)
+        self._back("coarsest", up_backward(grad_output[..., -c:], LEVELS), need)
+        return None  # nothing moves z or the real pictures
+
+
+class PyramidDiscriminator(Composite):
+    """All D_k: logits (N, K + 1), for [x_k, l_k] with x_k = h_k + l_k at each level, and for x_K.
+
+    D_0: 4x4/2 convolutions→32→64, dense→1; D_1 the same with one convolution less; the coarsest: dense→128→1; leaky
+    ReLU 0.2. No batch norm: the levels are easy to tell apart by it.
+    """
+
+    def __init__(self, sizes, rng, dtype):
+        h, w, c = quarter_size("lapgan", sizes.sample_shape)
+        self.channels, options = c, {"rng": rng, "dtype": dtype}
+        parts = {}
+        for k, widths in enumerate(((32, 64), (64,))):
+            layers, last = [], 2 * c
+            for width in widths:
+                layers += [Conv2D(last, width, **HALVE, **options), LeakyReLU(0.2)]
+                last = width
+            parts[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, 1, **options)])
+        parts["coarsest"] = Sequential(
+            [Flatten(), Dense(h * w * c, 128, **options), LeakyReLU(0.2), Dense(128, 1, **options)]
+        )
+        super().__init__(parts)
+
+    def _forward(self, x, training, parts):
+        levels, coarsest = split(x)
+        seen = [np.concatenate([h + low, low], axis=3) for h, low in levels]
+        logits = [self._run(f"level{k}", seen[k], training) for k in range(LEVELS)]
+        return np.concatenate([*logits, self._run("coarsest", coarsest, training)], axis=1), x.shape
+
+    def _backward(self, grad_output, shape, need):
+        grad_input, c = np.zeros(shape, grad_output.dtype), self.channels
+        for k in range(LEVELS):
+            grad = self._back(f"level{k}", grad_output[:, k : k + 1], need)
+            if need.input:  # of the copies of a pixel, `split` takes the first
+                place = grad_input[:, :: 2**k, :: 2**k, 2 * k * c : (2 * k + 2) * c]
+                place[...] = np.concatenate([grad[..., :c], grad[..., :c] + grad[..., c:]], axis=3)
+        grad = self._back("coarsest", grad_output[:, LEVELS:], need)
+        if need.input:
+            grad_input[:, :: 2**LEVELS, :: 2**LEVELS, -c:] = grad
+        return grad_input if need.input else None
+
+
+def build_lapgan(sizes, rng, noise_rng, dtype):
+    return PyramidGenerator(sizes, rng, dtype), PyramidDiscriminator(sizes, rng, dtype)
+
+
+LAPGAN = Preset(
+    name="lapgan",
+    summary="a Laplacian pyramid 7→14→28 with a conditional GAN for each level",
+    source="Denton et al. 2015",
+    build=build_lapgan,
+    encode=encode,
+    pictures=pictures,
+    show=show,
+    guide=guide,
+    defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
+)
