@@ -45,7 +45,8 @@ def run(argv=None):
     sample_rng, rng = (np.random.default_rng([arguments.seed, i]) for i in range(2))
     z = gan.draw_z(arguments.n, sample_rng)
     conditions = gan.conditions.draw(arguments.n, sample_rng)
-    samples, asked = gan.decode(z, conditions), gan.conditions.labels(conditions)
+    made, asked = gan.make(z, conditions), gan.conditions.labels(conditions)
+    samples, seconds = gan.preset.pictures(made), gan.preset.second(made) if gan.preset.second else None
     if not np.isfinite(samples).all():
         raise InputError(f"the generator in {source} makes samples that are not finite; train it again.")
     report = {
@@ -58,7 +59,7 @@ def run(argv=None):
     if samples.ndim == 2:
         report |= _points(gan, samples, rng, out)
     else:
-        report |= _pictures(gan, samples, asked, arguments, rng, out)
+        report |= _pictures(gan, samples, asked, seconds, arguments, rng, out)
     report["seconds"] = round(time.perf_counter() - started, 1)
     write_text(out / "evaluation.json", json.dumps(report, indent=2) + "\n")
     print(_table(report))
@@ -73,12 +74,12 @@ def _points(gan, samples, rng, out):
     return {"samples": evaluation.points(samples, real, name), "real": evaluation.points(others, real, name)}
 
 
-def _pictures(gan, samples, asked, arguments, rng, out):
+def _pictures(gan, samples, asked, seconds, arguments, rng, out):
     judge = shipped_judge() if arguments.judge is None else Classifier.load(arguments.judge)
     images, _ = datasets.load(gan.config.dataset)
     test = datasets.load(gan.config.dataset, "test")
     reference = evaluation.Reference(images, *test, judge, arguments.n, rng)
-    figures, floor = reference.figures(samples, asked), reference.floor()
+    figures, floor = reference.figures(samples, asked, seconds), reference.floor()
     few = datasets.to_uint8(samples[: 2 * SHOWN])
     nearest, _ = metrics.nearest_neighbours(datasets.to_float(few), datasets.to_float(images))
     plotting.save_page(
@@ -108,7 +109,7 @@ def _table(report):
     ]
     for key, (name, better) in evaluation.LABELS.items():
         if key in report["samples"]:
-            values = [_number(report[side][key]) for side in ("samples", "real")]
+            values = [_number(report[side][key]) if key in report[side] else "" for side in ("samples", "real")]
             lines.append(f"{name:50}{values[0]:>10}{values[1]:>10}   {better}")
     return "\n".join(lines)
 

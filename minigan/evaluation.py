@@ -25,6 +25,7 @@ LABELS = {  # key -> what it is, and which way is better
     "rarest_class": ("share of the rarest class", "higher"),
     "commonest_class": ("share of the commonest class", "lower"),
     "as_asked": ("recognised as the digit asked for", "higher"),
+    "pairs": ("pairs recognised as the same digit", "higher"),
     "sure": ("recognised with over 95 % confidence", "higher"),
     "neighbour": ("median distance to the nearest training picture", ""),
     "nearest": ("  the nearest one in a hundred", ""),
@@ -58,11 +59,12 @@ class Reference:
             self._floor = self.figures(self.real, self.real_labels)
         return self._floor
 
-    def figures(self, samples, asked=None):
+    def figures(self, samples, asked=None, seconds=None):
         """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
 
         asked: the label that each is to show (n,), if any; the student learns those, otherwise what the judge sees.
-        Under "class_shares" each class's share, as the judge sees it.
+        seconds: pictures (n, H, W, C) that make pairs with the samples, if any. Under "class_shares" each class's share,
+        as the judge sees it.
         """
         samples = datasets.to_uint8(samples)  # as a file of them would be
         features, probabilities = self.judge.judge(samples)
@@ -74,6 +76,9 @@ class Reference:
         figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
         if asked is not None:
             figures["as_asked"] = float((labels == asked).mean())
+        if seconds is not None:
+            _, others = self.judge.judge(datasets.to_uint8(seconds))
+            figures["pairs"] = float((labels == others.argmax(axis=1)).mean())
         figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
         _, distance = metrics.nearest_neighbours(datasets.to_float(samples), datasets.to_float(self.images))
         figures |= {"neighbour": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}

@@ -16,6 +16,7 @@ from minigan.models import Sizes, get_preset
 from minigan.optim import OPTIMIZERS
 from minigan.told import how_told
 
+SMALLEST_TRUNCATION = 0.01  # drawing normal numbers until they are smaller takes ever longer
 SAMPLE_CHUNK = 250  # samples per pass through G, so that memory does not grow with how many are asked for
 
 
@@ -229,19 +230,27 @@ class GAN:
 
     # ---- sampling
 
-    def draw_z(self, n, rng):
-        """z ~ N(0, I), (n, Z)."""
-        return rng.standard_normal((n, self.config.latent_dim), dtype=self.dtype)
+    def draw_z(self, n, rng, truncation=None):
+        """z ~ N(0, I), (n, Z); with a truncation τ, entries beyond ±τ are drawn again (Brock et al. 2019, section 3.1):
+        fewer kinds of samples, better ones."""
+        z = rng.standard_normal((n, self.config.latent_dim), dtype=self.dtype)
+        if truncation is None:
+            return z
+        if not truncation >= SMALLEST_TRUNCATION:
+            raise InputError(f"truncation is {truncation!r}, expected a number of at least {SMALLEST_TRUNCATION}.")
+        while (outside := np.abs(z) > truncation).any():
+            z[outside] = rng.standard_normal(outside.sum(), dtype=self.dtype)
+        return z
 
-    def sample(self, n, rng, labels=None):
+    def sample(self, n, rng, labels=None, truncation=None):
         """n samples (n, H, W, C) in [-1, 1] from the averaged generator; the same rng state gives the same samples.
 
         labels: what each is to show (n,), where the networks were trained with labels; otherwise all classes come as
-        often as in the data.
+        often as in the data. truncation: see draw_z.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"sample: n is {n!r}, expected a whole number of at least 1.")
-        z = self.draw_z(int(n), init.check_rng("sample", rng))
+        z = self.draw_z(int(n), init.check_rng("sample", rng), truncation)
         return self.decode(z, self.conditions.draw(int(n), rng, labels))
 
     def decode(self, z, conditions=None):

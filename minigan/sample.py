@@ -27,6 +27,9 @@ def parse(argv):
         "--interpolate", action="store_true", help="each row of ten walks from one z to another (default: independent)"
     )
     parser.add_argument(
+        "--truncation", type=float, metavar="X", help="draw z from within plus or minus this (default: all of N(0, 1))"
+    )
+    parser.add_argument(
         "--out",
         metavar="FILE",
         help="a .png grid, or a .npy array (n, H, W, C) in [-1, 1] (default: samples.png beside the checkpoint)",
@@ -47,12 +50,12 @@ def interpolate(z_from, z_to, count):
     return walk.astype(z_from.dtype)
 
 
-def walks(gan, rows, rng, labels=None):
+def walks(gan, rows, rng, labels=None, truncation=None):
     """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
 
     labels: that of each row (rows,), where the networks were trained with labels.
     """
-    ends = gan.draw_z(2 * rows, rng)
+    ends = gan.draw_z(2 * rows, rng, truncation)
     z = np.concatenate([interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)])
     conditions = gan.conditions.draw(rows, rng, labels)
     return gan.decode(z, None if conditions is None else np.repeat(conditions, COLUMNS))
@@ -92,10 +95,10 @@ def run(argv=None):
     rows = -(-arguments.n // COLUMNS)
     labels = _labels(gan, rows, arguments.digit)
     if arguments.interpolate:
-        samples = walks(gan, rows, rng, labels)[: arguments.n]
+        samples = walks(gan, rows, rng, labels, arguments.truncation)[: arguments.n]
     else:
         labels = None if labels is None else np.repeat(labels, COLUMNS)[: arguments.n]
-        samples = gan.sample(arguments.n, rng, labels)
+        samples = gan.sample(arguments.n, rng, labels, arguments.truncation)
     if out.suffix == ".npy":
         with written_whole(out) as temporary:
             np.save(temporary, samples)

@@ -10,7 +10,7 @@ from minigan.classifier import shipped_judge
 from minigan.conditions import of_samples
 from minigan.config import Config
 from minigan.errors import InputError
-from minigan.gan import GAN
+from minigan.gan import GAN, build_gan
 from minigan.kernels import threads
 from minigan.models import PRESETS
 from minigan.run import Run, load_gan
@@ -29,6 +29,7 @@ def parse(argv):
     lines = "\n".join(f"  {preset.name:22}{preset.summary}" for preset in PRESETS.values())
     parser = cli.Parser("train", f"Train a GAN. With no arguments: on MNIST, in a few minutes.\n\npresets:\n{lines}")
     cli.add_config_flags(parser, [item.name for item in fields(Config)])
+    parser.add_argument("--list", action="store_true", help="list the presets with paper, size and minutes, and end")
     parser.add_argument("--out", metavar="FOLDER", help="where the run's files go (default: runs/<preset>)")
     parser.add_argument("--resume", metavar="FOLDER", help="continue the run in this folder, bit for bit")
     parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
@@ -39,6 +40,9 @@ def run(argv=None):
     arguments = parse(argv)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
+    if arguments.list:
+        print(_list())
+        return 0
     given = {item.name: getattr(arguments, item.name) for item in fields(Config) if hasattr(arguments, item.name)}
     trainer = _resume(arguments, given) if arguments.resume is not None else _begin(arguments, given)
     gan, folder = trainer.gan, trainer.run.folder
@@ -57,6 +61,16 @@ def run(argv=None):
         return 128 + stopped
     print(f"done: look at {trainer.run.sample_path(gan.step)} and {trainer.run.gif_path}")
     return 0
+
+
+def _list():
+    """A line for each preset: name, parameters of both networks, minutes of a default run, paper, and what it is."""
+    lines = [f"{'preset':22}{'parameters':>12}{'minutes':>9}  paper; what it is"]
+    for preset in PRESETS.values():
+        gan = build_gan(preset.name)
+        count = sum(p.size for network in (gan.generator, gan.discriminator) for p in network.params.values())
+        lines.append(f"{preset.name:22}{count:>12,}{preset.minutes:>9g}  {preset.source}; {preset.summary}")
+    return "\n".join(lines)
 
 
 def _begin(arguments, given):

@@ -32,6 +32,13 @@ from minigan.layers.conv import (
 )
 from minigan.layers.dense import Dense, dense_backward, dense_forward
 from minigan.layers.dropout import Dropout, dropout_backward, dropout_forward
+from minigan.layers.group_norm import (
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    group_norm_backward,
+    group_norm_forward,
+)
 from minigan.layers.norm import (
     BatchNorm,
     batch_norm_backward,

@@ -42,7 +42,8 @@ class Preset:
     sample_shape, classes: the shape of one sample of the data it is meant for, and how many classes there are.
     The networks may work on something else than pictures. encode: a batch of real samples to what D judges; pictures:
     what G makes to samples like the data's; show: the same to pictures for people, which may show more. guide: what G
-    gets to know of encoded real samples while it is trained (N, P), or None.
+    gets to know of encoded real samples while it is trained (N, P), or None; second: the other pictures of pairs, as
+    they would look among the first, or None. minutes: what a default run takes on two cores.
     """
 
     name: str
@@ -53,9 +54,11 @@ class Preset:
     pictures: Callable = as_it_is
     show: Callable = as_it_is
     guide: Callable | None = None
+    second: Callable | None = None
     defaults: dict = field(default_factory=dict)
     sample_shape: tuple[int, ...] = (28, 28, 1)
     classes: int = 10
+    minutes: float = 3.0
 
 
 def redraw_weights(network, rng, std=0.02):

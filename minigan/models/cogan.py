@@ -99,5 +99,6 @@ COGAN = Preset(
     encode=encode,
     pictures=first,
     show=show,
+    second=back,
     defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
 )
