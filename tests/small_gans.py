@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from minigan.gan import build_gan
-from minigan.layers import Dropout
+from minigan.layers import Dropout, SpectralNorm, power_iteration
 from minigan.models import PRESETS
 
 
@@ -27,17 +27,39 @@ def small(preset, dtype=np.float64, **overrides):
             kind, noise = name.rsplit(".", 1)[-1], rng.standard_normal(param.shape).astype(dtype)
             fan_in = param.size // param.shape[-1]
             param[...] = noise / fan_in**0.5 if kind == "weight" else 0.2 * noise + (kind == "gamma")
+        for layer in layers_of(network):
+            if isinstance(layer, SpectralNorm):
+                matrix = layer._matrix(layer.params["weight"])
+                layer.buffers["u"][...], layer.buffers["v"][...] = power_iteration(matrix, layer.buffers["u"], 50)
     if gan.averaged is not gan.generator:
         gan.averaged = copy.deepcopy(gan.generator)
     return gan
 
 
+class Still(SpectralNorm):
+    """Without iterations: the same function in every pass."""
+
+    def _effective(self, training):
+        return super()._effective(False)
+
+
 def certain(gan):
-    """The same with every dropout at rate 0, for comparisons of several passes."""
-    for layer in getattr(gan.discriminator, "layers", []):
-        if isinstance(layer, Dropout):
-            layer.rate = 0
+    """The same with every dropout at rate 0 and every spectral norm still, for comparisons of several passes."""
+    for network in (gan.generator, gan.discriminator):
+        for layer in layers_of(network):
+            if isinstance(layer, Dropout):
+                layer.rate = 0
+            if isinstance(layer, SpectralNorm):
+                layer.__class__ = Still
     return gan
+
+
+def layers_of(network):
+    """Every layer within a network, however deep."""
+    inner = getattr(network, "parts", {}).values() if hasattr(network, "parts") else getattr(network, "layers", ())
+    yield network
+    for layer in inner:
+        yield from layers_of(layer)
 
 
 def reals(gan, n=4, seed=5):

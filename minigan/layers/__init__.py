@@ -57,4 +57,11 @@ from minigan.layers.resample import (
     upsample_nearest2d_backward,
     upsample_nearest2d_forward,
 )
+from minigan.layers.reweight import (
+    EqualizedRate,
+    SpectralNorm,
+    power_iteration,
+    spectral_norm_backward,
+    spectral_norm_forward,
+)
 from minigan.layers.shape import Flatten, Reshape

@@ -10,12 +10,13 @@ from minigan.models.dcgan import DCGAN, DIGITS, DIGITS_UNCONDITIONAL
 from minigan.models.lapgan import LAPGAN
 from minigan.models.listing import LISTING, LISTING_FIXED
 from minigan.models.mlp import MLP, TOY
+from minigan.models.sngan import SNGAN
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "Sizes", "get_preset"]
 
 PRESETS = {
     preset.name: preset
-    for preset in (DIGITS, DIGITS_UNCONDITIONAL, DCGAN, MLP, LISTING, LISTING_FIXED, CGAN, ACGAN, COGAN, LAPGAN, TOY)
+    for preset in (DIGITS, DIGITS_UNCONDITIONAL, DCGAN, MLP, LISTING, LISTING_FIXED, SNGAN, CGAN, ACGAN, COGAN, LAPGAN, TOY)
 }
 DEFAULT_PRESET = DIGITS.name
 

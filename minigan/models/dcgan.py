@@ -64,7 +64,7 @@ def build_digits(sizes, rng, noise_rng, dtype):
     """The dcgan networks, with dropout in D: without it some ways of writing a digit are lost."""
 
     def dropout():
-        return [Dropout(0.25, rng=noise_rng)]
+        return [Dropout(0.4, rng=noise_rng)]
 
     return dcgan_generator(sizes, rng, dtype), dcgan_discriminator(sizes, rng, dtype, dropout=dropout)
 

@@ -1,0 +1,410 @@
+"""Spectral norm and equalised learning rate: formula, gradients, state, PyTorch, and bugs that must be found.
+
+Each property is a function check_…(layer, x) that the right layer passes and that some wrong one has to fail.
+"""
+
+import copy
+
+import numpy as np
+import pytest
+
+from minigan.errors import InputError
+from minigan.gradcheck import check_function, check_gradients
+from minigan.layers import Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, ReLU, Sequential, Tanh
+from minigan.layers import reweight as module
+from minigan.layers.reweight import EqualizedRate, SpectralNorm, power_iteration
+from minigan.optim import SGD, Adam
+
+GAIN = 1.7
+CASES = {  # the wrapped layer, the shape of x
+    "dense": (lambda: Dense(6, 4, rng=rng()), (5, 6)),
+    "conv": (lambda: Conv2D(2, 4, (2, 3), (2, 1), 1, rng=rng()), (3, 4, 5, 2)),
+    "transposed": (lambda: ConvTranspose2D(3, 2, (2, 3), 2, 1, 1, rng=rng()), (3, 3, 2, 3)),
+    "dense, one output": (lambda: Dense(5, 1, rng=rng()), (4, 5)),
+    "conv without bias": (lambda: Conv2D(3, 2, 3, bias=False, rng=rng()), (2, 4, 5, 3)),
+    "transposed, as many outputs": (lambda: ConvTranspose2D(3, 3, 2, 2, rng=rng()), (2, 2, 3, 3)),
+}
+every_case = pytest.mark.parametrize("name", CASES)
+each_layer = pytest.mark.parametrize("name", ["dense", "conv", "transposed"])
+every_kind = pytest.mark.parametrize("kind", [SpectralNorm, EqualizedRate])
+
+
+def draw(*shape, seed=1, dtype=np.float64):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def rng(seed=3):
+    return np.random.default_rng(seed)
+
+
+def unit(x):
+    return x / np.sqrt((x * x).sum())
+
+
+def wrapped(kind, layer):
+    return kind(layer, rng=rng(4), **({"gain": GAIN} if issubclass(kind, EqualizedRate) else {}))
+
+
+def make(kind, name, dtype=np.float64):
+    """A wrapped layer with a bias that is not 0, and for the spectral norm u and v far from the singular vectors."""
+    build, shape = CASES[name]
+    layer = wrapped(kind, build().astype(dtype))
+    if "bias" in layer.params:
+        layer.params["bias"] = draw(*layer.params["bias"].shape, seed=8, dtype=dtype)
+    if layer.buffers:
+        matrix = as_matrix(layer, layer.params["weight"])
+        layer.buffers["u"][...] = u = unit(draw(len(matrix), seed=9, dtype=dtype))
+        layer.buffers["v"][...] = unit(matrix.T @ u + 0.3)
+    return layer, draw(*shape, dtype=dtype)
+
+
+def as_matrix(layer, weight):
+    """A row for each output."""
+    if isinstance(layer.layer, ConvTranspose2D):
+        return np.stack([weight[:, :, o].ravel() for o in range(weight.shape[2])])
+    return np.stack([weight[..., o].ravel() for o in range(weight.shape[-1])])
+
+
+def sigma(layer, weight=None):
+    matrix = as_matrix(layer, layer.params["weight"] if weight is None else weight)
+    return layer.buffers["u"] @ matrix @ layer.buffers["v"]
+
+
+def largest(layer, weight):
+    return np.linalg.svd(as_matrix(layer, weight), compute_uv=False)[0]
+
+
+def fan_in(layer):
+    inner = layer.layer
+    return inner.in_features if isinstance(inner, Dense) else np.prod(inner.kernel_size) * inner.in_channels
+
+
+def plain(layer, weight, x):
+    """What the wrapped layer makes of x with that weight, the wrapper being out of the way."""
+    inner = copy.deepcopy(layer.layer)
+    inner.params["weight"] = weight
+    return inner.forward(x)
+
+
+def gradients(layer, x, **how):
+    """Output, input gradient and parameters' gradients of one forward and one backward pass."""
+    layer.zero_grad()
+    out = layer.forward(x, **how)
+    grad_input = layer.backward(draw(*out.shape, seed=5, dtype=x.dtype))
+    return [out, grad_input, *(grad.copy() for grad in layer.grads.values())]
+
+
+def close(found, expected, tolerance=1e-12):
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= tolerance * np.abs(b).max()
+
+
+def right_gradients(layer, x, **how):
+    report = check_gradients(layer, x, tolerance=1e-7, max_entries=100, **how)
+    assert report.ok, f"{report}"
+
+
+# ---- what a right layer does
+
+
+def check_use(layer, x):
+    """In use, W/σ with σ from the u and v as they are, which stay."""
+    u, v = (layer.buffers[name].copy() for name in ("u", "v"))
+    close([layer.forward(x, training=False)], [plain(layer, layer.params["weight"] / sigma(layer), x)])
+    assert np.array_equal(layer.buffers["u"], u)
+    assert np.array_equal(layer.buffers["v"], v)
+
+
+def check_iteration(layer, x):
+    """In training, one step of the iteration and then W/σ with the new u and v, in the arrays that others may hold."""
+    held, matrix = dict(layer.buffers), as_matrix(layer, layer.params["weight"])
+    for _ in range(2):
+        v = unit(matrix.T @ held["u"])
+        u = unit(matrix @ v)
+        out = layer.forward(x)
+        close([held["u"], held["v"]], [u, v])
+        close([out], [plain(layer, layer.params["weight"] / (u @ matrix @ v), x)])
+    assert all(layer.buffers[name] is array for name, array in held.items())
+
+
+def check_gradient(layer, x):
+    right_gradients(layer, x, training=False)
+
+
+def check_training_gradient(layer, x):
+    """∂L/∂W after a forward pass in training, against differences of the formula with its u and v held fast."""
+    grad = gradients(layer, x)[2]
+    g = draw(*layer.forward(x, training=False).shape, seed=5)
+
+    def objective(weight):
+        return float((plain(layer, weight / sigma(layer, weight), x) * g).sum()), grad
+
+    report = check_function(objective, layer.params["weight"], tolerance=1e-7)
+    assert report.ok, f"{report}"
+
+
+def check_two_forwards(layer, x):
+    """Each backward goes with the last forward, also when the one before it had none."""
+    alone = copy.deepcopy(layer)
+    if alone.buffers:
+        u, v = power_iteration(as_matrix(alone, alone.params["weight"]), alone.buffers["u"])
+        alone.buffers["u"][...], alone.buffers["v"][...] = u, v
+    layer.forward(x + 1)
+    close(gradients(layer, x), gradients(alone, x))
+
+
+def check_params_stay(layer, x):
+    params = dict(layer.params)
+    kept = {key: param.copy() for key, param in params.items()}
+    for training in (True, False):
+        layer.backward(layer.forward(x, training=training))
+        for now in (layer.params, layer.layer.params):
+            assert now.keys() == kept.keys()
+            assert all(now[key] is params[key] and np.array_equal(now[key], kept[key]) for key in kept)
+
+
+def check_rate(layer, x):
+    """c W with c = gain/√fan_in, in training and in use."""
+    expected = plain(layer, GAIN / np.sqrt(fan_in(layer)) * layer.params["weight"], x)
+    for training in (True, False):
+        close([layer.forward(x, training=training)], [expected])
+
+
+CHECKS = {
+    SpectralNorm: [
+        *(check_use, check_iteration, check_gradient, check_training_gradient, check_two_forwards, check_params_stay)
+    ],
+    EqualizedRate: [check_rate, check_gradient, check_two_forwards, check_params_stay],
+}
+
+
+@every_case
+@pytest.mark.parametrize(("kind", "check"), [(kind, check) for kind, checks in CHECKS.items() for check in checks])
+def test_layer(kind, check, name):
+    check(*make(kind, name))
+
+
+def test_the_function_pair():
+    """The backward pass of W/σ by itself, with any u and v, against differences."""
+    u, v, g = unit(draw(4, seed=2)), unit(draw(6, seed=3)), draw(4, 6, seed=4)
+
+    def objective(matrix):
+        normalised, cache = module.spectral_norm_forward(matrix, u, v)
+        return float((normalised * g).sum()), module.spectral_norm_backward(g, cache)
+
+    report = check_function(objective, draw(4, 6), tolerance=1e-7)
+    assert report.ok, f"{report}"
+
+
+# ---- σ
+
+
+FOLLOWED = {
+    "dense": (lambda: Dense(100, 20, rng=rng()), (1, 100)),
+    "conv": (lambda: Conv2D(8, 12, 3, rng=rng()), (1, 3, 3, 8)),
+    "transposed": (lambda: ConvTranspose2D(32, 12, (3, 4), rng=rng()), (1, 1, 1, 32)),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_sigma_after_warm_up_and_while_the_weight_moves(name):
+    build, shape = FOLLOWED[name]
+    layer, x = SpectralNorm(build(), rng=rng()), draw(*shape, dtype=np.float32)
+    weight = layer.params["weight"]
+    assert sigma(layer) == pytest.approx(largest(layer, weight), rel=0.01)
+    assert largest(layer, layer._effective(False)[0]) == pytest.approx(1, rel=0.01)
+    at_first, by_rows = copy.deepcopy(layer), np.zeros_like(np.moveaxis(weight, layer._output_axis, 0))
+    by_rows[0] = 1.5 * largest(layer, weight) / np.sqrt(by_rows[0].size)
+    towards = np.moveaxis(by_rows, 0, layer._output_axis)
+    for _ in range(300):
+        weight += (towards - weight) / np.float32(300)
+        layer.forward(x)
+        assert sigma(layer) == pytest.approx(largest(layer, weight), rel=0.01)
+    assert sigma(at_first, weight) < 0.5 * largest(layer, weight), "it takes the iteration to follow"
+
+
+def test_the_gradient_is_that_of_the_largest_singular_value():
+    """Once u and v have arrived, differences see no more than the formula does, although a step turns u and v too."""
+    layer, x = make(SpectralNorm, "conv")
+    for _ in range(2000):
+        layer.forward(x)
+    left, _, right = np.linalg.svd(as_matrix(layer, layer.params["weight"]))
+    close([np.outer(layer.buffers["u"], layer.buffers["v"])], [np.outer(left[:, 0], right[0])])
+    right_gradients(layer, x, training=True)
+
+
+def test_averaged_vectors_are_as_good():
+    """The averaged generator holds averages of unit vectors, which are shorter."""
+    layer, x = make(SpectralNorm, "transposed")
+    expected = layer.forward(x, training=False)
+    layer.buffers["u"] *= 0.5
+    layer.buffers["v"] *= 0.7
+    close([layer.forward(x, training=False)], [expected])
+
+
+def test_saved_and_restored():
+    layer, x = make(SpectralNorm, "transposed")
+    for step in range(3):
+        gradients(layer, x + step)
+        SGD(layer, lr=0.1).step()
+    network = Sequential([layer])
+    other = Sequential([SpectralNorm(CASES["transposed"][0]().astype("f8"), rng=rng(7))])
+    saved = {key: array.copy() for key, array in (network.params | network.buffers).items()}
+    assert set(saved) == {"0.weight", "0.bias", "0.u", "0.v"}
+    assert np.abs(other.forward(x, training=False) - network.forward(x, training=False)).max() > 0.1
+    for key, array in (other.params | other.buffers).items():
+        array[...] = saved[key]  # as GAN.load_state does
+    for training in (False, True, False):
+        assert np.array_equal(other.forward(x, training=training), network.forward(x, training=training))
+
+
+# ---- the equalised rate
+
+
+AT_THE_START = {
+    "dense": (lambda: Dense(300, 40, bias=False, rng=rng()), (500, 300)),
+    "conv": (lambda: Conv2D(20, 40, (3, 4), rng=rng()), (40, 8, 9, 20)),
+    "transposed": (lambda: ConvTranspose2D(20, 40, (3, 4), 1, (2, 3), rng=rng()), (40, 8, 9, 20)),  # whole windows only
+}
+
+
+@pytest.mark.parametrize("gain", [None, 1.0])
+@pytest.mark.parametrize("name", AT_THE_START)
+def test_variance_at_the_start(name, gain):
+    """x ~ N(0, 1) gives y of variance gain², up to what some 10 000 weights leave to chance."""
+    build, shape = AT_THE_START[name]
+    layer = EqualizedRate(build(), rng()) if gain is None else EqualizedRate(build(), rng(), gain)
+    assert layer.params["weight"].std() == pytest.approx(1, abs=0.03)
+    assert layer.params["weight"].mean() == pytest.approx(0, abs=0.03)
+    assert layer.forward(draw(*shape, dtype=np.float32)).std() == pytest.approx(gain or np.sqrt(2), rel=0.04)
+
+
+@each_layer
+def test_adam_moves_every_layer_at_the_same_rate(name):
+    """Adam's first step is lr for every entry of W, so lr c for the weight that is computed with."""
+    layer, x = make(EqualizedRate, name)
+    before, bias = layer._effective(True)[0], layer.params["bias"].copy()
+    gradients(layer, x)
+    Adam(layer, lr=0.01).step()
+    moved = np.abs(layer._effective(True)[0] - before)
+    np.testing.assert_allclose(moved, 0.01 * GAIN / np.sqrt(fan_in(layer)), rtol=1e-4)
+    np.testing.assert_allclose(np.abs(layer.params["bias"] - bias), 0.01, rtol=1e-4)
+
+
+# ---- as one of the library's layers
+
+
+class Doubling(Dense):
+    """A class's own layer, which knows nothing of negative_slope."""
+
+    def _forward(self, x, training):
+        out, cache = super()._forward(x, training)
+        return 2 * out, cache
+
+    def _backward(self, grad_output, cache, need):
+        return super()._backward(2 * grad_output, cache, need)
+
+
+CASES_BEFORE_RELU = {**CASES, "a class's own": (lambda: Doubling(6, 4, rng=rng()), (5, 6))}
+
+
+@every_kind
+@pytest.mark.parametrize("activation", [LeakyReLU(0.3), ReLU(), LeakyReLU(1)], ids=repr)
+@pytest.mark.parametrize("name", CASES_BEFORE_RELU)
+def test_fused_with_a_following_relu(kind, name, activation, monkeypatch):
+    monkeypatch.setitem(CASES, name, CASES_BEFORE_RELU[name])
+    layer, x = make(kind, name)
+    network = Sequential([copy.deepcopy(layer), activation])
+    out = activation.forward(layer.forward(x))
+    g = draw(*out.shape, seed=5)
+    grad_input = layer.backward(activation.backward(g))
+    monkeypatch.delattr(type(activation), "_forward")  # so that only the layer before it can apply it
+    assert (layer.forward(x) < 0).any(), "something for it to do"
+    close([network.forward(x), network.backward(g), *network.grads.values()], [out, grad_input, *layer.grads.values()])
+
+
+@every_kind
+def test_in_a_network(kind):
+    layers = [Conv2D(2, 3, 3, 2, 1, rng=rng()), ConvTranspose2D(3, 2, 2, 2, rng=rng()), Dense(32, 2, rng=rng())]
+    conv, transposed, dense = (wrapped(kind, layer) for layer in layers)
+    network = Sequential([conv, LeakyReLU(), transposed, Tanh(), Flatten(), dense])
+    right_gradients(network, draw(3, 4, 4, 2), training=False)
+
+
+@every_kind
+@every_case
+def test_what_is_asked_of_backward(kind, name):
+    layer, x = make(kind, name)
+    out, grad_input, *expected = gradients(layer, x, training=False)
+    g = draw(*out.shape, seed=5)
+    for how, times in (({"replace_grads": True}, 1), ({"need_input_grad": False}, 2), ({"need_param_grads": False}, 2)):
+        layer.forward(x, training=False)
+        found = layer.backward(g, **how)
+        close(layer.grads.values(), [times * grad for grad in expected])
+        assert "need_input_grad" in how or np.array_equal(found, grad_input)
+
+
+@every_kind
+@every_case
+@pytest.mark.parametrize("training", [True, False])
+def test_single_precision_and_replaced_parameters(kind, name, training):
+    """What is computed has the dtype of the parameters. When these are replaced, u and v keep theirs."""
+    layers = {dtype: make(kind, name, dtype)[0] for dtype in (np.float32, np.float64)}
+    x, expected = make(kind, name)[1], None
+    for dtype in (np.float64, np.float32):
+        for made in layers:
+            network, given = Sequential([copy.deepcopy(layers[made])]), layers[np.float32].params
+            for key, param in given.items():
+                network.params[f"0.{key}"] = param.astype(dtype)
+            found = gradients(network, x.astype(dtype), training=training)
+            assert {array.dtype for array in found} == {np.dtype(dtype)}
+            assert all(buffer.dtype == made for buffer in network.buffers.values())
+            expected = expected or found
+            close(found, expected, 1e-5)
+
+
+@every_kind
+def test_the_learnt_weight_comes_back_after_an_exception(kind, monkeypatch):
+    layer, x = make(kind, "conv")
+    weight, grad, out, seen = layer.params["weight"], layer.grads["weight"], layer.forward(x), []
+
+    def fail(inner, *args, **options):
+        seen.append((inner.params["weight"] is weight, layer.params["weight"] is weight))
+        raise ZeroDivisionError
+
+    for method, run in (("_backward", lambda: layer.backward(out)), ("_forward", lambda: layer.forward(x))):
+        monkeypatch.setattr(Conv2D if method == "_forward" else Conv2D.__base__, method, fail)
+        with pytest.raises(ZeroDivisionError):
+            run()
+    assert seen == [(True, True), (False, True)], "while it computes, only the wrapped layer sees the other weight"
+    assert layer.layer.params["weight"] is weight
+    assert layer.layer.grads["weight"] is layer.grads["weight"] is grad
+
+
+def zeros():
+    layer = Dense(2, 3, rng=rng())
+    layer.params["weight"][...] = 0
+    return layer
+
+
+WRONG = [
+    (lambda: SpectralNorm(Tanh(), rng=rng()), r"SpectralNorm: layer is Tanh\(\), expected one of Dense, Conv2D, Conv"),
+    (lambda: EqualizedRate(np.ones((2, 3)), rng()), r"(?s)EqualizedRate: layer is array.*, expected one of Dense"),
+    (lambda: SpectralNorm(make(EqualizedRate, "dense")[0], rng()), "SpectralNorm: layer is EqualizedRate"),
+    (lambda: SpectralNorm(zeros(), rng=rng()), r"SpectralNorm\(Dense\(2, 3\)\): the weight is 0 everywhere"),
+    (lambda: SpectralNorm(Dense(2, 3, rng=rng())), "SpectralNorm: rng is None, expected a numpy.random.Generator"),
+    (lambda: EqualizedRate(Dense(2, 3, rng=rng())), "EqualizedRate: rng is None"),
+    (lambda: EqualizedRate(Dense(2, 3, rng=rng()), rng(), 0), "EqualizedRate: gain is 0, expected a positive number"),
+    (lambda: EqualizedRate(Dense(2, 3, rng=rng()), rng(), "2"), "EqualizedRate: gain is '2'"),
+    (lambda: EqualizedRate(Dense(2, 3, rng=rng()), rng(), np.nan), "EqualizedRate: gain is nan"),
+    (lambda: make(SpectralNorm, "dense")[0].forward(draw(5, 5)), r"Dense\(6, 4\).*\(5, 5\), expected \(N, 6\)"),
+    (lambda: make(EqualizedRate, "conv")[0].forward(draw(1, 1, 0, 2)), r"^EqualizedRate\(Conv2D\(2, 4, .*x is empty"),
+    (lambda: make(SpectralNorm, "conv")[0].output_shape((1, 0, 2)), r"Conv2D\(2, 4.*\(1, 0\) pixels gives .*\(1, 0\)"),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), WRONG)
+def test_what_is_wrong_is_named(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
