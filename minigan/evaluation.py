@@ -63,8 +63,8 @@ class Reference:
         """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
 
         asked: the label that each is to show (n,), if any; the student learns those, otherwise what the judge sees.
-        seconds: pictures (n, H, W, C) that make pairs with the samples, if any. Under "class_shares" each class's share,
-        as the judge sees it.
+        seconds: pictures (n, H, W, C) that make pairs with the samples, if any.
+        Under "class_shares" each class's share, as the judge sees it.
         """
         samples = datasets.to_uint8(samples)  # as a file of them would be
         features, probabilities = self.judge.judge(samples)

@@ -34,15 +34,16 @@ def l2(network, strength):
 
 
 def orthogonal(network, strength):
-    """strength · Σ_W ‖WᵀW ⊙ (1 - I)‖²_F: unlike columns of a weight are pulled towards right angles (Brock et al. 2019,
-    eq. 3).
+    """strength · Σ_W ‖WᵀW ⊙ (1 - I)‖²_F pulls unlike columns of a weight towards right angles (Brock et al. 2019).
 
-    W is the weight as a matrix of its last axis' columns; the lengths of the columns are left alone. With A = WᵀW but 0
-    on the diagonal, the gradient is 4 strength · W A.
+    W is the weight as a matrix of its last axis' columns, whose lengths are left alone. More columns than rows cannot
+    be at right angles, so such weights are left out. With A = WᵀW but 0 on the diagonal, the gradient is 4 strength WA.
     """
     value = 0.0
     for weight, grad in _weights(network):
         matrix = weight.reshape(-1, weight.shape[-1])
+        if len(matrix) < matrix.shape[1]:
+            continue
         between = matrix.T @ matrix
         np.fill_diagonal(between, 0)
         grad += (weight.dtype.type(4 * strength) * (matrix @ between)).reshape(weight.shape)

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from minigan.gan import build_gan
-from minigan.layers import Dropout, SpectralNorm, power_iteration
+from minigan.layers import Dropout, EqualizedRate, SpectralNorm, power_iteration
 from minigan.models import PRESETS
 
 
@@ -19,8 +19,11 @@ def small(preset, dtype=np.float64, **overrides):
         seed=1,
         dtype=dtype,
         sample_shape=shape,
-        **{"latent_dim": 3, "instance_noise": 0.0, "l2": 0.0, **overrides},
+        **{"latent_dim": 3, "instance_noise": 0.0, "l2": 0.0, "orthogonal": 0.0, **overrides},
     )
+    if preset == "progan":  # in the middle of its last fade
+        gan.step = 7 * gan.config.grow_steps // 2
+        gan._grow()
     rng = np.random.default_rng(2)
     for network in (gan.generator, gan.discriminator):
         for name, param in network.params.items():
@@ -28,6 +31,8 @@ def small(preset, dtype=np.float64, **overrides):
             fan_in = param.size // param.shape[-1]
             param[...] = noise / fan_in**0.5 if kind == "weight" else 0.2 * noise + (kind == "gamma")
         for layer in layers_of(network):
+            if isinstance(layer, EqualizedRate):
+                layer.params["weight"][...] = rng.standard_normal(layer.params["weight"].shape)
             if isinstance(layer, SpectralNorm):
                 matrix = layer._matrix(layer.params["weight"])
                 layer.buffers["u"][...], layer.buffers["v"][...] = power_iteration(matrix, layer.buffers["u"], 50)

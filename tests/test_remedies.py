@@ -88,7 +88,7 @@ def test_orthogonal_pull():
 
 
 def test_orthogonal_reaches_the_generator_only():
-    plain, pulled = (small("toy", optimizer="sgd", orthogonal=strength) for strength in (0.0, 0.1))
+    plain, pulled = (small("toy", optimizer="sgd", **{"orthogonal": strength}) for strength in (0.0, 0.1))
     for gan in (plain, pulled):
         gan.train_step(reals(gan))
     for player, changed in (("generator", True), ("discriminator", False)):

@@ -19,7 +19,10 @@ from minigan.layers.activations import (
     tanh_backward,
     tanh_forward,
 )
+from minigan.layers.attention import SelfAttention2D, self_attention_backward, self_attention_forward
 from minigan.layers.base import Layer
+from minigan.layers.branches import Concatenation, Residual
+from minigan.layers.composite import Composite
 from minigan.layers.condition import one_hot, projection_backward, projection_forward
 from minigan.layers.container import Sequential
 from minigan.layers.conv import (
@@ -32,6 +35,7 @@ from minigan.layers.conv import (
 )
 from minigan.layers.dense import Dense, dense_backward, dense_forward
 from minigan.layers.dropout import Dropout, dropout_backward, dropout_forward
+from minigan.layers.embedding import ConditionalBatchNorm, embedding_backward, embedding_forward
 from minigan.layers.group_norm import (
     GroupNorm,
     InstanceNorm,
@@ -39,12 +43,25 @@ from minigan.layers.group_norm import (
     group_norm_backward,
     group_norm_forward,
 )
+from minigan.layers.minibatch import (
+    MinibatchDiscrimination,
+    minibatch_discrimination_backward,
+    minibatch_discrimination_forward,
+)
 from minigan.layers.norm import (
     BatchNorm,
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_inference_backward,
     batch_norm_inference_forward,
+)
+from minigan.layers.progressive import (
+    MinibatchStd,
+    PixelNorm,
+    minibatch_std_backward,
+    minibatch_std_forward,
+    pixel_norm_backward,
+    pixel_norm_forward,
 )
 from minigan.layers.resample import (
     AveragePool2D,

@@ -4,19 +4,36 @@ import difflib
 
 from minigan.errors import InputError
 from minigan.models.base import Preset, Sizes
+from minigan.models.biggan import BIGGAN
 from minigan.models.cogan import COGAN
 from minigan.models.conditional import ACGAN, CGAN
 from minigan.models.dcgan import DCGAN, DIGITS, DIGITS_UNCONDITIONAL
 from minigan.models.lapgan import LAPGAN
 from minigan.models.listing import LISTING, LISTING_FIXED
 from minigan.models.mlp import MLP, TOY
+from minigan.models.progan import PROGAN
 from minigan.models.sngan import SNGAN
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "Sizes", "get_preset"]
 
 PRESETS = {
     preset.name: preset
-    for preset in (DIGITS, DIGITS_UNCONDITIONAL, DCGAN, MLP, LISTING, LISTING_FIXED, SNGAN, CGAN, ACGAN, COGAN, LAPGAN, TOY)
+    for preset in (
+        DIGITS,
+        DIGITS_UNCONDITIONAL,
+        DCGAN,
+        MLP,
+        LISTING,
+        LISTING_FIXED,
+        SNGAN,
+        CGAN,
+        ACGAN,
+        COGAN,
+        LAPGAN,
+        PROGAN,
+        BIGGAN,
+        TOY,
+    )
 }
 DEFAULT_PRESET = DIGITS.name
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigan.layers import (
     BatchNorm,
+    Composite,
     Conv2D,
     ConvTranspose2D,
     Dense,
@@ -19,7 +20,6 @@ from minigan.layers import (
     Sequential,
     Tanh,
 )
-from minigan.layers.composite import Composite
 from minigan.models.base import Preset, quarter_size, redraw_weights
 from minigan.models.dcgan import HALVE
 

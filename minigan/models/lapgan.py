@@ -13,8 +13,7 @@ to full size, so that one pair of networks, one optimizer and one loss (of K + 1
 import numpy as np
 
 from minigan.errors import InputError
-from minigan.layers import BatchNorm, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
-from minigan.layers.composite import Composite
+from minigan.layers import BatchNorm, Composite, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, quarter_size
 from minigan.models.dcgan import HALVE
 

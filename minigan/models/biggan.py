@@ -1,0 +1,159 @@
+"""BigGAN (Brock et al. 2019) in small: residual blocks told the class, a part of z for each block, self-attention."""
+
+import numpy as np
+
+from minigan.layers import (
+    AveragePool2D,
+    BatchNorm,
+    Composite,
+    ConditionalBatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    ReLU,
+    Reshape,
+    Residual,
+    SelfAttention2D,
+    Sequential,
+    SpectralNorm,
+    Tanh,
+    UpsampleNearest2D,
+)
+from minigan.models.base import Preset, quarter_size
+
+G_WIDTHS = (64, 48, 32)  # channels at a quarter, half and all of the size
+D_WIDTHS = (24, 48, 64)
+EMBEDDING = 32  # numbers into which the class is embedded, once for all blocks
+
+
+class UpBlock(Composite):
+    """y = main(x, c) + shortcut(x): twice the size, normalised as the condition c says.
+
+    main: CBN, ReLU, u, 3x3, CBN, ReLU, 3x3, with u repeating pixels; shortcut: 1x1, u.
+    """
+
+    def forward(self, x, c, training=True, parts=1):
+        """x (N, H, W, C), c (N, E) -> y (N, 2H, 2W, C')."""
+        h = self._told("norm1", x, c, training, parts)
+        h = self._told("norm2", self._run("main1", h, training), c, training, parts)
+        return self._run("main2", h, training) + self._run("shortcut", x, training)
+
+    def backward(self, grad_output, need):
+        """-> ∂L/∂x and ∂L/∂c, the latter from both normalisations."""
+        grad, grad_c2 = self._back_told("norm2", self._back("main2", grad_output, need, inner=True), need)
+        grad, grad_c1 = self._back_told("norm1", self._back("main1", grad, need, inner=True), need)
+        return grad + self._back("shortcut", grad_output, need, inner=True), grad_c1 + grad_c2
+
+    def _told(self, name, x, c, training, parts):
+        return self.parts[name].forward(np.ascontiguousarray(x), c, training, parts=parts)
+
+    def _back_told(self, name, grad, need):
+        return self.parts[name].backward(np.ascontiguousarray(grad), need.params, True, need.replace)
+
+
+class BigGenerator(Composite):
+    """G([z, e_y]): with E y the embedded class and z = [z_0, z_1, z_2] cut in three, z_0 begins, and block k is told
+    c_k = [E y, z_k] (skip-z). Without conditions c_k is z_k."""
+
+    def __init__(self, sizes, rng, dtype):
+        h, w, channels = quarter_size("biggan", sizes.sample_shape)
+        self.latent_dim, self.cuts = sizes.latent_dim, np.linspace(0, sizes.latent_dim, len(G_WIDTHS) + 1).astype(int)
+
+        def wrap(layer):
+            return SpectralNorm(layer, rng=rng)
+
+        def conv(inputs, outputs, kernel_size=3):
+            return wrap(Conv2D(inputs, outputs, kernel_size, padding=kernel_size // 2, rng=rng, dtype=dtype))
+
+        def block(k):
+            inputs, outputs = G_WIDTHS[k - 1], G_WIDTHS[k]
+            told = int(self.cuts[k + 1] - self.cuts[k]) + (EMBEDDING if sizes.conditions else 0)
+            return UpBlock(
+                {
+                    "norm1": ConditionalBatchNorm(inputs, told, rng=rng, dtype=dtype),
+                    "main1": Sequential([ReLU(), UpsampleNearest2D(2), conv(inputs, outputs)]),
+                    "norm2": ConditionalBatchNorm(outputs, told, rng=rng, dtype=dtype),
+                    "main2": Sequential([ReLU(), conv(outputs, outputs)]),
+                    "shortcut": Sequential([conv(inputs, outputs, 1), UpsampleNearest2D(2)]),
+                }
+            )
+
+        wide, middle, narrow = G_WIDTHS
+        first = wrap(Dense(int(self.cuts[1]), h * w * wide, rng=rng, dtype=dtype))
+        picture = [BatchNorm(narrow, dtype=dtype), ReLU(), conv(narrow, channels), Tanh()]
+        parts = {
+            "first": Sequential([first, Reshape((h, w, wide))]),
+            "block1": block(1),
+            "attention": SelfAttention2D(middle, rng=rng, dtype=dtype),
+            "block2": block(2),
+            "last": Sequential(picture),
+        }
+        if sizes.conditions:
+            parts["embedding"] = Dense(sizes.conditions, EMBEDDING, bias=False, rng=rng, dtype=dtype)
+        super().__init__(parts)
+
+    def _forward(self, x, training, parts):
+        z = [x[:, a:b] for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)]
+        if "embedding" in self.parts:
+            embedded = self._run("embedding", x[:, self.latent_dim :], training)
+            told = [np.concatenate([embedded, part], axis=1) for part in z]
+        else:
+            told = [np.ascontiguousarray(part) for part in z]
+        h = self._run("first", z[0], training)
+        h = self.parts["block1"].forward(h, told[1], training, parts)
+        h = self.parts["block2"].forward(self._run("attention", h, training), told[2], training, parts)
+        return self._run("last", h, training, parts), None
+
+    def _backward(self, grad_output, cache, need):
+        grad, grad_2 = self.parts["block2"].backward(self._back("last", grad_output, need, inner=True), need)
+        grad, grad_1 = self.parts["block1"].backward(self._back("attention", grad, need, inner=True), need)
+        grads = [self._back("first", grad, need)]
+        if "embedding" in self.parts:
+            embedded = self._back("embedding", grad_1[:, :EMBEDDING] + grad_2[:, :EMBEDDING], need)
+            grads += [grad_1[:, EMBEDDING:], grad_2[:, EMBEDDING:], embedded]
+        else:
+            grads += [grad_1, grad_2]
+        return np.concatenate(grads, axis=1) if need.input else None
+
+
+def build_biggan(sizes, rng, noise_rng, dtype):
+    """G: z_0→h·w·64, blocks→48→32 with attention between them. D: blocks down→24→48 with attention between them, one
+    →64, ReLU, mean over the pixels, dense→outputs. Spectral norm around every convolution and dense layer of both."""
+    h, w, _ = quarter_size("biggan", sizes.sample_shape)
+
+    def wrap(layer):
+        return SpectralNorm(layer, rng=rng)
+
+    def conv(inputs, outputs, kernel_size=3):
+        return wrap(Conv2D(inputs, outputs, kernel_size, padding=kernel_size // 2, rng=rng, dtype=dtype))
+
+    def down(inputs, outputs, first=False, halve=True):
+        main = [*([] if first else [ReLU()]), conv(inputs, outputs), ReLU(), conv(outputs, outputs)]
+        shortcut = [conv(inputs, outputs, 1)]
+        if halve:
+            main, shortcut = [*main, AveragePool2D(2)], [AveragePool2D(2), *shortcut]
+        return Residual(Sequential(main), Sequential(shortcut))
+
+    narrow, middle, wide = D_WIDTHS
+    blocks = [down(sizes.seen_shape[-1], narrow, first=True), SelfAttention2D(narrow, rng=rng, dtype=dtype)]
+    blocks += [down(narrow, middle), down(middle, wide, halve=False), ReLU(), AveragePool2D((h, w)), Flatten()]
+    discriminator = Sequential([*blocks, wrap(Dense(wide, sizes.outputs, rng=rng, dtype=dtype))])
+    return BigGenerator(sizes, rng, dtype), discriminator
+
+
+BIGGAN = Preset(
+    name="biggan",
+    summary="residual blocks told the class, skip-z, self-attention, spectral norm, orthogonal pull, hinge loss",
+    source="Brock et al. 2019",
+    build=build_biggan,
+    defaults={
+        "condition": "labels",
+        "loss": "hinge",
+        "lr": 5e-4,
+        "d_lr": 1e-3,
+        "beta1": 0.0,
+        "orthogonal": 1e-4,
+        "ema_decay": 0.999,
+        "epochs": 2,
+    },
+)

@@ -1,0 +1,158 @@
+"""ProGAN (Karras et al. 2018): both networks grow while they are trained, from 7x7 to 14x14 to 28x28 pixels.
+
+A stage adds a block to each network. Its output is faded in: with α from 0 to 1,
+    G: α · rgb_s(block_s(h)) + (1 - α) · u(rgb_{s-1}(h)),    D: α · block_s(from_s(x)) + (1 - α) · from_{s-1}(d(x)),
+u repeating and d averaging 2x2 pixels. Samples keep their full size throughout: G repeats and D averages what the
+present stage has no pixels for, so an early stage is as cheap as its size. Every weight has the equalised learning
+rate, G normalises each pixel's features, D sees the batch's standard deviation.
+"""
+
+import math
+
+from minigan.layers import (
+    AveragePool2D,
+    Composite,
+    Conv2D,
+    Dense,
+    EqualizedRate,
+    Flatten,
+    LeakyReLU,
+    MinibatchStd,
+    PixelNorm,
+    Reshape,
+    Sequential,
+    UpsampleNearest2D,
+)
+from minigan.models.base import Preset, quarter_size
+from minigan.models.lapgan import down, up, up_backward
+
+HE = math.sqrt(2)  # the gain before a (leaky) ReLU
+LAST = 2  # the stage of full size
+WIDTHS = (64, 64, 32)  # features at each stage's size
+
+
+def stage_and_fade(progress):
+    """(s, α) for progress counted in stages: stage 0 alone, then for each stage a fade and a rest of equal length."""
+    if progress >= 2 * LAST:
+        return LAST, 1.0
+    whole = int(progress)
+    return (whole + 1) // 2, progress - whole if whole % 2 else 1.0
+
+
+class Growing(Composite):
+    """What the two networks share. stage, fade: s and α, set by `grow`."""
+
+    stage, fade = LAST, 1.0
+
+    def grow(self, progress):
+        """progress: how many stages' lengths of training have passed."""
+        self.stage, self.fade = stage_and_fade(progress)
+
+    def _rest(self, need):
+        """Gradients of the parts that took no part: 0."""
+        if need.params and need.replace:
+            for name in self.parts.keys() - self._used():
+                self.parts[name].zero_grad()
+
+    def _used(self):
+        edges = {f"edge{self.stage}"} | ({f"edge{self.stage - 1}"} if self.fade < 1 else set())
+        return {"core"} | {f"block{s}" for s in range(1, self.stage + 1)} | edges
+
+
+class GrowingGenerator(Growing):
+    """core: z→7x7 features; block_s: twice the size; edge_s: features to a picture of stage s."""
+
+    def _forward(self, x, training, parts):
+        h = self._run("core", x, training)
+        for s in range(1, self.stage + 1):
+            before, h = h, self._run(f"block{s}", h, training)
+        out = self._run(f"edge{self.stage}", h, training)
+        if self.fade < 1:
+            fade = x.dtype.type(self.fade)
+            out = fade * out + (1 - fade) * up(self._run(f"edge{self.stage - 1}", before, training))
+        return up(out, LAST - self.stage), None
+
+    def _backward(self, grad_output, cache, need):
+        grad, fade = up_backward(grad_output, LAST - self.stage), grad_output.dtype.type(self.fade)
+        back = self._back(f"edge{self.stage}", fade * grad, need, inner=True)
+        for s in range(self.stage, 0, -1):
+            back = self._back(f"block{s}", back, need, inner=True)
+            if s == self.stage and self.fade < 1:
+                back = back + self._back(f"edge{s - 1}", (1 - fade) * up_backward(grad), need, inner=True)
+        self._rest(need)
+        return self._back("core", back, need)
+
+
+class GrowingDiscriminator(Growing):
+    """edge_s: a picture of stage s to features; block_s: half the size; core: 7x7 features to outputs."""
+
+    def _forward(self, x, training, parts):
+        for _ in range(LAST - self.stage):
+            x = down(x)
+        h = self._run(f"edge{self.stage}", x, training)
+        for s in range(self.stage, 0, -1):
+            h = self._run(f"block{s}", h, training)
+            if s == self.stage and self.fade < 1:
+                fade = x.dtype.type(self.fade)
+                h = fade * h + (1 - fade) * self._run(f"edge{s - 1}", down(x), training)
+        return self._run("core", h, training, parts), None
+
+    def _backward(self, grad_output, cache, need):
+        back, fade = self._back("core", grad_output, need, inner=True), grad_output.dtype.type(self.fade)
+        aside = None
+        for s in range(1, self.stage + 1):
+            if s == self.stage and self.fade < 1:
+                aside = self._back(f"edge{s - 1}", (1 - fade) * back, need)
+                back = fade * back
+            back = self._back(f"block{s}", back, need, inner=True)
+        grad_input = self._back(f"edge{self.stage}", back, need)
+        self._rest(need)
+        if not need.input:
+            return None
+        if aside is not None:
+            grad_input = grad_input + up(aside) / 4
+        return up(grad_input, LAST - self.stage) / 4 ** (LAST - self.stage)
+
+
+def build_progan(sizes, rng, noise_rng, dtype):
+    h, w, channels = quarter_size("progan", sizes.sample_shape)
+
+    def conv(inputs, outputs, kernel_size=3, gain=HE):
+        padding = kernel_size // 2
+        return EqualizedRate(Conv2D(inputs, outputs, kernel_size, padding=padding, rng=rng, dtype=dtype), rng, gain)
+
+    def dense(inputs, outputs, gain=HE):
+        return EqualizedRate(Dense(inputs, outputs, rng=rng, dtype=dtype), rng, gain)
+
+    def features(inputs, outputs):
+        return [conv(inputs, outputs), LeakyReLU(0.2), PixelNorm()]
+
+    first = WIDTHS[0]
+    core = [PixelNorm(), dense(sizes.inputs, h * w * first), Reshape((h, w, first)), LeakyReLU(0.2), PixelNorm()]
+    generator = {"core": Sequential([*core, *features(first, first)]), "edge0": conv(first, channels, 1, gain=1)}
+    core = [
+        MinibatchStd(),
+        conv(first + 1, first),
+        LeakyReLU(0.2),
+        Flatten(),
+        dense(h * w * first, sizes.outputs, gain=1),
+    ]
+    seen = sizes.seen_shape[-1]
+    discriminator = {"core": Sequential(core), "edge0": Sequential([conv(seen, first, 1), LeakyReLU(0.2)])}
+    for s in range(1, LAST + 1):
+        wide, narrow = WIDTHS[s - 1], WIDTHS[s]
+        generator[f"block{s}"] = Sequential([UpsampleNearest2D(2), *features(wide, narrow), *features(narrow, narrow)])
+        generator[f"edge{s}"] = conv(narrow, channels, 1, gain=1)
+        block = [conv(narrow, narrow), LeakyReLU(0.2), conv(narrow, wide), LeakyReLU(0.2), AveragePool2D(2)]
+        discriminator[f"block{s}"] = Sequential(block)
+        discriminator[f"edge{s}"] = Sequential([conv(seen, narrow, 1), LeakyReLU(0.2)])
+    return GrowingGenerator(generator), GrowingDiscriminator(discriminator)
+
+
+PROGAN = Preset(
+    name="progan",
+    summary="grows from 7x7 to 28x28 while it is trained; equalised learning rate, pixel norm, minibatch deviation",
+    source="Karras et al. 2018",
+    build=build_progan,
+    defaults={"lr": 1e-3, "beta1": 0.0, "ema_decay": 0.999, "epochs": 5, "grow_steps": 600},
+)
