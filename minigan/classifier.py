@@ -8,10 +8,13 @@ import numpy as np
 from minigan import checkpoint, datasets, optim
 from minigan.errors import InputError
 from minigan.kernels import threads
-from minigan.layers import Sequential
+from minigan.layers import Dense, Sequential
 from minigan.losses import softmax, softmax_cross_entropy
-from minigan.models.classifier import build_classifier
+from minigan.models.classifier import FEATURES, plain_body
+from minigan.models.densenet import dense_body
+from minigan.models.resnet import residual_body
 
+BODIES = {"plain": plain_body, "resnet": residual_body, "densenet": dense_body}
 SHIPPED = datasets.MNIST_DIR.parent / "classifier.npz"
 CHUNK = 500  # pictures judged at a time
 WARM_UP = 0.1  # of the steps, in which the learning rate grows
@@ -20,13 +23,18 @@ WARM_UP = 0.1  # of the steps, in which the learning rate grows
 class Classifier:
     """A convolutional classifier of pictures (H, W, C) in [-1, 1] into `classes` classes.
 
-    body: pictures to features (N, 128). network: pictures to logits (N, classes). seed: of its first weights.
+    body: pictures to features (N, 128), one of BODIES by `kind`. network: pictures to logits (N, classes). seed: of its
+    first weights. Raises InputError for an unknown kind.
     """
 
-    def __init__(self, sample_shape=(28, 28, 1), classes=10, seed=0):
-        self.sample_shape, self.classes = tuple(sample_shape), classes
-        self.body, head = build_classifier(self.sample_shape, classes, np.random.default_rng(seed), np.float32)
-        self.head, self.network = head, Sequential([*self.body.layers, head])
+    def __init__(self, sample_shape=(28, 28, 1), classes=10, seed=0, kind="plain"):
+        if kind not in BODIES:
+            raise InputError(f"there is no classifier {kind!r}; there are {', '.join(BODIES)}.")
+        self.sample_shape, self.classes, self.kind = tuple(sample_shape), classes, kind
+        rng = np.random.default_rng(seed)
+        self.body = BODIES[kind](self.sample_shape, rng, np.float32)
+        self.head = Dense(FEATURES, classes, rng=rng)
+        self.network = Sequential([*self.body.layers, self.head])
 
     @property
     def name(self):
@@ -75,7 +83,7 @@ class Classifier:
 
     def save(self, path, about):
         """Write the weights to `path` with `about`, a dict that says where they come from."""
-        shape = {"sample_shape": list(self.sample_shape), "classes": self.classes}
+        shape = {"sample_shape": list(self.sample_shape), "classes": self.classes, "kind": self.kind}
         checkpoint.save(path, self._arrays(), {"classifier": shape, **about})
 
     @classmethod
@@ -83,7 +91,8 @@ class Classifier:
         """The classifier in `path`; InputError where there is none, or a damaged or foreign file."""
         arrays, about = checkpoint.load(path)
         try:
-            classifier = cls(tuple(about["classifier"]["sample_shape"]), about["classifier"]["classes"])
+            known = about["classifier"]
+            classifier = cls(tuple(known["sample_shape"]), known["classes"], kind=known.get("kind", "plain"))
             for key, array in classifier._arrays().items():
                 if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
                     raise InputError(f"{key} is {arrays[key].dtype} {arrays[key].shape}")

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan import cli, datasets, plotting
-from minigan.classifier import Classifier
+from minigan.classifier import BODIES, Classifier
 from minigan.errors import InputError
 from minigan.files import write_text
 from minigan.kernels import threads
@@ -22,6 +22,8 @@ def parse(argv):
         "classify", "Train a convolutional classifier, and show what it recognises and what it does not."
     )
     parser.add_argument("--dataset", default="mnist", metavar="NAME", help="data set with labels (default: mnist)")
+    kinds = ", ".join(BODIES)
+    parser.add_argument("--network", default="plain", metavar="NAME", help=f"{kinds} (default: plain)")
     parser.add_argument("--epochs", type=float, default=6, metavar="X", help="passes over the data (default: 6)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
     parser.add_argument(
@@ -50,7 +52,7 @@ def run(argv=None):
         raise InputError(f"--dataset {arguments.dataset} has no labels; choose one that has.")
     results = []
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
-        classifier, seconds = _train(data, arguments.epochs, seed, arguments.quiet)
+        classifier, seconds = _train(data, arguments.network, arguments.epochs, seed, arguments.quiet)
         _, probabilities = classifier.judge(test[0])
         accuracy = float((probabilities.argmax(axis=1) == test[1]).mean())
         results.append({"seed": seed, "accuracy": accuracy, "seconds": seconds, "judge": classifier.name})
@@ -76,9 +78,9 @@ def _check(arguments):
         raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
 
 
-def _train(data, epochs, seed, quiet):
+def _train(data, kind, epochs, seed, quiet):
     images, labels = data
-    classifier = Classifier(images.shape[1:], int(labels.max()) + 1, seed)
+    classifier = Classifier(images.shape[1:], int(labels.max()) + 1, seed, kind)
     batch_size = 128
     total = max(1, round(epochs * len(images) / batch_size))
     interval = 0.5 if sys.stderr.isatty() else 15

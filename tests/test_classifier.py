@@ -123,3 +123,18 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         "report.json",
     }
     assert Classifier.load(tmp_path / "classifier.npz").name in text
+
+
+@pytest.mark.parametrize("kind", ["resnet", "densenet"])
+def test_every_network_learns_and_comes_back_from_its_file(tmp_path, kind):
+    images, labels = datasets.load("mnist")
+    classifier = Classifier(kind=kind)
+    classifier.fit(images[:2000], labels[:2000], 4, np.random.default_rng(0))
+    guesses = classifier.judge(images[2000:2500])[1].argmax(axis=1)
+    assert (guesses == labels[2000:2500]).mean() > 0.8
+    classifier.save(tmp_path / "c.npz", {})
+    again = Classifier.load(tmp_path / "c.npz")
+    assert (again.kind, again.name) == (kind, classifier.name)
+    assert np.array_equal(again.judge(images[:20])[1], classifier.judge(images[:20])[1])
+    with pytest.raises(InputError, match="there is no classifier 'vgg'; there are plain, resnet, densenet"):
+        Classifier(kind="vgg")

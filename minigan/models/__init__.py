@@ -8,10 +8,12 @@ from minigan.models.biggan import BIGGAN
 from minigan.models.cogan import COGAN
 from minigan.models.conditional import ACGAN, CGAN
 from minigan.models.dcgan import DCGAN, DIGITS, DIGITS_UNCONDITIONAL
+from minigan.models.densenet import DENSENET
 from minigan.models.lapgan import LAPGAN
 from minigan.models.listing import LISTING, LISTING_FIXED
 from minigan.models.mlp import MLP, TOY
 from minigan.models.progan import PROGAN
+from minigan.models.resnet import RESNET
 from minigan.models.sngan import SNGAN
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "Sizes", "get_preset"]
@@ -32,6 +34,8 @@ PRESETS = {
         LAPGAN,
         PROGAN,
         BIGGAN,
+        RESNET,
+        DENSENET,
         TOY,
     )
 }

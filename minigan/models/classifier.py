@@ -1,13 +1,14 @@
 """A small convolutional classifier: four convolutions with batch norm, pooled down to a vector of features."""
 
-from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, ReLU, Sequential
+from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Flatten, MaxPool2D, ReLU, Sequential
 from minigan.models.base import quarter_size
 
 FEATURES = 128
 
 
-def build_classifier(sample_shape, classes, rng, dtype):
-    """-> (body, head): pictures (N, H, W, C) to features (N, 128), and features to logits (N, classes)."""
+def plain_body(sample_shape, rng, dtype):
+    """Pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, two 3x3 →64, max pooling, a 3x3
+    →128, mean over the pixels; batch norm and ReLU after each convolution."""
     h, w, channels = quarter_size("classifier", sample_shape)
 
     def block(inputs, outputs, kernel_size=3, stride=1):
@@ -15,7 +16,7 @@ def build_classifier(sample_shape, classes, rng, dtype):
         convolution = Conv2D(inputs, outputs, kernel_size, stride, padding, bias=False, rng=rng, dtype=dtype)
         return [convolution, BatchNorm(outputs, dtype=dtype), ReLU()]
 
-    body = Sequential(
+    return Sequential(
         [
             *block(channels, 32, kernel_size=5, stride=2),
             *block(32, 64),
@@ -26,4 +27,3 @@ def build_classifier(sample_shape, classes, rng, dtype):
             Flatten(),
         ]
     )
-    return body, Dense(FEATURES, classes, rng=rng, dtype=dtype)

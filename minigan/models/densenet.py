@@ -1,0 +1,68 @@
+"""Densely connected networks (Huang et al. 2017): every layer of a block sees the outputs of all layers before it."""
+
+from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Sequential
+from minigan.layers.branches import Concatenation
+from minigan.models.base import Preset, quarter_size
+from minigan.models.classifier import FEATURES
+from minigan.models.dcgan import dcgan_generator
+
+LAYERS = 3  # in a block
+
+
+def dense_block(layer, inputs, growth):
+    """-> LAYERS layers, each adding `growth` channels to what it sees, and how many there are then.
+
+    layer(inputs, outputs) -> the list of layers that makes the new channels.
+    """
+    seen = range(inputs, inputs + LAYERS * growth, growth)
+    return [Concatenation(Sequential(layer(channels, growth))) for channels in seen], inputs + LAYERS * growth
+
+
+def build_densenet(sizes, rng, noise_rng, dtype):
+    """G as in dcgan. D 4x4/2 convolution→32, a dense block of growth 24 (3x3 convolutions), 1x1 convolution→48 and 2x2
+    mean, another block of growth 24, mean over the pixels, dense→outputs; leaky ReLU 0.2, batch norm in the second
+    block."""
+    h, w, _ = quarter_size("densenet", sizes.sample_shape)
+
+    def conv(inputs, outputs, bias=True):
+        return Conv2D(inputs, outputs, 3, padding=1, bias=bias, rng=rng, dtype=dtype)
+
+    def plain(inputs, outputs):
+        return [conv(inputs, outputs), LeakyReLU(0.2)]
+
+    def normalised(inputs, outputs):
+        return [conv(inputs, outputs, bias=False), BatchNorm(outputs, dtype=dtype), LeakyReLU(0.2)]
+
+    start = [Conv2D(sizes.seen_shape[-1], 32, 4, stride=2, padding=1, rng=rng, dtype=dtype), LeakyReLU(0.2)]
+    first, features = dense_block(plain, 32, growth=24)
+    transition = [Conv2D(features, 48, 1, rng=rng, dtype=dtype), LeakyReLU(0.2), AveragePool2D(2)]
+    second, features = dense_block(normalised, 48, growth=24)
+    end = [AveragePool2D((h, w)), Flatten(), Dense(features, sizes.outputs, rng=rng, dtype=dtype)]
+    return dcgan_generator(sizes, rng, dtype), Sequential([*start, *first, *transition, *second, *end])
+
+
+def dense_body(sample_shape, rng, dtype):
+    """A classifier's body, pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, a dense block
+    of growth 32, 1x1 convolution→64 and 2x2 mean, another block of growth 32, 1x1 convolution→128, mean over the
+    pixels; batch norm and ReLU after each convolution."""
+    h, w, channels = quarter_size("densenet", sample_shape)
+
+    def conv(inputs, outputs, kernel_size=3, stride=1):
+        padding = kernel_size // 2
+        convolution = Conv2D(inputs, outputs, kernel_size, stride, padding, bias=False, rng=rng, dtype=dtype)
+        return [convolution, BatchNorm(outputs, dtype=dtype), ReLU()]
+
+    first, features = dense_block(conv, 32, growth=32)
+    layers = [*conv(channels, 32, kernel_size=5, stride=2), *first, *conv(features, 64, 1), AveragePool2D(2)]
+    second, features = dense_block(conv, 64, growth=32)
+    return Sequential([*layers, *second, *conv(features, FEATURES, 1), AveragePool2D((h, w)), Flatten()])
+
+
+DENSENET = Preset(
+    name="densenet",
+    summary="the dcgan generator against dense blocks: each layer sees all layers before it",
+    source="Huang et al. 2017",
+    build=build_densenet,
+    defaults={"lr": 1e-3, "beta1": 0.5, "ema_decay": 0.999, "epochs": 2},
+    minutes=4.5,
+)
