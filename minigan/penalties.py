@@ -1,10 +1,22 @@
-"""Penalties on the weights: added to a loss, they pull weights towards zero.
+"""Penalties: on the weights, which they pull towards zero or right angles, and on the gradient of a critic.
 
-Only entries called "weight" count, never biases nor the γ and β of a normalisation, whose size says nothing about how
-wild the function is. Each function adds its gradient to `network.grads` and returns the penalty's value, a float.
+Of the first kind only entries called "weight" count, never biases nor the γ and β of a normalisation, whose size says
+nothing about how wild the function is. Each function adds its gradient to `network.grads` and returns the penalty's
+value, a float.
+
+A penalty P(g) on the gradient g = ∇ₓD(x) needs a second derivative. With v = ∂P/∂g held constant, ∂P/∂θ is the gradient
+of ⟨v, g(θ)⟩ = ⟨s_L, J_L … J_1 v⟩, J_i being the Jacobian of D's layer i and s_L how much each output counts. So v is
+pushed forward through the layers, t_0 = v, t_i = J_i t_{i-1}, beside x; then both are led back. The adjoint of t_i is
+the backward signal s_i, s_{i-1} = J_iᵀ s_i, which is known already from g = s_0. The adjoint r_i of x_i begins with
+r_L = 0 and gathers, where a layer is curved, how its J changes with x:
+    r_{i-1} = J_iᵀ r_i + ∂⟨s_i, J_i t_{i-1}⟩/∂x_{i-1},
+and θ_i gets ∂⟨s_i, J_i t_{i-1}⟩/∂θ_i and what an ordinary backward pass makes of r_i.
 """
 
 import numpy as np
+
+from minigan.layers import Sequential
+from minigan.layers.tangent import check_tangent, tangent, tangent_backward
 
 
 def _weights(network):
@@ -49,3 +61,69 @@ def orthogonal(network, strength):
         grad += (weight.dtype.type(4 * strength) * (matrix @ between)).reshape(weight.shape)
         value += float(np.square(between).sum(dtype=np.float64))
     return strength * value
+
+
+def gradient_penalty(critic, x, penalty, outputs=None):
+    """Add the gradient of P(g), g = ∇ₓ Σ outputs · D(x), to critic.grads; returns P's value.
+
+    critic: a Sequential, also of Sequentials. x (N, …). penalty: g -> (P(g), v = ∂P/∂g), such as those below. outputs:
+    how much each of D's outputs counts (N, K), all 1 unless given. The critic keeps no forward pass afterwards.
+    Raises InputError for a layer whose tangent is not known, before anything is changed.
+    """
+    layers = list(_chain(critic))
+    for layer in layers:
+        check_tangent(layer)
+    remembered, signals, tangents, passed = [], [], [], []
+    for layer in layers:
+        x = layer.forward(x)
+        remembered.append(layer._cache)
+    signal = np.ones_like(x) if outputs is None else outputs
+    for layer in reversed(layers):
+        signals.insert(0, signal)
+        signal = layer.backward(signal, need_param_grads=False)
+    value, moved = penalty(signal)
+    for layer, (_, _, cache) in zip(layers, remembered, strict=True):
+        tangents.append(moved)
+        moved, known = tangent(layer, moved, cache)
+        passed.append(known)
+    back = None  # r_i
+    for layer, known, s, t, p in reversed(list(zip(layers, remembered, signals, tangents, passed, strict=True))):
+        curved = tangent_backward(layer, s, t, known[2], p)
+        if back is not None:
+            layer._cache = known
+            back = layer.backward(back)
+        if curved is not None:
+            back = curved if back is None else back + curved
+    return value
+
+
+def wgan_gp(g, strength):
+    """P = λ/N Σₙ (‖gₙ‖ - 1)², v = 2 λ/N (1 - 1/‖gₙ‖) gₙ, 0 where gₙ = 0 (Gulrajani et al. 2017, equation 3).
+
+    g (N, …), ‖gₙ‖ its length for sample n -> P, v.
+    """
+    lengths = np.sqrt(np.square(g).sum(axis=tuple(range(1, g.ndim)), keepdims=True))
+    factor = np.where(lengths > 0, 1 - 1 / np.where(lengths > 0, lengths, 1), 0)
+    value = strength * float(np.square(lengths - 1).mean(dtype=np.float64))
+    return value, g * (g.dtype.type(2 * strength / len(g)) * factor.astype(g.dtype))
+
+
+def r1(g, strength):
+    """P = γ/2 · 1/N Σₙ ‖gₙ‖², v = γ/N gₙ, at real samples (Mescheder et al. 2018, equation 9). g (N, …) -> P, v."""
+    value = strength / 2 / len(g) * float(np.square(g).sum(dtype=np.float64))
+    return value, g * g.dtype.type(strength / len(g))
+
+
+def interpolates(real, fake, rng):
+    """x̂ = ε x + (1 - ε) G(z), with ε ~ U(0, 1) for each sample (Gulrajani et al. 2017, algorithm 1)."""
+    epsilon = rng.random((len(real), *[1] * (real.ndim - 1)), dtype=real.dtype)
+    return epsilon * real + (1 - epsilon) * fake
+
+
+def _chain(network):
+    """The layers of a Sequential, those within Sequentials included."""
+    for layer in network.layers if isinstance(network, Sequential) else (network,):
+        if isinstance(layer, Sequential):
+            yield from _chain(layer)
+        else:
+            yield layer

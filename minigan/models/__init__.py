@@ -15,6 +15,7 @@ from minigan.models.mlp import MLP, TOY
 from minigan.models.progan import PROGAN
 from minigan.models.resnet import RESNET
 from minigan.models.sngan import SNGAN
+from minigan.models.wasserstein import WGAN, WGAN_GP
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "Sizes", "get_preset"]
 
@@ -27,6 +28,8 @@ PRESETS = {
         MLP,
         LISTING,
         LISTING_FIXED,
+        WGAN,
+        WGAN_GP,
         SNGAN,
         CGAN,
         ACGAN,
