@@ -23,7 +23,9 @@ from minigan.bench_process import Worker
 from minigan.config import Config
 from minigan.errors import InputError, RunError
 from minigan.files import write_text
+from minigan.gan import build_gan
 from minigan.kernels import threads
+from minigan.layers import Composite
 from minigan.models import get_preset
 
 PRESETS = ("mlp", "listing", "dcgan")
@@ -97,8 +99,13 @@ def run(argv=None):
 
 
 def _names(text):
-    names = [name.strip() for name in text.split(",")]
-    return list(dict.fromkeys(get_preset(name).name for name in names))
+    names = list(dict.fromkeys(get_preset(name.strip()).name for name in text.split(",")))
+    for name in names:
+        gan = build_gan(name)
+        for network in (gan.generator, gan.discriminator):
+            if any(isinstance(layer, Composite) for layer in (network, *getattr(network, "layers", ()))):
+                raise InputError(f"bench measures layer by layer, and the preset {name} has layers made of layers.")
+    return names
 
 
 def _sizes(text):

@@ -30,8 +30,10 @@ class Work(NamedTuple):
 def multiply_adds(layer, input_shape):
     """Multiply-adds of the layer's forward pass for one sample; either gradient takes as many again.
 
-    Dense: D·F. Conv2D: OH·OW·KH·KW·I·O. ConvTranspose2D: H·W·KH·KW·I·O, with its input's pixels. Others: 0.
+    Dense: D·F. Conv2D: OH·OW·KH·KW·I·O. ConvTranspose2D: H·W·KH·KW·I·O, with its input's pixels. Others: 0. Of a layer
+    around one of these (spectral norm, equalised rate): those of the one within.
     """
+    layer = getattr(layer, "layer", layer)
     if isinstance(layer, Dense):
         return layer.in_features * layer.out_features
     if isinstance(layer, Conv2D | ConvTranspose2D):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigan.errors import InputError
+from minigan.layers import one_hot
 
 FITTED = 10_000  # samples from which the centres of clusters are worked out, which is plenty
 ROUNDS = 25  # of moving the centres; later ones hardly change a cluster
@@ -41,10 +42,11 @@ def kmeans(x, count, rng):
     if len(x) < count:
         raise InputError(f"there are {len(x)} samples, too few for {count} clusters; ask for fewer with --clusters.")
     some = x[rng.permutation(len(x))[:FITTED]]
-    centres = some[:count].copy()
+    centres, lengths = some[:count].copy(), np.square(some).sum(axis=1)
     gap = np.full(len(some), np.inf)
     for i in range(1, count):
-        gap = np.minimum(gap, ((some - centres[i - 1]) ** 2).sum(axis=1, dtype=np.float64))
+        last = centres[i - 1]
+        gap = np.minimum(gap, np.maximum(lengths - 2 * some @ last + last @ last, 0, dtype=np.float64))
         if gap.any():  # or all points are centres already
             centres[i] = some[rng.choice(len(some), p=gap / gap.sum())]
     nearest = None
@@ -52,8 +54,10 @@ def kmeans(x, count, rng):
         before, nearest = nearest, _nearest(some, centres)
         if before is not None and np.array_equal(before, nearest):
             break
-        for i in np.unique(nearest):
-            centres[i] = some[nearest == i].mean(axis=0)
+        belongs = one_hot(nearest, count, some.dtype)
+        sizes = belongs.sum(axis=0)
+        used = sizes > 0
+        centres[used] = (belongs.T @ some)[used] / sizes[used, None]
     return _nearest(x, centres)
 
 

@@ -273,6 +273,8 @@ def test_table():
     [
         (["--presets", "dcgna"], "Did you mean 'dcgan'?"),
         (["--presets", "mlp,"], "there is no preset ''"),
+        (["--presets", "mlp,resnet"], "the preset resnet has layers made of layers"),
+        (["--presets", "cogan"], "the preset cogan has layers made of layers"),
         (["--batches", "64;128"], "--batches is '64;128', expected whole numbers with commas"),
         (["--batches", "64,-1"], "expected whole numbers with commas"),
         (["--batches", "1"], "batch_size is 1, expected a whole number of at least 2"),
