@@ -15,6 +15,7 @@ and θ_i gets ∂⟨s_i, J_i t_{i-1}⟩/∂θ_i and what an ordinary backward pa
 
 import numpy as np
 
+from minigan.errors import InputError
 from minigan.layers import Sequential
 from minigan.layers.tangent import check_tangent, tangent, tangent_backward
 
@@ -68,7 +69,8 @@ def gradient_penalty(critic, x, penalty, outputs=None):
 
     critic: a Sequential, also of Sequentials. x (N, …). penalty: g -> (P(g), v = ∂P/∂g), such as those below. outputs:
     how much each of D's outputs counts (N, K), all 1 unless given. The critic keeps no forward pass afterwards.
-    Raises InputError for a layer whose tangent is not known, before anything is changed.
+    Raises InputError, before any gradient is changed, for a layer whose tangent is not known and for a v that is no
+    array like g.
     """
     layers = list(_chain(critic))
     for layer in layers:
@@ -82,6 +84,9 @@ def gradient_penalty(critic, x, penalty, outputs=None):
         signals.insert(0, signal)
         signal = layer.backward(signal, need_param_grads=False)
     value, moved = penalty(signal)
+    if not isinstance(moved, np.ndarray) or moved.shape != signal.shape or moved.dtype != signal.dtype:
+        got = f"{moved.dtype} {moved.shape}" if isinstance(moved, np.ndarray) else f"a {type(moved).__name__}"
+        raise InputError(f"gradient_penalty: v is {got}, expected {signal.dtype} {signal.shape} like the gradient g.")
     for layer, (_, _, cache) in zip(layers, remembered, strict=True):
         tangents.append(moved)
         moved, known = tangent(layer, moved, cache)
@@ -91,20 +96,20 @@ def gradient_penalty(critic, x, penalty, outputs=None):
         curved = tangent_backward(layer, s, t, known[2], p)
         if back is not None:
             layer._cache = known
-            back = layer.backward(back)
+            back = layer.backward(back, need_input_grad=layer is not layers[0])
         if curved is not None:
             back = curved if back is None else back + curved
     return value
 
 
-def wgan_gp(g, strength):
-    """P = λ/N Σₙ (‖gₙ‖ - 1)², v = 2 λ/N (1 - 1/‖gₙ‖) gₙ, 0 where gₙ = 0 (Gulrajani et al. 2017, equation 3).
+def wgan_gp(g, strength=10.0, centre=1.0):
+    """P = λ/N Σₙ (‖gₙ‖ - c)², v = 2 λ/N (1 - c/‖gₙ‖) gₙ, 0 where gₙ = 0 (Gulrajani et al. 2017, equation 3).
 
-    g (N, …), ‖gₙ‖ its length for sample n -> P, v.
+    g (N, …), ‖gₙ‖ its length for sample n, c = centre the length it is pulled to -> P, v.
     """
     lengths = np.sqrt(np.square(g).sum(axis=tuple(range(1, g.ndim)), keepdims=True))
-    factor = np.where(lengths > 0, 1 - 1 / np.where(lengths > 0, lengths, 1), 0)
-    value = strength * float(np.square(lengths - 1).mean(dtype=np.float64))
+    factor = np.where(lengths > 0, 1 - centre / np.where(lengths > 0, lengths, 1), 0)
+    value = strength * float(np.square(lengths - centre).mean(dtype=np.float64))
     return value, g * (g.dtype.type(2 * strength / len(g)) * factor.astype(g.dtype))
 
 
@@ -121,9 +126,13 @@ def interpolates(real, fake, rng):
 
 
 def _chain(network):
-    """The layers of a Sequential, those within Sequentials included."""
-    for layer in network.layers if isinstance(network, Sequential) else (network,):
-        if isinstance(layer, Sequential):
+    """The layers of a Sequential, those within Sequentials included.
+
+    A subclass with passes of its own is no chain of its layers: it comes as one layer, whose tangent is not known.
+    """
+    kind = type(network)
+    if getattr(kind, "forward", None) is Sequential.forward and kind.backward is Sequential.backward:
+        for layer in network.layers:
             yield from _chain(layer)
-        else:
-            yield layer
+    else:
+        yield network

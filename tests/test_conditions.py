@@ -239,7 +239,7 @@ def test_evaluate_says_how_many_are_recognised_as_asked(told_run, monkeypatch):
     """The pictures being real ones of the digits asked for, nearly all are."""
     images, labels = datasets.load("mnist")
     examples = np.stack([images[np.flatnonzero(labels == digit)[0]] for digit in range(10)])
-    monkeypatch.setattr(GAN, "decode", lambda self, z, conditions: datasets.to_float(examples[conditions // 2]))
+    monkeypatch.setattr(GAN, "make", lambda self, z, conditions: datasets.to_float(examples[conditions // 2]))
     assert evaluate.run([str(told_run), "--n", "200"]) == 0
     report = json.loads((told_run / "evaluation.json").read_text())
     assert report["samples"]["as_asked"] == 1.0

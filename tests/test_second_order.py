@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigan import penalties
-from minigan.errors import InputError
+from minigan.errors import InputError, RunError
 from minigan.gan import build_gan
 from minigan.layers import (
     AveragePool2D,
@@ -130,6 +130,10 @@ def test_every_kind_is_checked():
 
 CRITICS = {
     "dense": (lambda: [Dense(4, 6, rng=rng(), **F64), LeakyReLU(0.2), Dense(6, 1, rng=rng(5), **F64)], (5, 4)),
+    "square": (  # any layer's signal or tangent would fit any other layer
+        lambda: [Dense(4, 4, rng=rng(), **F64), Tanh(), Dense(4, 4, rng=rng(6), **F64), LeakyReLU(0.2)],
+        (3, 4),
+    ),
     "curved": (
         lambda: [
             Dense(4, 5, rng=rng(), **F64),
@@ -209,6 +213,37 @@ def test_what_a_penalty_is_and_its_own_derivative(penalty):
     assert not flat.any()
 
 
+def test_a_centre_of_0_makes_r1_of_wgan_gp():
+    g = draw(3, 2, 4)
+    pulled, expected = penalties.wgan_gp(g, 3.0, centre=0), penalties.r1(g, 6.0)
+    assert pulled[0] == pytest.approx(expected[0], rel=1e-12)
+    np.testing.assert_allclose(pulled[1], expected[1], rtol=1e-12)
+    np.testing.assert_allclose(
+        penalties.wgan_gp(g, centre=2.0)[1], differences(lambda: penalties.wgan_gp(g, centre=2.0)[0], g), rtol=1e-7
+    )
+
+
+def test_what_is_left_behind():
+    """Nothing but gradients: the parameters are as before, and no forward is remembered, not even an earlier one."""
+    critic, x = lively(Sequential(CRITICS["conv"][0]())), draw(*CRITICS["conv"][1])
+    before, out = copy.deepcopy(dict(critic.params)), critic.forward(x)
+    penalties.gradient_penalty(critic, x, PENALTIES["wgan_gp"])
+    assert all(np.array_equal(param, before[key]) for key, param in critic.params.items())
+    found = copy.deepcopy(dict(critic.grads))
+    with pytest.raises(RunError, match="no forward to go with it"):
+        critic.backward(np.ones_like(out))
+    assert all(np.array_equal(grad, found[key]) for key, grad in critic.grads.items())
+
+
+@pytest.mark.parametrize("v", [lambda g: g[:1], lambda g: g.astype(np.float32), lambda g: 0.0])
+def test_a_v_unlike_g_is_refused(v):
+    """Compiled kernels would read beyond the end of one that is too short."""
+    critic = lively(Sequential(CRITICS["dense"][0]()))
+    with pytest.raises(InputError, match=r"v is .*, expected float64 \(5, 4\) like the gradient g"):
+        penalties.gradient_penalty(critic, draw(5, 4), lambda g: (0.0, v(g)))
+    assert not any(grad.any() for grad in critic.grads.values())
+
+
 def test_interpolates_lie_between_each_on_its_own_line():
     real, fake = draw(50, 2, 3), draw(50, 2, 3, seed=2)
     between = penalties.interpolates(real, fake, rng())
@@ -218,11 +253,12 @@ def test_interpolates_lie_between_each_on_its_own_line():
     assert 0.9 < share.max() <= 1
 
 
-def test_against_pytorchs_double_backward():
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_against_pytorchs_double_backward(penalty):
     torch = pytest.importorskip("torch")
     make, shape = CRITICS["conv"]
     critic, x = lively(Sequential(make())), draw(*shape)
-    penalties.gradient_penalty(critic, x, PENALTIES["wgan_gp"])
+    penalties.gradient_penalty(critic, x, PENALTIES[penalty])
     p = {key: torch.tensor(param, requires_grad=True) for key, param in critic.params.items()}
     xt = torch.tensor(x, requires_grad=True)
     f = torch.nn.functional
@@ -238,7 +274,8 @@ def test_against_pytorchs_double_backward():
     h = f.avg_pool2d(h.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1).flatten(1)
     out = h @ p["6.weight"] + p["6.bias"]
     (g,) = torch.autograd.grad(out.sum(), xt, create_graph=True)
-    (10 * ((g.flatten(1).norm(dim=1) - 1) ** 2).mean()).backward()
+    lengths = g.flatten(1).norm(dim=1)
+    (10 * ((lengths - 1) ** 2).mean() if penalty == "wgan_gp" else 1.5 * (lengths**2).mean()).backward()
     for key, param in p.items():
         expected = np.zeros(param.shape) if param.grad is None else param.grad.numpy()
         np.testing.assert_allclose(critic.grads[key], expected, rtol=1e-9, atol=1e-11, err_msg=key)
@@ -265,6 +302,25 @@ def test_the_game_adds_the_penalty_to_what_d_minimises():
         np.testing.assert_allclose(grad, expected, rtol=1e-9, atol=1e-12)
 
 
+class Skipping(Sequential):
+    """x + f(x): no chain of its layers, though a Sequential."""
+
+    def forward(self, x, training=True, parts=1):
+        return x + super().forward(x, training, parts)
+
+    def backward(self, grad_output, *args, **options):
+        return grad_output + super().backward(grad_output, *args, **options)
+
+
+class Foreign:
+    """Of no class of ours, as a reader may write one."""
+
+    forward = backward = lambda self, x, *args: x
+
+    def __init__(self):
+        self.params, self.grads, self.buffers = {}, {}, {}
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
@@ -273,6 +329,8 @@ def test_the_game_adds_the_penalty_to_what_d_minimises():
             "BatchNorm.*cannot be part of a critic with a penalty.*mixes the samples.*LayerNorm",
         ),
         (lambda: Dropout(0.5, rng=rng()), "Dropout.*its tangent is not known"),
+        (lambda: Skipping([Dense(4, 4, rng=rng(), **F64)]), "its tangent is not known"),
+        (Foreign, "Foreign.*its tangent is not known"),
     ],
 )
 def test_layers_that_cannot_be_part_of_it(layer, message):
@@ -319,7 +377,7 @@ def source(old, new):
     return plant
 
 
-CURVED = module._curved
+CURVED, PENALISED = module._curved, "    value, moved = penalty(signal)\n"
 BUGS = {
     "tangent with the bias": (
         kinds(
@@ -345,12 +403,13 @@ BUGS = {
         "pooled",
     ),
     "the wrong signal": (
-        source("tangent_backward(layer, s, t, known[2], p)", "tangent_backward(layer, s * 1.01, t, known[2], p)"),
-        "dense",
+        source(PENALISED, f"{PENALISED}    signals.insert(0, signals.pop())\n"),
+        "square",
     ),
     "r not carried on": (
         source(
-            "            back = layer.backward(back)\n", "            layer.backward(back)\n            back = None\n"
+            "            back = layer.backward(back, need_input_grad=layer is not layers[0])\n",
+            "            layer.backward(back)\n            back = None\n",
         ),
         "curved",
     ),
@@ -359,7 +418,7 @@ BUGS = {
     "the length of the whole batch": (source("axis=tuple(range(1, g.ndim)), keepdims=True", "keepdims=True"), "dense"),
     "outputs forgotten": (source("np.ones_like(x) if outputs is None else outputs", "np.ones_like(x)"), "dense"),
     "gradients replaced": (
-        source("    value, moved = penalty(signal)\n", "    value, moved = penalty(signal)\n    critic.zero_grad()\n"),
+        source(PENALISED, f"{PENALISED}    critic.zero_grad()\n"),
         "dense",
     ),
 }

@@ -35,7 +35,11 @@ def tangent_backward(layer, s, t, cache, passed):
 def check_tangent(layer):
     """InputError for a layer that a critic with a penalty on its gradient cannot hold."""
     if type(layer) not in KINDS:
-        why = "it mixes the samples of a batch; use LayerNorm" if layer.mixes_samples else "its tangent is not known"
+        why = (
+            "it mixes the samples of a batch; use LayerNorm"
+            if getattr(layer, "mixes_samples", False)
+            else "its tangent is not known"
+        )
         raise InputError(f"{layer!r} cannot be part of a critic with a penalty on its gradient: {why}.")
 
 
