@@ -96,6 +96,7 @@ def passes_of(parts, rows, channels, slope, dtype):
         "leaky": (pointwise, (x - 3, slope)),
         "leaky_backward": (pointwise, (grad, out, slope)),
         "add_bias_backward": (pointwise, (*flat, slope)),
+        "tanh_backward": (pointwise, (grad, out)),
         "keep": (pointwise, (x, bits, int(bits.max()), 1.5)),  # the least that is kept is among them
         "moments": (norm, (x,)),
         "normalise": (norm, (x, mean, scale, bias, slope)),

@@ -1,6 +1,8 @@
 """A bell that one thread rings and another waits for, without losing the moment it takes to wake a sleeping core."""
 
 import queue
+import time
+from functools import cache
 
 import numpy as np
 from numba import config, types
@@ -9,8 +11,8 @@ from numba.extending import intrinsic
 
 from minigan.kernels.jit import kernel
 
-PATIENCE = 0 if config.DISABLE_JIT else 200_000  # looks at the counter before going to sleep, 0.1 to 0.2 ms
-COURTESY = 20_000  # further looks, 10 to 20 microseconds, while the thread that rang still holds the GIL
+PATIENCE = 200e-6  # seconds of watching before going to sleep
+COURTESY = 12e-6  # further seconds, in which the thread that rang lets go of the GIL
 
 
 class Bell:
@@ -31,7 +33,7 @@ class Bell:
 
     def wait(self, count):
         """Until it has been rung more than `count` times in all."""
-        if _watch(self.rung, count, PATIENCE, COURTESY):
+        if _watch(self.rung, count, looks(PATIENCE), looks(COURTESY)):
             return
         self.asleep = True
         try:
@@ -39,6 +41,21 @@ class Bell:
                 self.tokens.get()
         finally:
             self.asleep = False
+
+
+def looks(seconds):
+    """How many looks at a counter take so long on this machine; none where kernels are plain Python."""
+    return 0 if config.DISABLE_JIT else int(_looks_per_second() * seconds)
+
+
+@cache
+def _looks_per_second():
+    never, count, times = np.zeros(1, np.int64), 20_000, []
+    for _ in range(4):  # the first loads or compiles the code
+        start = time.perf_counter()
+        _watch(never, 0, count, 0)
+        times.append(time.perf_counter() - start)
+    return count / min(times)
 
 
 @kernel

@@ -18,7 +18,7 @@ PATIENCE = 2000  # requests after which an idle block is given back
 
 
 class _Blocks(threading.local):
-    """This thread's blocks by size in bytes, each entry `[block, number of the request that last used it]`."""
+    """This thread's blocks by size in bytes, each entry `[block, number of the request that last used it, offset]`."""
 
     def __init__(self):
         self.by_size: dict[int, list[list]] = {}
@@ -48,12 +48,12 @@ def empty(shape, dtype):
             break
     else:
         _release_idle()
-        entry = [np.empty(size + ALIGNMENT, np.uint8), 0]
+        block = np.empty(size + ALIGNMENT, np.uint8)
+        entry = [block, 0, -block.ctypes.data % ALIGNMENT]
+        del block
         _blocks.by_size.setdefault(size, []).append(entry)
     entry[1] = _blocks.requests
-    block = entry[0]
-    first = -block.__array_interface__["data"][0] % ALIGNMENT
-    return block[first : first + size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, entry[0], entry[2])
 
 
 def _release_idle():

@@ -51,6 +51,13 @@ def leaky_backward(grad_output, out, negative_slope):
     return grad
 
 
+def tanh_backward(grad_output, out):
+    """grad_output · (1 - out²); contiguous arrays of one shape."""
+    grad = memory.empty(out.shape, out.dtype)
+    threads.run(_tanh_backward, out.size, 3 * out.size, *(a.reshape(-1) for a in (grad_output, out, grad)))
+    return grad
+
+
 def keep(x, bits, least, scale):
     """-> scale · x where bits ≥ least, 0 elsewhere; x of any shape, bits uint16 (x.size,), a new array like x."""
     out = memory.empty(x.shape, x.dtype)
@@ -106,6 +113,12 @@ def _leaky_backward(start, stop, grad_output, out, grad, slope):
 
 
 @kernel
+def _tanh_backward(start, stop, grad_output, out, grad):
+    for i in range(np.uintp(start), np.uintp(stop)):
+        grad[i] = grad_output[i] * (out.dtype.type(1) - out[i] * out[i])
+
+
+@kernel
 def _keep(start, stop, x, bits, out, least, scale):
     for i in range(np.uintp(start), np.uintp(stop)):
         out[i] = scale * x[i] if bits[i] >= least else out.dtype.type(0)
@@ -145,6 +158,11 @@ def leaky_plain(x, negative_slope):
 def leaky_backward_plain(grad_output, out, negative_slope):
     """The twin of leaky_backward."""
     return np.where(out > 0, grad_output, grad_output.dtype.type(negative_slope) * grad_output)
+
+
+def tanh_backward_plain(grad_output, out):
+    """The twin of tanh_backward."""
+    return grad_output * (1 - out**2)
 
 
 def keep_plain(x, bits, least, scale):

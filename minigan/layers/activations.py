@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan.errors import InputError
-from minigan.kernels import pointwise
+from minigan.kernels import memory, pointwise
 from minigan.layers.base import Layer
 
 
@@ -53,13 +53,13 @@ def sigmoid_backward(grad_output, cache):
 
 def tanh_forward(x):
     """y = tanh(x)."""
-    out = np.tanh(x)
+    out = np.tanh(x, out=memory.empty(x.shape, x.dtype))
     return out, out
 
 
 def tanh_backward(grad_output, cache):
     """∂L/∂x = g (1 - y²)."""
-    return grad_output * (1 - cache * cache)
+    return pointwise.tanh_backward(np.ascontiguousarray(grad_output), cache)
 
 
 def softplus_forward(x):
