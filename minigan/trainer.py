@@ -19,6 +19,7 @@ PICTURES_PER_RUN = 30  # unless sample_every is given
 SHOWN = {1: 1000, 3: 100}  # fixed samples per picture, by the number of axes of a sample
 WON_BELOW = 0.03  # average D(G(z)) under which D is sure of the fakes; healthy runs of the presets stay above 0.06
 MEMORY = 100  # steps over which D(G(z)) is averaged, roughly
+EARLY = 100  # steps before which samples that are all alike are no surprise
 COLLAPSED_BELOW = 0.25  # variety of samples, as a share of real data's; collapsed runs reach 0.2, healthy ones 0.8
 
 NOTES = {
@@ -152,7 +153,7 @@ class Trainer:
         samples, shown = self.gan.preset.pictures(made), self.gan.preset.show(made)
         if not np.isfinite(samples).all():
             raise self._diverged("the samples are not finite")
-        if self.gan.step >= MEMORY:  # before that nobody expects anything
+        if self.gan.step >= EARLY:
             self.variety = _variety(samples) / self.real_variety
         plotting.save_samples(self.run.sample_path(self.gan.step), shown, self.samples[:1000])
 
