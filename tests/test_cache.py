@@ -1,0 +1,65 @@
+"""The cache of compiled kernels: it may be unwritable, shared by two processes at once, or older than the kernels."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "minigan"
+SOURCE = """
+import numpy as np
+from minigan.kernels import pointwise
+print(pointwise.leaky(np.array([-4.0, 3.0]), 0.25).tolist())
+"""
+EXPECTED = "[-1.0, 3.0]"
+
+
+def start(root, cache, **extra):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(cache), **extra}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", SOURCE], cwd=root, env=environment, **pipes)
+
+
+def result(process):
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    return out.strip()
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the package, without what has been compiled."""
+    shutil.copytree(PACKAGE, tmp_path / "minigan", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def files(cache):
+    return sorted(path.name for path in cache.rglob("*.nb?"))
+
+
+def test_where_nothing_can_be_cached_it_still_computes(copied):
+    (copied / "file").write_text("no folder")
+    assert result(start(copied, copied / "file" / "cache", HOME=str(copied / "file"))) == EXPECTED
+
+
+def test_two_processes_that_compile_at_once(copied):
+    both = [start(copied, copied / "cache") for _ in range(2)]
+    assert [result(process) for process in both] == [EXPECTED] * 2
+    assert files(copied / "cache")
+    assert result(start(copied, copied / "cache")) == EXPECTED
+
+
+def test_an_edited_kernel_is_compiled_anew(copied):
+    assert result(start(copied, copied / "cache")) == EXPECTED
+    compiled = files(copied / "cache")
+    assert result(start(copied, copied / "cache")) == EXPECTED
+    assert files(copied / "cache") == compiled, "nothing was edited, so nothing is compiled"
+    source = copied / "minigan" / "kernels" / "pointwise.py"
+    old = "out[i] = x[i] if x[i] > 0 else slope * x[i]"
+    assert source.read_text().count(old) == 1
+    source.write_text(source.read_text().replace(old, "out[i] = x[i] if x[i] > 0 else 2 * slope * x[i]"))
+    assert result(start(copied, copied / "cache")) == "[-2.0, 3.0]"
