@@ -97,6 +97,8 @@ def passes_of(parts, rows, channels, slope, dtype):
         "leaky_backward": (pointwise, (grad, out, slope)),
         "add_bias_backward": (pointwise, (*flat, slope)),
         "tanh_backward": (pointwise, (grad, out)),
+        "sigmoid": (pointwise, (30 * grad,)),
+        "softplus": (pointwise, (30 * grad,)),
         "keep": (pointwise, (x, bits, int(bits.max()), 1.5)),  # the least that is kept is among them
         "moments": (norm, (x,)),
         "normalise": (norm, (x, mean, scale, bias, slope)),

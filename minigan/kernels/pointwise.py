@@ -14,6 +14,7 @@ from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
 
 CHUNK = 128
+EXPONENTIAL = 20  # elements that could be touched in the time that an exponential takes
 
 
 def chunks(rows):
@@ -56,6 +57,25 @@ def tanh_backward(grad_output, out):
     grad = memory.empty(out.shape, out.dtype)
     threads.run(_tanh_backward, out.size, 3 * out.size, *(a.reshape(-1) for a in (grad_output, out, grad)))
     return grad
+
+
+def sigmoid(x):
+    """x -> σ(x) = 1 / (1 + e⁻ˣ), for x < 0 as eˣ / (1 + eˣ): no exponential overflows and small values keep every digit.
+
+    x of any shape, contiguous -> a new array like it.
+    """
+    return _map(_sigmoid, x)
+
+
+def softplus(x):
+    """x -> log(1 + eˣ), computed as max(x, 0) + log1p(e^(-|x|)) so that no exponential can overflow; likewise."""
+    return _map(_softplus, x)
+
+
+def _map(function, x):
+    out = memory.empty(x.shape, x.dtype)
+    threads.run(function, x.size, EXPONENTIAL * x.size, x.reshape(-1), out.reshape(-1))
+    return out
 
 
 def keep(x, bits, least, scale):
@@ -119,6 +139,20 @@ def _tanh_backward(start, stop, grad_output, out, grad):
 
 
 @kernel
+def _sigmoid(start, stop, x, out):
+    one = x.dtype.type(1)
+    for i in range(np.uintp(start), np.uintp(stop)):
+        e = np.exp(-np.abs(x[i]))
+        out[i] = (one if x[i] >= 0 else e) / (one + e)
+
+
+@kernel
+def _softplus(start, stop, x, out):
+    for i in range(np.uintp(start), np.uintp(stop)):
+        out[i] = max(x[i], x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x[i])))
+
+
+@kernel
 def _keep(start, stop, x, bits, out, least, scale):
     for i in range(np.uintp(start), np.uintp(stop)):
         out[i] = scale * x[i] if bits[i] >= least else out.dtype.type(0)
@@ -163,6 +197,17 @@ def leaky_backward_plain(grad_output, out, negative_slope):
 def tanh_backward_plain(grad_output, out):
     """The twin of tanh_backward."""
     return grad_output * (1 - out**2)
+
+
+def sigmoid_plain(x):
+    """The twin of sigmoid."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, x.dtype.type(1), e) / (1 + e)
+
+
+def softplus_plain(x):
+    """The twin of softplus."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 def keep_plain(x, bits, least, scale):

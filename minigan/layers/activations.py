@@ -8,14 +8,13 @@ from minigan.layers.base import Layer
 
 
 def sigmoid(x):
-    """σ(x) = 1 / (1 + e⁻ˣ), for x < 0 as eˣ / (1 + eˣ): no exponential overflows and small values keep every digit."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, x.dtype.type(1), e) / (1 + e)
+    """σ(x) = 1 / (1 + e⁻ˣ), accurate and finite for every x (kernels/pointwise.py)."""
+    return pointwise.sigmoid(np.ascontiguousarray(x))
 
 
 def softplus(x):
-    """log(1 + eˣ), computed as max(x, 0) + log1p(e^(-|x|)) so that no exponential can overflow."""
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    """log(1 + eˣ), accurate and finite for every x."""
+    return pointwise.softplus(np.ascontiguousarray(x))
 
 
 def relu_forward(x):
