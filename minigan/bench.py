@@ -1,7 +1,6 @@
 """python -m minigan.bench: speed and memory of training steps on this machine, beside PyTorch where it is installed."""
 
 import importlib.util
-import json
 import os
 import platform
 import re
@@ -22,7 +21,7 @@ from minigan import bench_process, bench_report, bench_scaling, cli
 from minigan.bench_process import Worker
 from minigan.config import Config
 from minigan.errors import InputError, RunError
-from minigan.files import write_text
+from minigan.files import write_json
 from minigan.gan import build_gan
 from minigan.kernels import threads
 from minigan.layers import Composite
@@ -92,7 +91,7 @@ def run(argv=None):
         text, chart = bench_report.report(results), bench_report.save_chart
     name = "scaling" if arguments.scaling else "bench"
     print(text)
-    write_text(out / f"{name}.json", json.dumps(results, indent=2) + "\n")
+    write_json(out / f"{name}.json", results)
     chart(out / f"{name}.png", results)
     print(f"\nsaved: {out / name}.json and {out / name}.png")
     return 0

@@ -1,6 +1,5 @@
 """python -m minigan.evaluate RUN: how good a trained generator's samples are, and how varied, beside real pictures."""
 
-import json
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from minigan import cli, datasets, evaluation, metrics, plotting
 from minigan.classifier import Classifier, shipped_judge
 from minigan.errors import InputError
-from minigan.files import write_text
+from minigan.files import write_json
 from minigan.kernels import threads
 from minigan.run import load_gan
 from minigan.sample import walks
@@ -61,7 +60,7 @@ def run(argv=None):
     else:
         report |= _pictures(gan, samples, asked, seconds, arguments, rng, out)
     report["seconds"] = round(time.perf_counter() - started, 1)
-    write_text(out / "evaluation.json", json.dumps(report, indent=2) + "\n")
+    write_json(out / "evaluation.json", report)
     print(_table(report))
     print(f"\n{report['seconds']} s; saved: {out / 'evaluation.json'} and {out / 'evaluation.png'}")
     return 0

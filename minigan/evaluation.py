@@ -71,7 +71,7 @@ class Reference:
         labels = probabilities.argmax(axis=1)
         figures = self.main_figures(features, probabilities)
         mean, error = metrics.kernel_distance(self.features, features)
-        figures |= {"kernel_distance": 1000 * mean, "kernel_distance_error": 1000 * error}
+        figures |= {"kernel_distance": 1000 * mean} | ({} if error is None else {"kernel_distance_error": 1000 * error})
         figures["precision"], figures["recall"] = metrics.precision_recall(self.features, features)
         figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
         if asked is not None:

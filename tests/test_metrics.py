@@ -75,7 +75,18 @@ def test_kernel_distance_is_unbiased():
     assert abs(mean) < 3 * error
     shifted, error = metrics.kernel_distance(x, y + 0.5, block=200)
     assert shifted > 10 * error
-    assert math.isnan(metrics.kernel_distance(x[:50], y[:50])[1])
+
+
+@pytest.mark.parametrize("n", [4, 11, 50, 1001])
+def test_kernel_distance_of_few_samples_has_an_error_too(n):
+    """Twenty draws of one distribution: their spread is what the stated errors say, within a factor of two."""
+    draws = np.random.default_rng(n).standard_normal((20, 2, n, 8))
+    means, errors = np.transpose([metrics.kernel_distance(x, y) for x, y in draws])
+    assert np.sqrt(np.mean(errors**2)) / 2 < np.std(means) < 2 * np.sqrt(np.mean(errors**2))
+
+
+def test_kernel_distance_of_too_few_samples_has_no_error():
+    assert metrics.kernel_distance(*rng().standard_normal((2, 3, 8)))[1] is None
 
 
 def test_kernel_distance_of_two_points_each():
