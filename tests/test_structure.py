@@ -39,6 +39,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.evaluation": 8,
     "minigan.run": 8,
     "minigan.trainer": 8,
+    "minigan.bench_work": 8,
     "minigan.bench_network": 8,
     "minigan.bench_scaling": 8,
     "minigan.cli": 9,
