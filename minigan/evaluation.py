@@ -8,6 +8,7 @@ from minigan.errors import InputError
 
 STUDENT_EPOCHS = 1
 FOLLOWED = 2000  # samples of each look while training
+FEWEST_LOOKS = 3  # of which a correlation says anything
 FOLLOWED_FIGURES = ("frechet_distance", "inception_score", "entropy")
 SURE = 0.95  # the confidence that counts as recognised
 GREY_LEVEL = 1 / 127.5  # a sample that differs less from a picture of the data, root mean square, is a copy of it
@@ -131,6 +132,25 @@ class Follower:
         samples = gan.sample(len(self.reference.real), np.random.default_rng([self.seed, 4]))
         figures = self.reference.main_figures(*self.reference.judge.judge(datasets.to_uint8(samples)))
         return {key: float(figures[key]) for key in FOLLOWED_FIGURES}
+
+
+def critic_follows(log):
+    """Whether a critic's estimate of the distance falls as the samples become better, over a run's looks at them.
+
+    The estimate is that of the Wasserstein distance on one batch, mean D(x) - mean D(G(z)): -d_loss without penalties.
+    log: its columns. -> {"steps": [...], "estimate": [...], "frechet_distance": [...], "pearson", "spearman"}, the
+    correlations of the two, or None where fewer than three looks, or an estimate that never moves, say nothing.
+    """
+    names = ("step", "d_real", "d_fake", "frechet_distance")
+    looks = [row for row in zip(*(log[name] for name in names), strict=True) if None not in row]
+    if len(looks) < FEWEST_LOOKS:
+        return None
+    steps, real, fake, distance = map(np.array, zip(*looks, strict=True))
+    pearson, spearman = metrics.correlations(real - fake, distance)
+    if pearson is None:
+        return None
+    series = {"steps": steps, "estimate": real - fake, "frechet_distance": distance}
+    return {name: values.tolist() for name, values in series.items()} | {"pearson": pearson, "spearman": spearman}
 
 
 def points(samples, real, dataset):

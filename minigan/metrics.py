@@ -128,6 +128,19 @@ def nearest_neighbours(samples, data):
     return index, np.sqrt(np.mean(difference.astype(np.float64) ** 2, axis=1))
 
 
+def correlations(x, y):
+    """-> Pearson's r of the pairs x (N,), y (N,), and Spearman's ρ, which is r of their ranks, equal values sharing the
+    mean of theirs: how nearly one is a line in the other, and how nearly it rises with it. None, None where one of them
+    is the same throughout."""
+    pairs = np.array([x, y], np.float64)
+    if pairs.ndim != 2 or not np.isfinite(pairs).all():
+        raise InputError(f"correlations: x and y make {pairs.shape}, expected two series of finite numbers.")
+    if (pairs == pairs[:, :1]).all(axis=1).any():
+        return None, None
+    ranks = [np.array([(np.sum(row < value) + np.sum(row <= value)) / 2 for value in row]) for row in pairs]
+    return tuple(float(np.corrcoef(both)[0, 1]) for both in (pairs, ranks))
+
+
 # ---- points in the plane
 
 

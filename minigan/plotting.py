@@ -70,12 +70,13 @@ def save_losses(path, log):
     _save_figure(figure, path)
 
 
-def save_quality(path, log, floor):
+def save_quality(path, log, floor, follows=None):
     """How the samples became better: Fréchet distance and entropy of the classes against the step.
 
-    log: its columns; floor: the same figures of real pictures, as dashed lines.
+    log: its columns; floor: the same figures of real pictures, as dashed lines. follows: what
+    evaluation.critic_follows found, if anything; a third picture then shows the critic's estimate against the step.
     """
-    figure, (upper, lower) = _figure(9, 6, rows=2)
+    figure, (upper, lower, *third) = _figure(9, 9 if follows else 6, rows=3 if follows else 2)
     for axes, name in ((upper, "frechet_distance"), (lower, "entropy")):
         known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
         steps, values = np.array(known).T if known else ([], [])
@@ -84,7 +85,14 @@ def save_quality(path, log, floor):
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     upper.set(ylabel="Fréchet distance", yscale="log")
-    lower.set(ylabel="entropy of the classes", xlabel="step")
+    lower.set_ylabel("entropy of the classes")
+    for axes in third:
+        axes.plot(follows["steps"], follows["estimate"], ".-", color="#d62728")
+        axes.set_ylabel("critic's estimate of the distance")
+        title = "with the Fréchet distance: Pearson {pearson:.2f}, Spearman {spearman:.2f}".format(**follows)
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3)
+    (third or [lower])[-1].set_xlabel("step")
     _save_figure(figure, path)
 
 

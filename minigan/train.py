@@ -56,6 +56,11 @@ def run(argv=None):
     stopped = trainer.fit()
     for note in trainer.notes():
         print(f"note: {NOTES[note]}", file=sys.stderr)
+    if (follows := trainer.critic_follows()) is not None:
+        print(
+            f"the critic's estimate of the distance against the Fréchet distance, {len(follows['steps'])} looks: "
+            f"Pearson {follows['pearson']:.2f}, Spearman {follows['spearman']:.2f}"
+        )
     if stopped is not None:
         print(f"stopped and saved at step {gan.step}; resume with: python -m minigan.train --resume {folder}")
         return 128 + stopped

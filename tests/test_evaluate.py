@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from minigan import datasets, evaluate, evaluation, train
 from minigan.classifier import Classifier, shipped_judge
@@ -113,6 +114,27 @@ def test_a_run_is_followed_and_not_disturbed(tmp_path, monkeypatch):
     assert figures["frechet_distance"] > 10 * follower.floor["frechet_distance"]
     with pytest.raises(InputError, match="evaluate_every goes with pictures of"):
         train.run(["--preset", "toy", "--evaluate-every", "5", "--out", str(tmp_path / "toy")])
+
+
+def test_a_critic_is_compared_with_the_samples_quality(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation, "FOLLOWED", 200)
+    flags = ["--steps", "12", "--quiet", "--evaluate-every", "4", "--out"]
+    critic = ["--preset", "mlp", "--loss", "wasserstein", "--weight-clip", "0.01", "--n-critic", "2"]
+    train.run([*critic, *flags, str(tmp_path / "critic")])
+    said = capsys.readouterr().out
+    log = Run(tmp_path / "critic").read_log()
+    rows = [i for i, distance in enumerate(log["frechet_distance"]) if distance is not None]
+    distance, loss = ([log[name][i] for i in rows] for name in ("frechet_distance", "d_loss"))
+    expected = np.corrcoef(distance, -np.array(loss))[0, 1]  # no penalty here, so d_loss is minus the estimate
+    follows = evaluation.critic_follows(log)
+    assert follows["steps"] == [4, 8, 12]
+    assert follows["pearson"] == pytest.approx(expected, abs=1e-3)
+    assert f"3 looks: Pearson {follows['pearson']:.2f}, Spearman {follows['spearman']:.2f}" in said
+    train.run(["--preset", "mlp", *flags, str(tmp_path / "judge")])
+    assert "Pearson" not in capsys.readouterr().out
+    heights = [Image.open(tmp_path / name / "quality.png").height for name in ("critic", "judge")]
+    assert heights[0] > heights[1]
+    assert evaluation.critic_follows({name: column[:2] for name, column in log.items()}) is None
 
 
 def test_the_shipped_judge_is_the_one_that_the_documents_name():

@@ -95,6 +95,20 @@ def test_kernel_distance_of_two_points_each():
     assert metrics.kernel_distance(x, y)[0] == pytest.approx(1 + 343 - 2 * (1 + 1 + 27 + 64) / 4)
 
 
+def test_correlations():
+    x = np.array([3.0, 1, 4, 1, 5])
+    assert metrics.correlations(x, 7 - 2 * x) == pytest.approx((-1, -1))
+    pearson, spearman = metrics.correlations(x, np.exp(x))  # rises with x, but not as a line
+    assert spearman == pytest.approx(1)
+    assert 0.8 < pearson < 0.95
+    # ranks of x with a tie: 3, 1.5, 4, 1.5, 5, of y: 1, 2, 3, 4, 5; deviations from 3 multiplied and summed by hand
+    expected = (0 * -2 + -1.5 * -1 + 1 * 0 + -1.5 * 1 + 2 * 2) / math.sqrt((2.25 + 1 + 2.25 + 4) * 10)
+    assert metrics.correlations(x, [1, 20, 300, 4000, 50000])[1] == pytest.approx(expected)
+    assert metrics.correlations(x, np.ones(5)) == (None, None)
+    with pytest.raises(InputError, match="finite"):
+        metrics.correlations(x, [1, 2, 3, 4, math.nan])
+
+
 def test_inception_score():
     assert metrics.inception_score(np.full((7, 10), 0.1)) == pytest.approx(1)
     assert metrics.inception_score(np.eye(10)) == pytest.approx(10)
