@@ -38,6 +38,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.classifier": 7,
     "minigan.evaluation": 8,
     "minigan.run": 8,
+    "minigan.arithmetic": 8,
     "minigan.trainer": 8,
     "minigan.bench_work": 8,
     "minigan.bench_network": 8,
