@@ -70,10 +70,9 @@ class Reference:
         samples = datasets.to_uint8(samples)  # as a file of them would be
         features, probabilities = self.judge.judge(samples)
         labels = probabilities.argmax(axis=1)
-        figures = self.main_figures(features, probabilities)
+        figures = self.quality_and_variety(features, probabilities)
         mean, error = metrics.kernel_distance(self.features, features)
         figures |= {"kernel_distance": 1000 * mean} | ({} if error is None else {"kernel_distance_error": 1000 * error})
-        figures["precision"], figures["recall"] = metrics.precision_recall(self.features, features)
         figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
         if asked is not None:
             figures["as_asked"] = float((labels == asked).mean())
@@ -87,6 +86,11 @@ class Reference:
         shares, _, _ = metrics.class_balance(labels, self.judge.classes)
         ordered = {key: figures[key] for key in LABELS if key in figures}
         return ordered | {"class_shares": [round(float(share), 4) for share in shares]}
+
+    def quality_and_variety(self, features, probabilities):
+        """The main figures with precision and recall, which tell the two apart."""
+        precision, recall = metrics.precision_recall(self.features, features)
+        return self.main_figures(features, probabilities) | {"precision": precision, "recall": recall}
 
     def main_figures(self, features, probabilities):
         """The quick ones, from what the judge made of the samples: distance, score and classes."""

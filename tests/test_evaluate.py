@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import datasets, evaluate, evaluation, train
+from minigan import datasets, evaluate, evaluation, metrics, train
 from minigan.classifier import Classifier, shipped_judge
 from minigan.errors import InputError
 from minigan.run import Run, load_gan
@@ -114,6 +114,40 @@ def test_a_run_is_followed_and_not_disturbed(tmp_path, monkeypatch):
     assert figures["frechet_distance"] > 10 * follower.floor["frechet_distance"]
     with pytest.raises(InputError, match="evaluate_every goes with pictures of"):
         train.run(["--preset", "toy", "--evaluate-every", "5", "--out", str(tmp_path / "toy")])
+
+
+def test_truncation_trades_variety_for_quality_and_the_sweep_says_so(reference, tmp_path, capsys):
+    """The last point is what evaluate itself finds; a small bound makes all samples alike, so recall falls."""
+    judge, folder = tmp_path / "judge.npz", tmp_path / "run"
+    reference.judge.save(judge, {})
+    train.run(["--preset", "mlp", "--condition", "labels", "--steps", "60", "--quiet", "--out", str(folder)])
+    common = [str(folder), "--n", "200", "--judge", str(judge)]
+    capsys.readouterr()
+    assert evaluate.run([*common, "--truncations", "2, 0.02,0.5"]) == 0
+    said = capsys.readouterr().out
+    report = json.loads((folder / "truncation.json").read_text())
+    assert [point["truncation"] for point in report["points"]] == [0.02, 0.5, 2, None]
+    assert not (folder / "evaluation.json").exists()
+    with Image.open(folder / "truncation.png") as picture:
+        assert picture.width == 1000
+    assert [line.split()[0] for line in said.splitlines()[2:8]] == ["z", "0.02", "0.5", "2", "all", "real"]
+    gan, _, _ = load_gan(folder)
+    z, conditions = gan.draw_z(200, draw := np.random.default_rng([0, 0]), 0.5), gan.conditions.draw(200, draw)
+    _, probabilities = reference.judge.judge(datasets.to_uint8(gan.decode(z, conditions)))
+    assert report["points"][1]["inception_score"] == pytest.approx(metrics.inception_score(probabilities))
+    assert evaluate.run(common) == 0
+    whole = json.loads((folder / "evaluation.json").read_text())
+    for key in evaluate.SWEPT:
+        assert report["points"][-1][key] == pytest.approx(whole["samples"][key])
+        assert report["real"][key] == pytest.approx(whole["real"][key])
+
+
+@pytest.mark.parametrize("words", ["", "0.5,", "0.5;1", "nan", "0.5,inf", "0.001"])
+def test_truncations_that_cannot_be(words, tmp_path):
+    train.run(["--preset", "mlp", "--steps", "1", "--quiet", "--out", str(tmp_path / "run")])
+    with pytest.raises(InputError, match="truncation"):
+        evaluate.run([str(tmp_path / "run"), "--n", "100", "--truncations", words])
+    assert not (tmp_path / "run" / "truncation.json").exists()
 
 
 def test_a_critic_is_compared_with_the_samples_quality(tmp_path, monkeypatch, capsys):
