@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from minigan import cli, datasets, evaluation, metrics, plotting
 from minigan.classifier import Classifier, shipped_judge
@@ -100,7 +101,7 @@ def _reference(gan, arguments, rng):
 
 
 def _sweep(gan, truncations, arguments, rng, out):
-    """The truncation trick (Brock et al. 2019, section 3.1): z near 0 makes better samples, and fewer kinds of them."""
+    """The truncation trick (Brock et al. 2019, section 3.1): z near 0 should make better samples, and fewer kinds."""
     if len(gan.sample_shape) == 1:
         raise InputError("--truncations judges pictures, and this generator makes points; leave it out.")
     for truncation in truncations:
@@ -111,8 +112,10 @@ def _sweep(gan, truncations, arguments, rng, out):
         figures = reference.quality_and_variety(*reference.judge.judge(datasets.to_uint8(samples)))
         return {key: float(figures[key]) for key in SWEPT}
 
-    bounds = (*truncations, None)  # the last draws from all of N(0, 1)
-    points = [{"truncation": bound, **look(_samples(gan, arguments, bound)[0])} for bound in bounds]
+    points = []
+    for bound in tqdm((*truncations, None), desc="truncations"):  # the last draws from all of N(0, 1)
+        samples, _, _ = _samples(gan, arguments, bound)
+        points.append({"truncation": bound} | look(samples))
     real = look(reference.real)
     plotting.save_truncation(out / "truncation.png", points, real)
     return {"judge": reference.judge.name, "points": points, "real": real}

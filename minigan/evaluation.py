@@ -141,20 +141,25 @@ class Follower:
 def critic_follows(log):
     """Whether a critic's estimate of the distance falls as the samples become better, over a run's looks at them.
 
-    The estimate is that of the Wasserstein distance on one batch, mean D(x) - mean D(G(z)): -d_loss without penalties.
-    log: its columns. -> {"steps": [...], "estimate": [...], "frechet_distance": [...], "pearson", "spearman"}, the
-    correlations of the two, or None where fewer than three looks, or an estimate that never moves, say nothing.
+    The estimate is that of the Wasserstein distance, mean D(x) - mean D(G(z)), which is -d_loss without penalties, and
+    the mean over the logged steps since the look before: that of one batch is noisy. log: its columns.
+    -> {"steps": [...], "estimate": [...], "frechet_distance": [...], "pearson", "spearman"}, the correlations of the
+    two, or None where fewer than three looks, or an estimate that never moves, say nothing.
     """
+    steps, estimates, distances, since = [], [], [], []
     names = ("step", "d_real", "d_fake", "frechet_distance")
-    looks = [row for row in zip(*(log[name] for name in names), strict=True) if None not in row]
-    if len(looks) < FEWEST_LOOKS:
-        return None
-    steps, real, fake, distance = map(np.array, zip(*looks, strict=True))
-    pearson, spearman = metrics.correlations(real - fake, distance)
+    for step, real, fake, distance in zip(*(log[name] for name in names), strict=True):
+        since.append(real - fake)
+        if distance is not None:
+            steps.append(step)
+            estimates.append(float(np.mean(since)))
+            distances.append(distance)
+            since = []
+    pearson, spearman = metrics.correlations(estimates, distances) if len(steps) >= FEWEST_LOOKS else (None, None)
     if pearson is None:
         return None
-    series = {"steps": steps, "estimate": real - fake, "frechet_distance": distance}
-    return {name: values.tolist() for name, values in series.items()} | {"pearson": pearson, "spearman": spearman}
+    series = {"steps": steps, "estimate": estimates, "frechet_distance": distances}
+    return series | {"pearson": pearson, "spearman": spearman}
 
 
 def points(samples, real, dataset):

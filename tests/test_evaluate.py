@@ -116,8 +116,8 @@ def test_a_run_is_followed_and_not_disturbed(tmp_path, monkeypatch):
         train.run(["--preset", "toy", "--evaluate-every", "5", "--out", str(tmp_path / "toy")])
 
 
-def test_truncation_trades_variety_for_quality_and_the_sweep_says_so(reference, tmp_path, capsys):
-    """The last point is what evaluate itself finds; a small bound makes all samples alike, so recall falls."""
+def test_a_sweep_of_truncations(reference, tmp_path, capsys):
+    """The last point is what evaluate itself finds, the others what z within their bounds gives."""
     judge, folder = tmp_path / "judge.npz", tmp_path / "run"
     reference.judge.save(judge, {})
     train.run(["--preset", "mlp", "--condition", "labels", "--steps", "60", "--quiet", "--out", str(folder)])
@@ -157,11 +157,13 @@ def test_a_critic_is_compared_with_the_samples_quality(tmp_path, monkeypatch, ca
     train.run([*critic, *flags, str(tmp_path / "critic")])
     said = capsys.readouterr().out
     log = Run(tmp_path / "critic").read_log()
-    rows = [i for i, distance in enumerate(log["frechet_distance"]) if distance is not None]
-    distance, loss = ([log[name][i] for i in rows] for name in ("frechet_distance", "d_loss"))
-    expected = np.corrcoef(distance, -np.array(loss))[0, 1]  # no penalty here, so d_loss is minus the estimate
+    assert log["step"] == [4, 8, 10, 12]
+    (*distance, _, last), loss = log["frechet_distance"], -np.array(log["d_loss"])  # no penalty: minus the estimate
+    estimates = [loss[0], loss[1], (loss[2] + loss[3]) / 2]
+    expected = np.corrcoef([*distance, last], estimates)[0, 1]
     follows = evaluation.critic_follows(log)
     assert follows["steps"] == [4, 8, 12]
+    assert follows["estimate"] == pytest.approx(estimates, rel=1e-4)
     assert follows["pearson"] == pytest.approx(expected, abs=1e-3)
     assert f"3 looks: Pearson {follows['pearson']:.2f}, Spearman {follows['spearman']:.2f}" in said
     train.run(["--preset", "mlp", *flags, str(tmp_path / "judge")])
