@@ -1,72 +1,17 @@
-"""What a training step costs: its multiply-adds counted from the shapes, its time by layer, and the worker for both."""
+"""The time of a training step by layer, and the worker that makes the steps which are measured."""
 
-import math
 import time
 from collections import defaultdict
-from typing import NamedTuple
 
 import numpy as np
 
-from minigan import bench_process
+from minigan import bench_process, penalties
+from minigan.bench_work import PLAYERS, Shadows, layer_work, leaves, random_batch, rows, step_flops
 from minigan.gan import build_gan
 from minigan.kernels import threads
-from minigan.layers import Conv2D, ConvTranspose2D, Dense
 
 SGEMM_SIZES = (1024, 1536, 2048)  # rows and columns of the products that show what the machine can do
-PLAYERS = ("generator", "discriminator")
-
-
-# ---- counting
-
-
-class Work(NamedTuple):
-    """FLOPs of one training step in one layer, two for each multiply-add of the direct algorithm."""
-
-    forward: int
-    input_grad: int
-    weight_grad: int
-
-
-def multiply_adds(layer, input_shape):
-    """Multiply-adds of the layer's forward pass for one sample; either gradient takes as many again.
-
-    Dense: D·F. Conv2D: OH·OW·KH·KW·I·O. ConvTranspose2D: H·W·KH·KW·I·O, with its input's pixels. Others: 0. Of a layer
-    around one of these (spectral norm, equalised rate): those of the one within.
-    """
-    layer = getattr(layer, "layer", layer)
-    if isinstance(layer, Dense):
-        return layer.in_features * layer.out_features
-    if isinstance(layer, Conv2D | ConvTranspose2D):
-        pixels = input_shape if isinstance(layer, ConvTranspose2D) else layer.output_shape(input_shape)
-        return math.prod(pixels[:2]) * math.prod(layer.kernel_size) * layer.in_channels * layer.out_channels
-    return 0
-
-
-def layer_work(gan, batch):
-    """{(player, index): Work} of a training step on `batch` real samples with one discriminator step.
-
-    d_step judges 2·batch samples, backward through all but the first layer with parameters to the weights of all.
-    g_step judges `batch` and goes back through the whole of D to its input, and through G likewise to its weights.
-    """
-    work = {}
-    shapes = {"generator": (gan.config.latent_dim + gan.conditions.count,), "discriminator": gan.sample_shape}
-    for player, shape in shapes.items():
-        layers = getattr(gan, player).layers
-        first = next(i for i, layer in enumerate(layers) if layer.params)
-        for i, layer in enumerate(layers):
-            flops = 2 * batch * multiply_adds(layer, shape)
-            inner = flops * (i != first)
-            if player == "generator":
-                work[player, i] = Work(flops, inner, flops)
-            else:
-                work[player, i] = Work(2 * flops + flops, 2 * inner + flops, 2 * flops)
-            shape = layer.output_shape(shape)
-    return work
-
-
-def step_flops(gan, batch):
-    """FLOPs of one training step on `batch` real samples."""
-    return sum(sum(work) for work in layer_work(gan, batch).values())
+GROWN = 1000  # lengths of a stage: networks that grow have long been full-size
 
 
 # ---- timing
@@ -86,37 +31,40 @@ def sgemm_gflops(repeats):
 
 
 def layer_times(gan, real, steps, conditions=None):
-    """Where the milliseconds of a training step go: a list of dicts, one per layer, and "everything else" at the end.
+    """Where the milliseconds of a training step go: a list of dicts, one per row, and "everything else" at the end.
 
-    Each has network, layer, forward_ms, input_grad_ms, weight_grad_ms, optimizer_ms, total_ms, share of the step, and
-    gflops. Medians of `steps` steps, timed inside the step. Two things are shared out rather than timed: a backward
-    pass that makes both gradients, in the ratio of the two made one at a time, in further steps; and an optimizer's
-    step, by the number of parameters. A layer without a weight has all of its backward pass under input_grad.
+    A row is a layer of a chain, or a named part of a network that is none, see bench_work.rows. Each has network,
+    layer, forward_ms, input_grad_ms, weight_grad_ms, optimizer_ms, total_ms, share of the step, and gflops. Medians of
+    `steps` cycles of n_critic steps, divided by n_critic, timed inside the step. Two things are shared out rather than
+    timed: a row's backward passes, in the ratio of the two gradients made one at a time, in further steps, by the
+    layers within; and an optimizer's step, by the number of parameters. A layer without one weight of that name has all
+    of its backward passes under input_grad. The tangent pass of a penalty on D's gradient is a forward pass here, and
+    what it adds to the weights' gradients a backward one.
     """
     whole = _clocked_steps(gan, (real, conditions), steps, split=False)
     apart = _clocked_steps(gan, (real, conditions), steps, split=True)
-    work, step_ms, rows = layer_work(gan, len(real)), whole["step"], []
+    work, step_ms, found = layer_work(gan, len(real)), whole["step"], []
     for player in PLAYERS:
-        layers = getattr(gan, player).layers
-        sizes = [sum(param.size for param in layer.params.values()) for layer in layers]
-        for i, layer in enumerate(layers):
+        named = rows(getattr(gan, player))
+        sizes = [sum(param.size for param in layer.params.values()) for _, layer in named]
+        for i, (name, _) in enumerate(named):
             key = player, i
-            if (*key, "forward") not in whole:  # the layer before has applied it in its own pass over memory
-                rows[-1]["layer"] += f" + {layer!r}"
+            if (*key, "forward") not in whole and not sizes[i]:
+                found[-1]["layer"] += f" + {name}"  # the layer before has applied it in its own pass over memory
                 continue
-            both = whole.get((*key, "both"), 0.0)
-            parts = [apart.get((*key, f"both {kind}"), 0.0) for kind in ("input", "weight")]
+            both = whole.get((*key, "backward"), 0.0)
+            parts = [apart.get((*key, kind), 0.0) for kind in ("input", "weight")]
             of_input, of_weight = (both * part / (sum(parts) or 1) for part in parts)
             times = {
-                "forward_ms": whole[*key, "forward"],
-                "input_grad_ms": whole.get((*key, "input"), 0.0) + of_input,
-                "weight_grad_ms": whole.get((*key, "weight"), 0.0) + of_weight,
+                "forward_ms": whole.get((*key, "forward"), 0.0),
+                "input_grad_ms": of_input,
+                "weight_grad_ms": of_weight,
                 "optimizer_ms": whole[player, "optimizer"] * sizes[i] / sum(sizes),
             }
-            rows.append(_row(player, repr(layer), times, step_ms, sum(work[key])))
-    rest = step_ms - sum(row["total_ms"] for row in rows)
-    rows.append(_row("", "everything else", {}, step_ms, 0) | {"total_ms": rest, "share": rest / step_ms})
-    return rows
+            found.append(_row(player, name, times, step_ms, sum(work[key])))
+    rest = step_ms - sum(row["total_ms"] for row in found)
+    found.append(_row("", "everything else", {}, step_ms, 0) | {"total_ms": rest, "share": rest / step_ms})
+    return found
 
 
 def _row(player, name, times, step_ms, flops):
@@ -133,45 +81,47 @@ def _row(player, name, times, step_ms, flops):
     }
 
 
-def _clocked_steps(gan, batch, steps, split):
-    """{key: median ms per step} of `steps` steps; split: make both gradients of a layer one at a time."""
-    records = []
+def _clocked_steps(gan, batch, cycles, split):
+    """{key: median ms per step} of so many cycles of n_critic steps; split: see _Clocks."""
+    records, per = [], gan.config.n_critic
     with _Clocks(gan, split) as spent:
-        for _ in range(steps + 1):  # the first is not counted
+        for _ in range(cycles + 1):  # the first is not counted
             spent.clear()
             start = time.perf_counter()
-            gan.train_step(*batch)
+            for _ in range(per):
+                gan.train_step(*batch)
             spent["step"] = time.perf_counter() - start
             records.append(dict(spent))
     keys = {key: None for record in records[1:] for key in record}  # in order
-    return {key: 1e3 * float(np.median([record.get(key, 0.0) for record in records[1:]])) for key in keys}
+    return {key: 1e3 / per * float(np.median([record.get(key, 0.0) for record in records[1:]])) for key in keys}
 
 
-class _Clocks:
-    """`with _Clocks(gan, split) as spent:` — the seconds spent in each method of each layer add up in `spent`.
+class _Clocks(Shadows):
+    """`with _Clocks(gan, split) as spent:` — the seconds spent in each pass of each row add up in `spent`.
 
-    The methods are shadowed by attributes of the instances, so that their classes, which Sequential looks at, stay.
+    split: instead, those spent on the two gradients of the layers within each row, made one at a time.
     """
 
     def __init__(self, gan, split):
-        self.gan, self.split, self.spent, self.shadowed = gan, split, defaultdict(float), []
+        super().__init__()
+        self.gan, self.split, self.spent = gan, split, defaultdict(float)
 
     def __enter__(self):
+        keys = {}
         for player in PLAYERS:
-            for i, layer in enumerate(getattr(self.gan, player).layers):
-                self._shadow(layer, "forward", self._timed(layer.forward, (player, i, "forward")))
-                self._shadow(layer, "backward", self._backward(layer, (player, i)))
+            for i, (_, row) in enumerate(rows(getattr(self.gan, player))):
+                for layer in leaves(row):
+                    keys[id(layer)] = player, i
+                    if self.split:
+                        self.put(layer, "backward", self._split(layer, (player, i)))
+                if not self.split:
+                    self.put(row, "forward", self._timed(row.forward, (player, i, "forward")))
+                    self.put(row, "backward", self._timed(row.backward, (player, i, "backward")))
         for player, optimizer in (("generator", self.gan.g_optimizer), ("discriminator", self.gan.d_optimizer)):
-            self._shadow(optimizer, "step", self._timed(optimizer.step, (player, "optimizer")))
+            self.put(optimizer, "step", self._timed(optimizer.step, (player, "optimizer")))
+        for name, kind in (("tangent", "forward"), ("tangent_backward", "weight" if self.split else "backward")):
+            self.put(penalties, name, self._of_layer(getattr(penalties, name), keys, kind))
         return self.spent
-
-    def __exit__(self, *_):
-        for owner, name in self.shadowed:
-            delattr(owner, name)
-
-    def _shadow(self, owner, name, method):
-        setattr(owner, name, method)
-        self.shadowed.append((owner, name))
 
     def _timed(self, method, key):
         def call(*arguments, **options):
@@ -182,22 +132,22 @@ class _Clocks:
 
         return call
 
-    def _backward(self, layer, key):
+    def _of_layer(self, function, keys, kind):
+        """A function whose first argument is a layer, timed under that layer's row."""
+        return lambda layer, *rest: self._timed(function, (*keys[id(layer)], kind))(layer, *rest)
+
+    def _split(self, layer, key):
         method = layer.backward
 
         def call(grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
-            has_weight = "weight" in layer.params
-            needs = {"need_param_grads": need_param_grads, "need_input_grad": need_input_grad}
-            needs["replace_grads"] = replace_grads
-            if not (has_weight and need_param_grads and need_input_grad):
-                kind = "weight" if has_weight and need_param_grads else "input"
-                return self._timed(method, (*key, kind))(grad_output, **needs)
-            if not self.split:
-                return self._timed(method, (*key, "both"))(grad_output, **needs)
+            needs = need_param_grads, need_input_grad, replace_grads
+            has_weight = "weight" in layer.params and need_param_grads
+            if not (has_weight and need_input_grad):
+                return self._timed(method, (*key, "weight" if has_weight else "input"))(grad_output, *needs)
             remembered = layer._cache  # a backward pass uses it up
-            grad_input = self._timed(method, (*key, "both input"))(grad_output, need_param_grads=False)
+            grad_input = self._timed(method, (*key, "input"))(grad_output, need_param_grads=False)
             layer._cache = remembered
-            self._timed(method, (*key, "both weight"))(grad_output, need_input_grad=False, replace_grads=replace_grads)
+            self._timed(method, (*key, "weight"))(grad_output, need_input_grad=False, replace_grads=replace_grads)
             return grad_input
 
         return call
@@ -206,24 +156,36 @@ class _Clocks:
 # ---- the worker
 
 
+def notes(gan):
+    """What is to be known of the preset's figures, in words."""
+    found = []
+    if gan.config.n_critic > 1:
+        found.append(f"a step is the mean over {gan.config.n_critic}, in one of which G moves")
+    if hasattr(gan.generator, "grow"):
+        found.append("at full size, where it ends")
+    return found
+
+
 def _build(request):
     threads.set_threads(request["threads"])
     batch = request["batch"]
     gan = build_gan(request["preset"], batch_size=batch, sample_shape=request.get("sample_shape"))
-    rng = np.random.default_rng(1)
-    real = np.tanh(rng.standard_normal((batch, *gan.sample_shape), dtype=np.float32))
-    conditions = gan.conditions.draw(batch, rng)
+    if hasattr(gan.generator, "grow"):
+        gan.step = GROWN * gan.config.grow_steps * gan.config.n_critic
+    real, conditions = random_batch(gan, batch)
 
-    def step():
+    def cycle():
         with np.errstate(all="ignore"):
-            gan.train_step(real, conditions)
+            for _ in range(gan.config.n_critic):
+                gan.train_step(real, conditions)
 
     tasks = {
-        "step": bench_process.timed(step),
-        "layers": lambda steps: {"layers": layer_times(gan, real, steps, conditions)},
+        "step": bench_process.timed(cycle, gan.config.n_critic),
+        "layers": lambda cycles: {"layers": layer_times(gan, real, cycles, conditions)},
         "sgemm": lambda repeats: {"gflops": sgemm_gflops(repeats)},
+        "flops": lambda count: {"flops": count * step_flops(gan, batch)},  # after what is measured: it needs memory
     }
-    return tasks, {"flops": step_flops(gan, batch)}
+    return tasks, {"notes": notes(gan)}
 
 
 if __name__ == "__main__":

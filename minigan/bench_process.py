@@ -54,17 +54,18 @@ def serve(build):
         sys.exit(1)
 
 
-def timed(step):
-    """The task {"step": k}: k calls of `step` and the seconds that each took, after one that is not counted: the other
-    side has just filled the caches with its own."""
+def timed(step, per_call=1):
+    """The task {"step": k}: k steps and the seconds that each took, after a call of `step` that is not counted: the
+    other side has just filled the caches with its own. per_call: how many steps a call makes; k is rounded up to whole
+    calls, and each gives the mean of its steps."""
 
     def steps(count):
         step()
         times = [time.perf_counter()]
-        for _ in range(count):
+        for _ in range(-(-count // per_call)):
             step()
             times.append(time.perf_counter())
-        return {"seconds": [end - start for start, end in pairwise(times)]}
+        return {"seconds": [(end - start) / per_call for start, end in pairwise(times)]}
 
     return steps
 

@@ -3,8 +3,8 @@
 from minigan.files import written_whole
 
 NOTE = (
-    "GFLOP/s count two operations for each multiply-add of the direct algorithm. dcgan's inner convolutions take\n"
-    "about half as many (kernels/toom_cook.py), so its share of the sgemm peak may exceed what that could reach."
+    "GFLOP/s count two operations for each multiply-add of the direct algorithm. Convolutions of many channels take\n"
+    "about half as many (kernels/toom_cook.py), so a preset's share of the sgemm peak may exceed what that could reach."
 )
 
 
@@ -24,8 +24,12 @@ def report(results):
     configurations = results["configurations"]
     parts = [machine_text(results["machine"], results["sgemm_gflops"]), speed_table(configurations), NOTE]
     parts += [memory_table(configurations), startup_text(results["startup"])]
-    parts += [f"{title(entry)}: where a step goes\n\n{layer_table(entry['layers'])}" for entry in configurations]
+    for entry in configurations:
+        about = f" ({'; '.join(entry['notes'])})" if entry["notes"] else ""
+        parts.append(f"{title(entry)}: where a step goes{about}\n\n{layer_table(entry['layers'])}")
     parts += [text for text in (modes_text(configurations),) if text]
+    if results["without_reference"]:
+        parts.append(f"PyTorch: there is no reference for {', '.join(results['without_reference'])}.")
     if results["torch_left_out"]:
         parts.append(f"PyTorch: {results['torch_left_out']}.")
     if results["left_out"]:

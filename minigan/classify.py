@@ -1,6 +1,5 @@
 """python -m minigan.classify: train the classifier that recognises digits and judges generated ones."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from tqdm import tqdm
 from minigan import cli, datasets, plotting
 from minigan.classifier import BODIES, Classifier
 from minigan.errors import InputError
-from minigan.files import write_text
+from minigan.files import write_json
 from minigan.kernels import threads
 
 MISTAKES = 30
@@ -66,7 +65,7 @@ def run(argv=None):
     if len(results) > 1:
         values = [100 * result["accuracy"] for result in results]
         print(f"mean {np.mean(values):.2f} %, standard deviation {np.std(values, ddof=1):.2f} over {len(values)} seeds")
-    write_text(out / "report.json", json.dumps(results, indent=2) + "\n")
+    write_json(out / "report.json", results)
     print(f"done: look at {out / 'confusion.png'} and {out / 'mistakes.png'}; the weights are {out / 'classifier.npz'}")
     return 0
 

@@ -1,20 +1,21 @@
 """python -m minigan.evaluate RUN: how good a trained generator's samples are, and how varied, beside real pictures."""
 
-import json
 import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from minigan import cli, datasets, evaluation, metrics, plotting
 from minigan.classifier import Classifier, shipped_judge
 from minigan.errors import InputError
-from minigan.files import write_text
+from minigan.files import write_json
 from minigan.kernels import threads
 from minigan.run import load_gan
 from minigan.sample import walks
 
 SHOWN = 10  # a row of the page
+SWEPT = ("frechet_distance", "inception_score", "precision", "recall")  # at each truncation
 
 
 def parse(argv):
@@ -24,6 +25,11 @@ def parse(argv):
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
     parser.add_argument("--n", type=int, default=10_000, metavar="N", help="samples to judge (default: 10000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of samples and choices (default: 0)")
+    parser.add_argument(
+        "--truncations",
+        metavar="LIST",
+        help="instead: quality against variety with z within plus or minus each of these, such as 0.5,1,2",
+    )
     parser.add_argument(
         "--judge", metavar="FILE", help="a classifier that classify has saved (default: the one in data/)"
     )
@@ -35,6 +41,7 @@ def run(argv=None):
     arguments = parse(argv)
     if not 100 <= arguments.n <= 10_000 or arguments.seed < 0:
         raise InputError("--n must be from 100 to 10000, the number of test pictures, and --seed at least 0.")
+    truncations = None if arguments.truncations is None else _truncations(arguments.truncations)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
     started = time.perf_counter()
@@ -42,13 +49,7 @@ def run(argv=None):
     gan, _, _ = load_gan(source)
     out = Path(arguments.out or (source if source.is_dir() else source.parent))
     out.mkdir(parents=True, exist_ok=True)
-    sample_rng, rng = (np.random.default_rng([arguments.seed, i]) for i in range(2))
-    z = gan.draw_z(arguments.n, sample_rng)
-    conditions = gan.conditions.draw(arguments.n, sample_rng)
-    made, asked = gan.make(z, conditions), gan.conditions.labels(conditions)
-    samples, seconds = gan.preset.pictures(made), gan.preset.second(made) if gan.preset.second else None
-    if not np.isfinite(samples).all():
-        raise InputError(f"the generator in {source} makes samples that are not finite; train it again.")
+    rng = np.random.default_rng([arguments.seed, 1])
     report = {
         "run": str(source),
         "dataset": gan.config.dataset,
@@ -56,29 +57,94 @@ def run(argv=None):
         "n": arguments.n,
         "seed": arguments.seed,
     }
-    if samples.ndim == 2:
-        report |= _points(gan, samples, rng, out)
+    if truncations is not None:
+        report |= _sweep(gan, truncations, arguments, rng, out)
+    elif len(gan.sample_shape) == 1:
+        report |= _points(gan, arguments, rng, out)
     else:
-        report |= _pictures(gan, samples, asked, seconds, arguments, rng, out)
+        report |= _pictures(gan, arguments, rng, out)
     report["seconds"] = round(time.perf_counter() - started, 1)
-    write_text(out / "evaluation.json", json.dumps(report, indent=2) + "\n")
-    print(_table(report))
-    print(f"\n{report['seconds']} s; saved: {out / 'evaluation.json'} and {out / 'evaluation.png'}")
+    name = "evaluation" if truncations is None else "truncation"
+    write_json(out / f"{name}.json", report)
+    print(_table(report) if truncations is None else _sweep_table(report))
+    print(f"\n{report['seconds']} s; saved: {out / name}.json and {out / name}.png")
     return 0
 
 
-def _points(gan, samples, rng, out):
+def _truncations(text):
+    """The numbers in ascending order; what is too small is said by GAN.draw_z."""
+    try:
+        found = sorted({float(word) for word in text.split(",")})
+    except ValueError:
+        found = []
+    if not found or not np.isfinite(found).all():
+        raise InputError(f"--truncations is {text!r}, expected numbers with commas between, such as 0.5,1,2.")
+    return found
+
+
+def _samples(gan, arguments, truncation=None):
+    """-> samples to be judged, the label that each was asked to show and the other pictures of pairs, None without."""
+    rng = np.random.default_rng([arguments.seed, 0])
+    z = gan.draw_z(arguments.n, rng, truncation)
+    conditions = gan.conditions.draw(arguments.n, rng)
+    made = gan.make(z, conditions)
+    samples, seconds = gan.preset.pictures(made), gan.preset.second(made) if gan.preset.second else None
+    if not np.isfinite(samples).all():
+        raise InputError(f"the generator in {arguments.run} makes samples that are not finite; train it again.")
+    return samples, gan.conditions.labels(conditions), seconds
+
+
+def _reference(gan, arguments, rng):
+    judge = shipped_judge() if arguments.judge is None else Classifier.load(arguments.judge)
+    images, _ = datasets.load(gan.config.dataset)
+    return evaluation.Reference(images, *datasets.load(gan.config.dataset, "test"), judge, arguments.n, rng)
+
+
+def _sweep(gan, truncations, arguments, rng, out):
+    """The truncation trick (Brock et al. 2019, section 3.1): z near 0 should make better samples, and fewer kinds."""
+    if len(gan.sample_shape) == 1:
+        raise InputError("--truncations judges pictures, and this generator makes points; leave it out.")
+    for truncation in truncations:
+        gan.draw_z(1, np.random.default_rng(0), truncation)  # before the work
+    reference = _reference(gan, arguments, rng)
+
+    def look(samples):
+        figures = reference.quality_and_variety(*reference.judge.judge(datasets.to_uint8(samples)))
+        return {key: float(figures[key]) for key in SWEPT}
+
+    points = []
+    for bound in tqdm((*truncations, None), desc="truncations"):  # the last draws from all of N(0, 1)
+        samples, _, _ = _samples(gan, arguments, bound)
+        points.append({"truncation": bound} | look(samples))
+    real = look(reference.real)
+    plotting.save_truncation(out / "truncation.png", points, real)
+    return {"judge": reference.judge.name, "points": points, "real": real}
+
+
+def _sweep_table(report):
+    lines = [f"{report['n']} samples at step {report['step']} against {report['dataset']}, judge {report['judge']}", ""]
+    lines.append(f"{'z within':12}" + "".join(f"{evaluation.LABELS[key][0]:>24}" for key in SWEPT))
+    for name, figures in [*((_bound(point), point) for point in report["points"]), ("real", report["real"])]:
+        lines.append(f"{name:12}" + "".join(f"{_number(figures[key]):>24}" for key in SWEPT))
+    return "\n".join(lines)
+
+
+def _bound(point):
+    return "all" if point["truncation"] is None else f"{point['truncation']:g}"
+
+
+def _points(gan, arguments, rng, out):
+    samples, _, _ = _samples(gan, arguments)
     name, n = gan.config.dataset, len(samples)
     real, others = (datasets.sample_toy(name, n, rng)[0] for _ in range(2))
     plotting.save_samples(out / "evaluation.png", samples, real)
     return {"samples": evaluation.points(samples, real, name), "real": evaluation.points(others, real, name)}
 
 
-def _pictures(gan, samples, asked, seconds, arguments, rng, out):
-    judge = shipped_judge() if arguments.judge is None else Classifier.load(arguments.judge)
-    images, _ = datasets.load(gan.config.dataset)
-    test = datasets.load(gan.config.dataset, "test")
-    reference = evaluation.Reference(images, *test, judge, arguments.n, rng)
+def _pictures(gan, arguments, rng, out):
+    samples, asked, seconds = _samples(gan, arguments)
+    reference = _reference(gan, arguments, rng)
+    images = reference.images
     figures, floor = reference.figures(samples, asked, seconds), reference.floor()
     few = datasets.to_uint8(samples[: 2 * SHOWN])
     nearest, _ = metrics.nearest_neighbours(datasets.to_float(few), datasets.to_float(images))
@@ -91,7 +157,7 @@ def _pictures(gan, samples, asked, seconds, arguments, rng, out):
         },
         figures["class_shares"],
     )
-    return {"judge": judge.name, "samples": figures, "real": floor}
+    return {"judge": reference.judge.name, "samples": figures, "real": floor}
 
 
 def _alternate(upper, lower):

@@ -8,6 +8,7 @@ from minigan.errors import InputError
 
 STUDENT_EPOCHS = 1
 FOLLOWED = 2000  # samples of each look while training
+FEWEST_LOOKS = 3  # of which a correlation says anything
 FOLLOWED_FIGURES = ("frechet_distance", "inception_score", "entropy")
 SURE = 0.95  # the confidence that counts as recognised
 GREY_LEVEL = 1 / 127.5  # a sample that differs less from a picture of the data, root mean square, is a copy of it
@@ -69,10 +70,9 @@ class Reference:
         samples = datasets.to_uint8(samples)  # as a file of them would be
         features, probabilities = self.judge.judge(samples)
         labels = probabilities.argmax(axis=1)
-        figures = self.main_figures(features, probabilities)
+        figures = self.quality_and_variety(features, probabilities)
         mean, error = metrics.kernel_distance(self.features, features)
-        figures |= {"kernel_distance": 1000 * mean, "kernel_distance_error": 1000 * error}
-        figures["precision"], figures["recall"] = metrics.precision_recall(self.features, features)
+        figures |= {"kernel_distance": 1000 * mean} | ({} if error is None else {"kernel_distance_error": 1000 * error})
         figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
         if asked is not None:
             figures["as_asked"] = float((labels == asked).mean())
@@ -86,6 +86,11 @@ class Reference:
         shares, _, _ = metrics.class_balance(labels, self.judge.classes)
         ordered = {key: figures[key] for key in LABELS if key in figures}
         return ordered | {"class_shares": [round(float(share), 4) for share in shares]}
+
+    def quality_and_variety(self, features, probabilities):
+        """The main figures with precision and recall, which tell the two apart."""
+        precision, recall = metrics.precision_recall(self.features, features)
+        return self.main_figures(features, probabilities) | {"precision": precision, "recall": recall}
 
     def main_figures(self, features, probabilities):
         """The quick ones, from what the judge made of the samples: distance, score and classes."""
@@ -131,6 +136,30 @@ class Follower:
         samples = gan.sample(len(self.reference.real), np.random.default_rng([self.seed, 4]))
         figures = self.reference.main_figures(*self.reference.judge.judge(datasets.to_uint8(samples)))
         return {key: float(figures[key]) for key in FOLLOWED_FIGURES}
+
+
+def critic_follows(log):
+    """Whether a critic's estimate of the distance falls as the samples become better, over a run's looks at them.
+
+    The estimate is that of the Wasserstein distance, mean D(x) - mean D(G(z)), which is -d_loss without penalties, and
+    the mean over the logged steps since the look before: that of one batch is noisy. log: its columns.
+    -> {"steps": [...], "estimate": [...], "frechet_distance": [...], "pearson", "spearman"}, the correlations of the
+    two, or None where fewer than three looks, or an estimate that never moves, say nothing.
+    """
+    steps, estimates, distances, since = [], [], [], []
+    names = ("step", "d_real", "d_fake", "frechet_distance")
+    for step, real, fake, distance in zip(*(log[name] for name in names), strict=True):
+        since.append(real - fake)
+        if distance is not None:
+            steps.append(step)
+            estimates.append(float(np.mean(since)))
+            distances.append(distance)
+            since = []
+    pearson, spearman = metrics.correlations(estimates, distances) if len(steps) >= FEWEST_LOOKS else (None, None)
+    if pearson is None:
+        return None
+    series = {"steps": steps, "estimate": estimates, "frechet_distance": distances}
+    return series | {"pearson": pearson, "spearman": spearman}
 
 
 def points(samples, real, dataset):

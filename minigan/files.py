@@ -1,8 +1,11 @@
 """Files that are written whole or not at all."""
 
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
+
+from minigan.errors import RunError
 
 
 @contextmanager
@@ -27,3 +30,12 @@ def write_text(path, text):
     """Write a text file whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Write a value as a JSON file, whole or not at all. RunError for NaN or infinity, of which JSON knows neither."""
+    try:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    except ValueError:
+        raise RunError(f"a figure for {path} is not a finite number; nothing was written.") from None
+    write_text(path, text + "\n")

@@ -12,6 +12,7 @@ import numpy as np
 from minigan.errors import InputError
 
 BLOCK = 1000  # rows whose distances to all others are in memory at a time
+FEWEST_BLOCKS = 5  # of the kernel distance, whose spread is its standard error
 
 
 def frechet_distance(real, fake):
@@ -33,14 +34,16 @@ def kernel_distance(real, fake, block=BLOCK):
     """-> the squared maximum mean discrepancy with k(x, y) = (x·y/D + 1)³, and its standard error (Bińkowski 2018).
 
     The unbiased estimate, E k(x, x') + E k(y, y') - 2 E k(x, y) without the pairs of one with itself, averaged over as
-    many disjoint blocks of `block` samples as there are; it may be negative. The error is NaN with a single block.
+    many disjoint blocks of `block` samples as there are; it may be negative. Fewer than FEWEST_BLOCKS times as many
+    samples are cut into so many smaller blocks, as long as each has two. The error is None with a single block.
     """
     real, fake = _pair(real, fake)
-    size = min(block, len(real), len(fake))
-    blocks = min(len(real), len(fake)) // size
+    count = min(len(real), len(fake))
+    size = max(2, min(block, count // FEWEST_BLOCKS))
+    blocks = count // size
     estimates = [_discrepancy(real[i * size : (i + 1) * size], fake[i * size : (i + 1) * size]) for i in range(blocks)]
-    error = np.std(estimates, ddof=1) / math.sqrt(blocks) if blocks > 1 else math.nan
-    return float(np.mean(estimates)), float(error)
+    error = float(np.std(estimates, ddof=1) / math.sqrt(blocks)) if blocks > 1 else None
+    return float(np.mean(estimates)), error
 
 
 def _discrepancy(x, y):
@@ -123,6 +126,19 @@ def nearest_neighbours(samples, data):
         index[first : first + BLOCK // 4] = nearness.argmax(axis=1)
     difference = flat - others[index]
     return index, np.sqrt(np.mean(difference.astype(np.float64) ** 2, axis=1))
+
+
+def correlations(x, y):
+    """-> Pearson's r of the pairs x (N,), y (N,), and Spearman's ρ, which is r of their ranks, equal values sharing the
+    mean of theirs: how nearly one is a line in the other, and how nearly it rises with it. None, None where one of them
+    is the same throughout."""
+    pairs = np.array([x, y], np.float64)
+    if pairs.ndim != 2 or not np.isfinite(pairs).all():
+        raise InputError(f"correlations: x and y make {pairs.shape}, expected two series of finite numbers.")
+    if (pairs == pairs[:, :1]).all(axis=1).any():
+        return None, None
+    ranks = [np.array([(np.sum(row < value) + np.sum(row <= value)) / 2 for value in row]) for row in pairs]
+    return tuple(float(np.corrcoef(both)[0, 1]) for both in (pairs, ranks))
 
 
 # ---- points in the plane

@@ -70,12 +70,13 @@ def save_losses(path, log):
     _save_figure(figure, path)
 
 
-def save_quality(path, log, floor):
+def save_quality(path, log, floor, follows=None):
     """How the samples became better: Fréchet distance and entropy of the classes against the step.
 
-    log: its columns; floor: the same figures of real pictures, as dashed lines.
+    log: its columns; floor: the same figures of real pictures, as dashed lines. follows: what
+    evaluation.critic_follows found, if anything; a third picture then shows the critic's estimate against the step.
     """
-    figure, (upper, lower) = _figure(9, 6, rows=2)
+    figure, (upper, lower, *third) = _figure(9, 9 if follows else 6, rows=3 if follows else 2)
     for axes, name in ((upper, "frechet_distance"), (lower, "entropy")):
         known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
         steps, values = np.array(known).T if known else ([], [])
@@ -84,7 +85,34 @@ def save_quality(path, log, floor):
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     upper.set(ylabel="Fréchet distance", yscale="log")
-    lower.set(ylabel="entropy of the classes", xlabel="step")
+    lower.set_ylabel("entropy of the classes")
+    for axes in third:
+        axes.plot(follows["steps"], follows["estimate"], ".-", color="#d62728")
+        axes.set_ylabel("critic's estimate of the distance")
+        title = "with the Fréchet distance: Pearson {pearson:.2f}, Spearman {spearman:.2f}".format(**follows)
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3)
+    (third or [lower])[-1].set_xlabel("step")
+    _save_figure(figure, path)
+
+
+def save_truncation(path, points, real):
+    """Quality against variety as z is drawn from ever wider: precision against recall, and the inception-style score
+    against the Fréchet distance. points: a dict of figures for each truncation; real: those of real pictures."""
+    figure, pair = _figure(10, 4.5, columns=2)
+    names = (("recall", "precision"), ("frechet_distance", "inception_score"))
+    for axes, (across, upward) in zip(pair, names, strict=True):
+        xs, ys = ([point[name] for point in points] for name in (across, upward))
+        axes.plot(xs, ys, ".-", color="#1f77b4", label="samples")
+        axes.plot(real[across], real[upward], "*", color="#888888", markersize=10, label="real pictures")
+        for x, y, point in zip(xs, ys, points, strict=True):
+            name = "all" if point["truncation"] is None else f"{point['truncation']:g}"
+            axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize=8)
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    pair[0].set(xlabel="recall (variety)", ylabel="precision (quality)")
+    pair[1].set(xlabel="Fréchet distance", ylabel="inception-style score", xscale="log")
+    figure.suptitle("z within plus or minus", fontsize=10)
     _save_figure(figure, path)
 
 
@@ -138,6 +166,16 @@ def save_captioned(path, images, captions, columns=6):
         place.set_title(caption, y=-0.18, fontsize=7)
     if not len(images):
         figure.suptitle("nothing to show")
+    _save_figure(figure, path)
+
+
+def save_row(path, groups, captions):
+    """Groups of pictures (N, H, W, C) beside each other, each a grid of one size with its caption above."""
+    figure, places = _figure(2.2 * len(groups), 2.8, columns=len(groups))
+    for axes, images, caption in zip(places, groups, captions, strict=True):
+        axes.imshow(grid(images).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(caption, fontsize=9)
+        axes.axis("off")
     _save_figure(figure, path)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import cli, plotting
+from minigan import arithmetic, cli, plotting
 from minigan.errors import InputError
 from minigan.files import written_whole
 from minigan.kernels import threads
@@ -27,12 +27,16 @@ def parse(argv):
         "--interpolate", action="store_true", help="each row of ten walks from one z to another (default: independent)"
     )
     parser.add_argument(
+        "--arithmetic", metavar="SUM", help="add and subtract the mean z of digits, such as 7-1+2, and see what G draws"
+    )
+    parser.add_argument(
         "--truncation", type=float, metavar="X", help="draw z from within plus or minus this (default: all of N(0, 1))"
     )
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="a .png grid, or a .npy array (n, H, W, C) in [-1, 1] (default: samples.png beside the checkpoint)",
+        help="a .png grid, or a .npy array (n, H, W, C) in [-1, 1] (default: samples.png or arithmetic.png beside the "
+        "checkpoint)",
     )
     return parser.parse_args(argv)
 
@@ -75,14 +79,42 @@ def _labels(gan, rows, digit):
     return np.arange(rows) % classes if digit is None else np.full(rows, digit)
 
 
+def _calculate(gan, terms, rng, out):
+    """The picture of a sum of digits, and what the judge sees in each of its parts."""
+    pictures, seen = arithmetic.calculate(gan, terms, rng)
+    names = [f"{'-' if sign < 0 else '+'} {digit}" for sign, digit in terms]
+    names[0] = names[0].removeprefix("+ ")
+    captions = [f"{name}\nseen as {digit}, {sure:.0%}" for name, (digit, sure) in zip(names, seen, strict=False)]
+    digit, sure = seen[len(terms)]
+    captions.append(f"= (in the middle)\nseen as {digit}, {sure:.0%}")
+    if out.suffix == ".npy":
+        _save_array(out, pictures)
+    else:
+        middle = (arithmetic.NEARBY + 1) // 2
+        around = np.insert(pictures[len(terms) + 1 :], middle, pictures[len(terms)], axis=0)
+        plotting.save_row(out, [*pictures[: len(terms), None], around], captions)
+    print("\n".join(caption.replace("\n", ": ") for caption in captions))
+    print(f"around it: {', '.join(str(digit) for digit, _ in seen[len(terms) + 1 :])}")
+    print(f"{len(pictures)} samples in {out}")
+
+
+def _save_array(path, samples):
+    with written_whole(path) as temporary:
+        np.save(temporary, samples)
+
+
 def run(argv=None):
     arguments = parse(argv)
     if not 1 <= arguments.n <= MOST:
         raise InputError(f"--n is {arguments.n}, expected a whole number from 1 to {MOST}.")
     if arguments.seed < 0:
         raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
+    terms = None if arguments.arithmetic is None else arithmetic.parse_terms(arguments.arithmetic)
+    if terms and (arguments.interpolate or arguments.digit is not None or arguments.truncation is not None):
+        raise InputError("--arithmetic is a picture of its own; leave out --interpolate, --digit and --truncation.")
     source = Path(arguments.run)
-    default = (source if source.is_dir() else source.parent) / "samples.png"
+    name = "samples.png" if terms is None else "arithmetic.png"
+    default = (source if source.is_dir() else source.parent) / name
     out = Path(arguments.out or default)
     if out.suffix not in ENDINGS:
         raise InputError(f"--out is {out}, expected a name that ends in {' or '.join(ENDINGS)}.")
@@ -92,6 +124,9 @@ def run(argv=None):
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     rng = np.random.default_rng(arguments.seed)
+    if terms:
+        _calculate(gan, terms, rng, out)
+        return 0
     rows = -(-arguments.n // COLUMNS)
     labels = _labels(gan, rows, arguments.digit)
     if arguments.interpolate:
@@ -100,8 +135,7 @@ def run(argv=None):
         labels = None if labels is None else np.repeat(labels, COLUMNS)[: arguments.n]
         samples = gan.sample(arguments.n, rng, labels, arguments.truncation)
     if out.suffix == ".npy":
-        with written_whole(out) as temporary:
-            np.save(temporary, samples)
+        _save_array(out, samples)
     else:
         plotting.save_samples(out, samples, columns=COLUMNS if arguments.interpolate or labels is not None else None)
     print(f"{arguments.n} samples in {out}")

@@ -56,6 +56,11 @@ def run(argv=None):
     stopped = trainer.fit()
     for note in trainer.notes():
         print(f"note: {NOTES[note]}", file=sys.stderr)
+    if (follows := trainer.critic_follows()) is not None:
+        print(
+            f"the critic's estimate of the distance against the Fréchet distance, {len(follows['steps'])} looks: "
+            f"Pearson {follows['pearson']:.2f}, Spearman {follows['spearman']:.2f}"
+        )
     if stopped is not None:
         print(f"stopped and saved at step {gan.step}; resume with: python -m minigan.train --resume {folder}")
         return 128 + stopped
@@ -64,12 +69,12 @@ def run(argv=None):
 
 
 def _list():
-    """A line for each preset: name, parameters of both networks, minutes of a default run, paper, and what it is."""
-    lines = [f"{'preset':22}{'parameters':>12}{'minutes':>9}  paper; what it is"]
+    """A line for each preset: name, parameters of both networks, minutes of a default run, what it is, its paper."""
+    lines = [f"{'preset':22}{'parameters':>12}{'minutes':>9}  what it is (paper)"]
     for preset in PRESETS.values():
         gan = build_gan(preset.name)
         count = sum(p.size for network in (gan.generator, gan.discriminator) for p in network.params.values())
-        lines.append(f"{preset.name:22}{count:>12,}{preset.minutes:>9g}  {preset.source}; {preset.summary}")
+        lines.append(f"{preset.name:22}{count:>12,}{preset.minutes:>9g}  {preset.summary} ({preset.source})")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from tqdm import tqdm
 
-from minigan import datasets, optim, plotting
+from minigan import datasets, evaluation, optim, plotting
 from minigan.errors import RunError
 
 LOG_EVERY = 10  # steps
@@ -102,6 +102,13 @@ class Trainer:
                 raise self._diverged(f"{name} is not finite")
         self.run.save(self.gan, self.batches, self._progress())
 
+    def critic_follows(self):
+        """How well the critic's loss follows the quality of the samples, see evaluation.critic_follows; None for other
+        losses, which estimate no distance, and for a run without looks at the samples."""
+        if self.gan.config.loss != "wasserstein" or self.follower is None:
+            return None
+        return evaluation.critic_follows(self.run.read_log())
+
     def notes(self):
         """What is known to be wrong with the run at this moment: keys of NOTES."""
         return [
@@ -161,7 +168,7 @@ class Trainer:
         log = self.run.read_log()
         plotting.save_losses(self.run.losses_path, log)
         if self.follower is not None:
-            plotting.save_quality(self.run.quality_path, log, self.follower.floor)
+            plotting.save_quality(self.run.quality_path, log, self.follower.floor, self.critic_follows())
         plotting.save_gif(self.run.gif_path, self.run.sample_paths(self.gan.step))
 
     @contextmanager

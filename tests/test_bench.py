@@ -11,11 +11,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import bench, bench_network, bench_report, bench_scaling, cli
+from minigan import bench, bench_network, bench_report, bench_scaling, bench_work, cli, penalties
 from minigan.errors import RunError
 from minigan.gan import build_gan
 from minigan.kernels import threads
-from minigan.layers import Conv2D, ConvTranspose2D, Dense, Tanh
+from minigan.layers import (
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    MinibatchDiscrimination,
+    Residual,
+    SelfAttention2D,
+    Sequential,
+    SpectralNorm,
+    Tanh,
+)
+from minigan.models import PRESETS
 
 TINY = bench.Budget(pairs=2, turn=1e-9, warm_up=1, trial=1, layers=1, products=1, fresh=False)
 LAYER_KEYS = {
@@ -99,13 +110,28 @@ def call(capsys, *words):
 
 def test_multiply_adds_of_each_kind_of_layer():
     rng = np.random.default_rng(0)
-    count = bench_network.multiply_adds
+
+    def count(layer, shape):
+        forward, input_grad, weight_grad = bench_work.multiply_adds(layer, shape)
+        assert input_grad == weight_grad == forward
+        return forward
+
     assert count(Dense(7, 11, rng=rng), (7,)) == 7 * 11
+    assert count(SpectralNorm(Dense(7, 11, rng=rng), rng=rng), (7,)) == 7 * 11
+    assert count(MinibatchDiscrimination(7, 3, 2, rng=rng), (7,)) == 7 * 3 * 2
     # 9 x 7 pixels, 4 x 3 taps, steps of 2 and 1, no padding: 3 x 5 windows
     assert count(Conv2D(2, 5, (4, 3), stride=(2, 1), rng=rng), (9, 7, 2)) == (3 * 5) * (4 * 3) * 2 * 5
     # transposed: every one of the 6 x 4 input pixels meets the whole kernel
     assert count(ConvTranspose2D(5, 2, (4, 3), stride=2, rng=rng), (6, 4, 5)) == (6 * 4) * (4 * 3) * 5 * 2
     assert count(Tanh(), (5,)) == 0
+
+
+def test_multiply_adds_of_self_attention():
+    """16 channels, so queries and keys of 2 and values of 8; 5 x 3 places."""
+    layer, p = SelfAttention2D(16, rng=np.random.default_rng(0)), 5 * 3
+    projections, products = p * 16 * (2 + 2 + 8) + p * 8 * 16, p * p * 2 + p * p * 8
+    work = bench_work.multiply_adds(layer, (5, 3, 16))
+    assert work == (projections + products, projections + 2 * products, projections)
 
 
 MULTIPLY_ADDS = {  # by hand, for one real sample: 2 (3 D - first of D) + 2 D + (3 G - first of G)
@@ -121,12 +147,65 @@ MULTIPLY_ADDS = {  # by hand, for one real sample: 2 (3 D - first of D) + 2 D + 
 @pytest.mark.parametrize("preset", bench.PRESETS)
 def test_flops_of_a_step(preset):
     gan = build_gan(preset)
-    assert bench_network.step_flops(gan, 64) == 2 * 64 * MULTIPLY_ADDS[preset]
-    assert bench_network.step_flops(gan, 128) == 2 * bench_network.step_flops(gan, 64)
+    assert bench_work.step_flops(gan, 64) == 2 * 64 * MULTIPLY_ADDS[preset]
+    assert bench_work.step_flops(gan, 128) == 2 * bench_work.step_flops(gan, 64)
+
+
+def test_flops_of_a_cycle_of_critic_steps():
+    """wgan: the dcgan networks; in five steps D moves five times and G once, but G makes fakes every time."""
+    d, d_first, g, g_first = 6629504, 200704, 7250432, 627200
+    expected = 5 * 2 * (3 * d - d_first) + 2 * d + 5 * g + (2 * g - g_first)
+    assert bench_work.step_flops(build_gan("wgan"), 64) == pytest.approx(2 * 64 * expected / 5)
+
+
+def test_flops_of_a_penalty_on_the_gradient():
+    """wgan-gp beside wgan: forward, back to x, tangent, from s and t to the weights, and what curvature there is back
+    to the weights and all inputs but x, for all layers but the last, after which r is 0."""
+    d, d_first, d_last = 6629504, 200704, 6272
+    more = 4 * d + 2 * (d - d_last) - d_first
+    difference = bench_work.step_flops(build_gan("wgan-gp"), 64) - bench_work.step_flops(build_gan("wgan"), 64)
+    assert difference == pytest.approx(2 * 64 * more)
+
+
+@pytest.fixture
+def with_a_block():
+    """mlp whose discriminator begins with a residual block of convolutions."""
+    gan, rng = build_gan("mlp", sample_shape=(6, 5, 2)), np.random.default_rng(0)
+    main = Sequential([Conv2D(2, 4, 3, padding=1, rng=rng), Tanh(), Conv2D(4, 2, (3, 1), padding=(1, 0), rng=rng)])
+    gan.discriminator.layers[:0] = [Residual(main, Sequential([Conv2D(2, 2, 1, rng=rng)]))]
+    gan.d_optimizer = type(gan.d_optimizer)(gan.discriminator, 2e-4)
+    return gan
+
+
+def test_work_of_a_block(with_a_block):
+    """As D's first layer: back to its input only for G, but to that of its inner convolution always."""
+    work = bench_work.layer_work(with_a_block, 10)
+    outer, inner = 30 * 9 * 2 * 4 + 30 * 2 * 2, 30 * 3 * 4 * 2  # 6 x 5 pixels; both branches begin at x
+    for got, expected in zip(
+        work["discriminator", 0],
+        (3 * (outer + inner), outer + 3 * inner, 2 * (outer + inner)),  # of d_step two batches, of g_step one
+        strict=True,
+    ):
+        assert got == 2 * 10 * expected
+    assert work["discriminator", 2].input_grad == 3 * 2 * 10 * 60 * 512  # now that something lies before it
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_counted_and_timed(preset):
+    gan = build_gan(preset, batch_size=2)
+    real, conditions = bench_work.random_batch(gan, 2)
+    with np.errstate(all="ignore"):
+        rows = bench_network.layer_times(gan, real, 1, conditions)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert all(row[key] >= 0 for row in rows[:-1] for key in row if key.endswith("_ms"))
+    counted = sum(sum(work) for work in bench_work.layer_work(gan, 2).values())
+    measured = sum(row["gflops"] * (row["total_ms"] - row["optimizer_ms"]) for row in rows if row["gflops"]) * 1e6
+    assert counted == pytest.approx(measured)
+    assert max(len(row["layer"]) for row in rows) < 120
 
 
 def test_work_of_single_layers():
-    work, flops = bench_network.layer_work(build_gan("mlp"), 10), 2 * 10 * 784 * 512
+    work, flops = bench_work.layer_work(build_gan("mlp"), 10), 2 * 10 * 784 * 512
     assert work["discriminator", 1] == (3 * flops, flops, 2 * flops)  # the first with parameters: no gradient in d_step
     flops = 2 * 10 * 512 * 256
     assert work["discriminator", 3] == (3 * flops, 3 * flops, 2 * flops)
@@ -138,28 +217,33 @@ def test_work_of_single_layers():
 # ---- where the time goes
 
 
-@pytest.mark.parametrize("preset", ["mlp", "dcgan"])
+@pytest.mark.parametrize("preset", ["mlp", "dcgan", "wgan-gp", "cogan", "resnet", "lapgan"])
 def test_layer_times_add_up_and_disturb_nothing(preset):
     shape = (8, 8, 1)
     watched, plain = (build_gan(preset, seed=3, sample_shape=shape) for _ in range(2))
+    penalty = penalties.tangent, penalties.tangent_backward
     real = np.tanh(np.random.default_rng(1).standard_normal((4, *shape), dtype=np.float32))
     rows = bench_network.layer_times(watched, real, steps=2)
-    for _ in range(6):  # twice two, and one before each two
+    for _ in range(6 * plain.config.n_critic):  # twice two cycles, and one before each two
         plain.train_step(real)
     for name, array in plain.state().items():
         np.testing.assert_array_equal(watched.state()[name], array, name)
     for network in (watched.generator, watched.discriminator):
-        assert not any({"forward", "backward"} & vars(layer).keys() for layer in network.layers)
+        within = [*bench_work.leaves(network), *(layer for _, layer in bench_work.rows(network)), network]
+        assert not any({"forward", "backward"} & vars(layer).keys() for layer in within)
+    assert (penalties.tangent, penalties.tangent_backward) == penalty
 
     assert all(row.keys() == LAYER_KEYS for row in rows)
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     parts = [name for name in LAYER_KEYS if name.endswith("_ms") and name != "total_ms"]
     assert all(row["total_ms"] == pytest.approx(sum(row[name] for name in parts)) for row in rows[:-1])
-    assert [row["layer"] for row in rows if "Dense" in row["layer"] and not row["weight_grad_ms"]] == []
-    assert rows[0]["input_grad_ms"] == 0  # G's first layer has nobody to hand a gradient to
+    assert [row["layer"] for row in rows if row["gflops"] and not row["weight_grad_ms"]] == []
+    if isinstance(watched.generator, Sequential):
+        assert rows[0]["input_grad_ms"] == 0  # G's first layer has nobody to hand a gradient to
     described = " ".join(row["layer"] for row in rows)
-    for layer in (*watched.generator.layers, *watched.discriminator.layers):
-        assert repr(layer) in described
+    for network in (watched.generator, watched.discriminator):
+        for name, _ in bench_work.rows(network):
+            assert name in described
     text = bench_report.layer_table(rows)
     assert "| the step " in text
     assert "100%" in text
@@ -181,6 +265,7 @@ def test_quick_writes_json_and_chart(stubs, capsys):
         "quick",
         "left_out",
         "torch_left_out",
+        "without_reference",
         "sgemm_gflops",
         "startup",
         "configurations",
@@ -238,7 +323,25 @@ def test_full_tries_compile_and_goes_on_without(stubs, capsys):
     assert "9.0 s with nothing compiled before" in out
     first = [("ours", "step"), ("contiguous", "step"), ("channels_last", "step")]  # what there is to compile, trials
     in_turns = [("ours", "step"), ("channels_last", "step")] * (1 + TINY.pairs)  # the first of each to warm up
-    assert Stub.asked == [*first, *in_turns, ("ours", "layers"), ("ours", "sgemm")]
+    assert Stub.asked == [*first, *in_turns, ("ours", "layers"), ("ours", "sgemm"), ("ours", "flops")]
+
+
+def test_presets_that_pytorchs_side_does_not_know(stubs, capsys):
+    status, out, err = call(capsys, "--quick", "--presets", "mlp,wgan,progan,toy", "--batches", "2")
+    assert status == 0, err
+    results = json.loads(Path("runs/bench/bench.json").read_text())
+    mlp, wgan, progan, toy = results["configurations"]
+    assert mlp["torch"]
+    for entry in (wgan, progan, toy):
+        assert (entry["torch"], entry["ratio"], entry["torch_modes"]) == (None, None, {})
+    assert "PyTorch: there is no reference for wgan, progan, toy." in out
+    assert wgan["notes"] == ["a step is the mean over 5, in one of which G moves"]
+    assert progan["notes"] == ["at full size, where it ends"]
+    assert "wgan, batch 2: where a step goes (a step is the mean over 5, in one of which G moves)" in out
+    unused = [row for row in progan["layers"] if "edge0" in row["layer"]]
+    assert len(unused) == 2
+    assert all(row["gflops"] is None and row["forward_ms"] == 0 for row in unused)
+    assert [row["forward_ms"] > 0 for row in progan["layers"] if "edge2" in row["layer"]] == [True, True]
 
 
 def test_without_torch_it_says_so_and_goes_on(stubs, capsys):
@@ -273,8 +376,6 @@ def test_table():
     [
         (["--presets", "dcgna"], "Did you mean 'dcgan'?"),
         (["--presets", "mlp,"], "there is no preset ''"),
-        (["--presets", "mlp,resnet"], "the preset resnet has layers made of layers"),
-        (["--presets", "cogan"], "the preset cogan has layers made of layers"),
         (["--batches", "64;128"], "--batches is '64;128', expected whole numbers with commas"),
         (["--batches", "64,-1"], "expected whole numbers with commas"),
         (["--batches", "1"], "batch_size is 1, expected a whole number of at least 2"),

@@ -18,12 +18,13 @@ def test_our_worker_answers():
     command = [sys.executable, "-m", "minigan.bench_network"]
     request = {"preset": "mlp", "batch": 2, "threads": 1, "sample_shape": (4, 4, 1)}
     with bench_process.Worker(command, request) as worker:
-        assert worker.ready.keys() == {"ready", "import_mib", "flops"}
+        assert worker.ready.keys() == {"ready", "import_mib", "notes"}
         answer = worker.ask(step=3)
         assert len(answer["seconds"]) == 3
         assert min(answer["seconds"]) > 0
         assert answer["peak_mib"] >= worker.ready["import_mib"] > 10
         assert {row["network"] for row in worker.ask(layers=1)["layers"]} == {"generator", "discriminator", ""}
+        assert worker.ask(flops=1)["flops"] > 0
         process = worker.process
         with pytest.raises(RunError, match="bench_network: KeyError"):
             worker.ask(dance=1)
@@ -98,6 +99,12 @@ def test_a_timed_task_leaves_out_its_first_call():
     calls = []
     assert len(bench_process.timed(lambda: calls.append(1))(4)["seconds"]) == 4
     assert len(calls) == 5
+
+
+def test_a_timed_task_of_cycles_gives_the_mean_of_their_steps(monkeypatch):
+    clock = iter([0.0, 6.0, 18.0])
+    monkeypatch.setattr(bench_process.time, "perf_counter", lambda: next(clock))
+    assert bench_process.timed(lambda: None, per_call=3)(4)["seconds"] == [2.0, 4.0]
 
 
 # ---- PyTorch's side

@@ -11,7 +11,7 @@ import pytest
 
 import minigan
 from minigan import checkpoint, datasets, files
-from minigan.errors import InputError
+from minigan.errors import InputError, RunError
 from minigan.run import Run, load_gan
 
 ABOUT = {"config": {"preset": "toy"}, "note": "µ ≤ 1", "progress": {"seconds": 1.5, "variety": None}}
@@ -50,6 +50,15 @@ def test_a_text_file_is_replaced_and_nothing_else_is_left(tmp_path):
     files.write_text(path, "first ä\n")
     files.write_text(path, "second ü\n")
     assert path.read_bytes() == "second ü\n".encode()
+    assert only(tmp_path, "x.json")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_does_not_know_is_refused_and_the_old_file_stays(tmp_path, value):
+    files.write_json(tmp_path / "x.json", {"a": [1, 2.5]})
+    with pytest.raises(RunError, match="is not a finite number; nothing was written"):
+        files.write_json(tmp_path / "x.json", {"a": [1, value]})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": [1, 2.5]}
     assert only(tmp_path, "x.json")
 
 

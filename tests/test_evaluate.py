@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from minigan import datasets, evaluate, evaluation, train
+from minigan import datasets, evaluate, evaluation, metrics, train
 from minigan.classifier import Classifier, shipped_judge
 from minigan.errors import InputError
 from minigan.run import Run, load_gan
@@ -85,7 +86,7 @@ def test_the_command_says_the_same_twice(preset, reference, tmp_path, capsys):
     for _ in range(2):
         capsys.readouterr()
         assert evaluate.run([str(folder), "--n", "200", "--judge", str(judge)]) == 0
-        report = json.loads((folder / "evaluation.json").read_text())
+        report = json.loads((folder / "evaluation.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
         del report["seconds"]
         reports.append(report)
     assert reports[0] == reports[1]
@@ -113,6 +114,63 @@ def test_a_run_is_followed_and_not_disturbed(tmp_path, monkeypatch):
     assert figures["frechet_distance"] > 10 * follower.floor["frechet_distance"]
     with pytest.raises(InputError, match="evaluate_every goes with pictures of"):
         train.run(["--preset", "toy", "--evaluate-every", "5", "--out", str(tmp_path / "toy")])
+
+
+def test_a_sweep_of_truncations(reference, tmp_path, capsys):
+    """The last point is what evaluate itself finds, the others what z within their bounds gives."""
+    judge, folder = tmp_path / "judge.npz", tmp_path / "run"
+    reference.judge.save(judge, {})
+    train.run(["--preset", "mlp", "--condition", "labels", "--steps", "60", "--quiet", "--out", str(folder)])
+    common = [str(folder), "--n", "200", "--judge", str(judge)]
+    capsys.readouterr()
+    assert evaluate.run([*common, "--truncations", "2, 0.02,0.5"]) == 0
+    said = capsys.readouterr().out
+    report = json.loads((folder / "truncation.json").read_text())
+    assert [point["truncation"] for point in report["points"]] == [0.02, 0.5, 2, None]
+    assert not (folder / "evaluation.json").exists()
+    with Image.open(folder / "truncation.png") as picture:
+        assert picture.width == 1000
+    assert [line.split()[0] for line in said.splitlines()[2:8]] == ["z", "0.02", "0.5", "2", "all", "real"]
+    gan, _, _ = load_gan(folder)
+    z, conditions = gan.draw_z(200, draw := np.random.default_rng([0, 0]), 0.5), gan.conditions.draw(200, draw)
+    _, probabilities = reference.judge.judge(datasets.to_uint8(gan.decode(z, conditions)))
+    assert report["points"][1]["inception_score"] == pytest.approx(metrics.inception_score(probabilities))
+    assert evaluate.run(common) == 0
+    whole = json.loads((folder / "evaluation.json").read_text())
+    for key in evaluate.SWEPT:
+        assert report["points"][-1][key] == pytest.approx(whole["samples"][key])
+        assert report["real"][key] == pytest.approx(whole["real"][key])
+
+
+@pytest.mark.parametrize("words", ["", "0.5,", "0.5;1", "nan", "0.5,inf", "0.001"])
+def test_truncations_that_cannot_be(words, tmp_path):
+    train.run(["--preset", "mlp", "--steps", "1", "--quiet", "--out", str(tmp_path / "run")])
+    with pytest.raises(InputError, match="truncation"):
+        evaluate.run([str(tmp_path / "run"), "--n", "100", "--truncations", words])
+    assert not (tmp_path / "run" / "truncation.json").exists()
+
+
+def test_a_critic_is_compared_with_the_samples_quality(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation, "FOLLOWED", 200)
+    flags = ["--steps", "12", "--quiet", "--evaluate-every", "4", "--out"]
+    critic = ["--preset", "mlp", "--loss", "wasserstein", "--weight-clip", "0.01", "--n-critic", "2"]
+    train.run([*critic, *flags, str(tmp_path / "critic")])
+    said = capsys.readouterr().out
+    log = Run(tmp_path / "critic").read_log()
+    assert log["step"] == [4, 8, 10, 12]
+    (*distance, _, last), loss = log["frechet_distance"], -np.array(log["d_loss"])  # no penalty: minus the estimate
+    estimates = [loss[0], loss[1], (loss[2] + loss[3]) / 2]
+    expected = np.corrcoef([*distance, last], estimates)[0, 1]
+    follows = evaluation.critic_follows(log)
+    assert follows["steps"] == [4, 8, 12]
+    assert follows["estimate"] == pytest.approx(estimates, rel=1e-4)
+    assert follows["pearson"] == pytest.approx(expected, abs=1e-3)
+    assert f"3 looks: Pearson {follows['pearson']:.2f}, Spearman {follows['spearman']:.2f}" in said
+    train.run(["--preset", "mlp", *flags, str(tmp_path / "judge")])
+    assert "Pearson" not in capsys.readouterr().out
+    heights = [Image.open(tmp_path / name / "quality.png").height for name in ("critic", "judge")]
+    assert heights[0] > heights[1]
+    assert evaluation.critic_follows({name: column[:2] for name, column in log.items()}) is None
 
 
 def test_the_shipped_judge_is_the_one_that_the_documents_name():

@@ -75,13 +75,38 @@ def test_kernel_distance_is_unbiased():
     assert abs(mean) < 3 * error
     shifted, error = metrics.kernel_distance(x, y + 0.5, block=200)
     assert shifted > 10 * error
-    assert math.isnan(metrics.kernel_distance(x[:50], y[:50])[1])
+
+
+@pytest.mark.parametrize("n", [4, 11, 50, 1001])
+def test_kernel_distance_of_few_samples_has_an_error_too(n):
+    """Twenty draws of one distribution: their spread is what the stated errors say, within a factor of two."""
+    draws = np.random.default_rng(n).standard_normal((20, 2, n, 8))
+    means, errors = np.transpose([metrics.kernel_distance(x, y) for x, y in draws])
+    assert np.sqrt(np.mean(errors**2)) / 2 < np.std(means) < 2 * np.sqrt(np.mean(errors**2))
+
+
+def test_kernel_distance_of_too_few_samples_has_no_error():
+    assert metrics.kernel_distance(*rng().standard_normal((2, 3, 8)))[1] is None
 
 
 def test_kernel_distance_of_two_points_each():
     """x = {0, 1}, y = {2, 3} in one dimension: (0·1 + 1)³ + (2·3 + 1)³ - 2 · mean of (xy + 1)³ over the four pairs."""
     x, y = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])
     assert metrics.kernel_distance(x, y)[0] == pytest.approx(1 + 343 - 2 * (1 + 1 + 27 + 64) / 4)
+
+
+def test_correlations():
+    x = np.array([3.0, 1, 4, 1, 5])
+    assert metrics.correlations(x, 7 - 2 * x) == pytest.approx((-1, -1))
+    pearson, spearman = metrics.correlations(x, np.exp(x))  # rises with x, but not as a line
+    assert spearman == pytest.approx(1)
+    assert 0.8 < pearson < 0.95
+    # ranks of x with a tie: 3, 1.5, 4, 1.5, 5, of y: 1, 2, 3, 4, 5; deviations from 3 multiplied and summed by hand
+    expected = (0 * -2 + -1.5 * -1 + 1 * 0 + -1.5 * 1 + 2 * 2) / math.sqrt((2.25 + 1 + 2.25 + 4) * 10)
+    assert metrics.correlations(x, [1, 20, 300, 4000, 50000])[1] == pytest.approx(expected)
+    assert metrics.correlations(x, np.ones(5)) == (None, None)
+    with pytest.raises(InputError, match="finite"):
+        metrics.correlations(x, [1, 2, 3, 4, math.nan])
 
 
 def test_inception_score():
