@@ -19,6 +19,7 @@ from minigan.errors import InputError
 SHAPE = (32, 32, 3)
 RECORD = 1 + 32 * 32 * 3  # bytes
 RECORDS = 10_000  # in a file
+ARCHIVE = "cifar-10-binary.tar.gz"
 FOLDER = "cifar-10-batches-bin"
 LARGEST = 200 << 20  # bytes of the uncompressed archive; the published one has 185 million
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -32,8 +33,8 @@ class Cifar10(Known):
     counts = {"train": 5 * RECORDS, "test": RECORDS}  # noqa: RUF012
     downloads = (
         Download(
-            "cifar-10-binary.tar.gz",
-            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            ARCHIVE,
+            f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}",
             "c32a1d4ab5d03f1284b67883e8d87530",
             170_052_171,
         ),
@@ -54,7 +55,7 @@ class Cifar10(Known):
         paths = tuple(places.find(self.name, f"{FOLDER}/{file}", file) for file in self.md5[split])
         if None not in paths:
             return paths
-        archive = places.find(self.name, self.downloads[0].file, self.downloads[0].file.removesuffix(".gz"))
+        archive = places.find(self.name, ARCHIVE, ARCHIVE.removesuffix(".gz"))
         return None if archive is None else (archive,)
 
     def has(self, download):

@@ -55,6 +55,9 @@ def _receive(download, part, quiet):
             part.unlink()
             raise RunError("the server sent another part of the file than asked for; the next attempt begins anew")
         have = have if goes_on else 0
+        length = answer.headers.get("Content-Length", "")
+        if length.isdigit() and have + int(length) != download.size:  # before it replaces a part that is good
+            raise RunError(f"the server sends {have + int(length)} bytes, expected {download.size}: not this file")
         bar = tqdm(
             total=download.size, initial=have, desc=download.file, unit="B", unit_scale=True, disable=quiet, leave=False
         )

@@ -87,7 +87,10 @@ def _read(path, size):
             if "A" in image.mode or "transparency" in image.info:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.asarray(ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC))
+            side = min(image.size)
+            left, top = ((length - side) // 2 for length in image.size)
+            square = image.convert("RGB").crop((left, top, left + side, top + side))  # nothing beside it plays a part
+            return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
     except Image.DecompressionBombError:
         raise _Unreadable(f"more than {MOST_PIXELS} pixels") from None
     except _Unreadable:
