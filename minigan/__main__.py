@@ -10,13 +10,17 @@ COMMANDS = {
     "sample": "draw samples from a trained generator",
     "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
     "classify": "train the classifier that recognises digits and judges generated ones",
+    "datasets": "list the data sets, say where they are, and fetch them",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 
 
 def main(argv):
     if argv and argv[0] in COMMANDS:
-        command = importlib.import_module(f"minigan.{argv[0]}")
+        module = f"minigan.{argv[0]}"
+        command = importlib.import_module(module)
+        if hasattr(command, "__path__"):  # a folder's command is beside its library
+            command = importlib.import_module(f"{module}.__main__")
         from minigan import cli
 
         cli.main(argv[0], command.run, argv[1:])

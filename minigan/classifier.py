@@ -15,7 +15,7 @@ from minigan.models.densenet import dense_body
 from minigan.models.resnet import residual_body
 
 BODIES = {"plain": plain_body, "resnet": residual_body, "densenet": dense_body}
-SHIPPED = datasets.MNIST_DIR.parent / "classifier.npz"
+SHIPPED = datasets.DATA_DIR / "classifier.npz"
 CHUNK = 500  # pictures judged at a time
 WARM_UP = 0.1  # of the steps, in which the learning rate grows
 

@@ -20,7 +20,10 @@ def parse(argv):
     parser = cli.Parser(
         "classify", "Train a convolutional classifier, and show what it recognises and what it does not."
     )
-    parser.add_argument("--dataset", default="mnist", metavar="NAME", help="data set with labels (default: mnist)")
+    parser.add_argument(
+        "--dataset", default="mnist", metavar="NAME", help="data set with labels, as for train (default: mnist)"
+    )
+    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: none)")
     kinds = ", ".join(BODIES)
     parser.add_argument("--network", default="plain", metavar="NAME", help=f"{kinds} (default: plain)")
     parser.add_argument("--epochs", type=float, default=6, metavar="X", help="passes over the data (default: 6)")
@@ -46,7 +49,7 @@ def run(argv=None):
         threads.set_threads(arguments.threads)
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    data, test = (datasets.load(arguments.dataset, split) for split in ("train", "test"))
+    data, test = (datasets.load(arguments.dataset, split, arguments.image_size) for split in datasets.SPLITS)
     if data[1] is None:
         raise InputError(f"--dataset {arguments.dataset} has no labels; choose one that has.")
     results = []
@@ -75,6 +78,8 @@ def _check(arguments):
         raise InputError(f"--epochs is {arguments.epochs}, expected a number above 0 and at most 1000.")
     if arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
         raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
+    if arguments.image_size is not None and not 1 <= arguments.image_size <= 1024:
+        raise InputError(f"--image-size is {arguments.image_size}, expected a whole number from 1 to 1024.")
 
 
 def _train(data, kind, epochs, seed, quiet):

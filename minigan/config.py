@@ -26,7 +26,10 @@ class Config:
     """The settings of one run. InputError for a value of the wrong type or out of range, naming the setting."""
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
-    dataset: str = _setting("mnist", "data set by name")
+    dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy or .npz file")
+    image_size: int | None = _setting(
+        None, "pixels each way to which the pictures of a folder are brought", least=1, most=1024
+    )
     epochs: float = _setting(3.0, "passes over the data set", above=0, most=1e6)
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
     batch_size: int = _setting(64, "real samples per step", least=2, most=10**6)

@@ -95,9 +95,9 @@ def _samples(gan, arguments, truncation=None):
 
 
 def _reference(gan, arguments, rng):
-    judge = shipped_judge() if arguments.judge is None else Classifier.load(arguments.judge)
-    images, _ = datasets.load(gan.config.dataset)
-    return evaluation.Reference(images, *datasets.load(gan.config.dataset, "test"), judge, arguments.n, rng)
+    judge, config = _judge(gan, arguments.judge), gan.config
+    (images, _), test = (datasets.load(config.dataset, split, config.image_size) for split in datasets.SPLITS)
+    return evaluation.Reference(images, *test, judge, arguments.n, rng)
 
 
 def _sweep(gan, truncations, arguments, rng, out):
@@ -158,6 +158,23 @@ def _pictures(gan, arguments, rng, out):
         figures["class_shares"],
     )
     return {"judge": reference.judge.name, "samples": figures, "real": floor}
+
+
+def _judge(gan, path):
+    """The classifier in `path`, or for digits the one that comes with the library."""
+    config = gan.config
+    size = "" if config.image_size is None else f" --image-size {config.image_size}"
+    remedy = f"train a judge with `python -m minigan.classify --dataset {config.dataset}{size}` and pass --judge FILE"
+    if path is None:
+        if config.dataset != "mnist":
+            raise InputError(f"the classifier in data/ knows mnist only, not {config.dataset}; {remedy}.")
+        return shipped_judge()
+    judge = Classifier.load(path)
+    if judge.sample_shape != gan.sample_shape:
+        raise InputError(
+            f"--judge {path} knows pictures of {judge.sample_shape}, the samples are {gan.sample_shape}; {remedy}."
+        )
+    return judge
 
 
 def _alternate(upper, lower):

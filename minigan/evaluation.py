@@ -47,7 +47,10 @@ class Reference:
 
     def __init__(self, images, test, test_labels, judge, n, rng):
         if len(images) < n or len(test) < n:
-            raise InputError(f"there are {len(images)} training and {len(test)} test pictures, too few to judge {n}.")
+            raise InputError(
+                f"there are {len(images)} training and {len(test)} test pictures, too few to judge {n}; ask for fewer "
+                "with --n."
+            )
         self.images, self.test, self.test_labels, self.judge = images, test, test_labels, judge
         self.features, _ = judge.judge(images[rng.choice(len(images), n, replace=False)])
         chosen = rng.choice(len(test), n, replace=False)
@@ -79,7 +82,8 @@ class Reference:
         if seconds is not None:
             _, others = self.judge.judge(datasets.to_uint8(seconds))
             figures["pairs"] = float((labels == others.argmax(axis=1)).mean())
-        figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
+        if self.test_labels is not None:
+            figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
         _, distance = metrics.nearest_neighbours(datasets.to_float(samples), datasets.to_float(self.images))
         figures |= {"neighbour": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
         figures["copies"] = int((distance < GREY_LEVEL).sum())

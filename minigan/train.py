@@ -118,7 +118,7 @@ def _refuse(run, begun, names):
 
 
 def _data(config):
-    samples, labels = datasets.load(config.dataset)
+    samples, labels = datasets.load(config.dataset, "train", config.image_size)
     return samples, *of_samples(config, samples, labels)
 
 
@@ -143,7 +143,12 @@ def _trainer(arguments, gan, samples, conditions, run, arrays, progress):
 def _follower(config, samples):
     if config.evaluate_every is None:
         return None
-    test = datasets.load(config.dataset, "test")[0] if samples.ndim == 4 else samples
+    if config.dataset != "mnist":
+        raise InputError(
+            f"evaluate_every goes with the data set mnist, which the classifier in data/ knows, not with "
+            f"{config.dataset}; leave it out, and use evaluate with --judge afterwards."
+        )
+    test = datasets.load(config.dataset, "test")[0]
     return evaluation.Follower(samples, test, shipped_judge(), config.seed)
 
 

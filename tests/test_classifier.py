@@ -106,8 +106,8 @@ def test_weights_survive_a_file(few, trained, tmp_path):
 def test_the_command(tmp_path, monkeypatch, capsys):
     load = datasets.load
 
-    def some(name, split="train"):
-        images, labels = load(name, split)
+    def some(name, split="train", image_size=None):
+        images, labels = load(name, split, image_size)
         return images[:200], labels[:200]
 
     monkeypatch.setattr(datasets, "load", some)

@@ -23,6 +23,7 @@ FIELDS = {item.name: item for item in dataclasses.fields(Config)}
 OTHER = {
     "preset": "toy",
     "dataset": "grid",
+    "image_size": 32,
     "epochs": 1.5,
     "steps": 7,
     "batch_size": 12,

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import datasets
-from minigan.datasets import BatchIterator, load, sample_toy, to_float, to_uint8, toy_modes
+from minigan import datasets, idx
+from minigan.datasets import BatchIterator, batches, checks, load, sample_toy, to_float, to_uint8, toy_modes
 from minigan.errors import InputError
 from minigan.idx import idx_header
 
@@ -68,11 +68,12 @@ def damage(tmp_path, monkeypatch):
     """Point the loader at a copy of the test split with one array replaced."""
     images, labels = load("mnist", "test")
     originals = {"images": images[..., 0], "labels": labels.astype(np.uint8)}
-    monkeypatch.setattr(datasets, "MNIST_DIR", tmp_path)
+    monkeypatch.setattr(datasets.places, "DATA_DIR", tmp_path)
+    (tmp_path / "mnist").mkdir()
 
     def damage(**replaced):
-        for (file, _), array in zip(datasets._MNIST_FILES["test"], (originals | replaced).values(), strict=True):
-            (tmp_path / file).write_bytes(gzip.compress(idx_header(array) + array.tobytes(), 1))
+        for file, array in zip(datasets.MNIST.files["test"], (originals | replaced).values(), strict=True):
+            (tmp_path / "mnist" / file).write_bytes(gzip.compress(idx_header(array) + array.tobytes(), 1))
         return originals
 
     return damage
@@ -106,7 +107,7 @@ def test_damaged_mnist_is_refused_with_file_and_remedy(damage, replace, match):
 
 def test_missing_and_truncated_mnist(damage, tmp_path):
     damage()
-    labels = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    labels = tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz"
     labels.write_bytes(labels.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"t10k-labels.*truncated.*git checkout"):
         load("mnist", "test")
@@ -118,8 +119,9 @@ def test_missing_and_truncated_mnist(damage, tmp_path):
 # ---- names
 
 
-def test_every_known_name_loads():
-    for name in datasets.names():
+def test_every_name_that_needs_no_fetching_loads():
+    assert datasets.names() == ["mnist", "fashion-mnist", "cifar10", "ring", "grid"]
+    for name in ("mnist", "ring", "grid"):
         data, labels = load(name, "test")
         assert len(data) == len(labels) == 10_000
 
@@ -127,10 +129,10 @@ def test_every_known_name_loads():
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("minst", 'unknown dataset "minst", expected one of mnist, ring, grid; did you mean "mnist"\\?'),
+        ("minst", 'unknown dataset "minst", expected one of mnist, fashion-mnist, .*, grid; did you mean "mnist"\\?'),
         ("MNIST", 'did you mean "mnist"\\?'),
         (Path("rings"), 'unknown dataset "rings".*did you mean "ring"\\?'),
-        ("imagenet-21k", "expected one of mnist, ring, grid; pass one of these$"),
+        ("imagenet-21k", "expected one of .*; pass one of these, a folder of pictures, or a .npy or .npz file$"),
         (None, 'unknown dataset "None"'),
     ],
 )
@@ -380,10 +382,10 @@ def test_other_iterator_arguments():
 # ---- the package
 
 
-@pytest.mark.parametrize("name", ["datasets.py", "idx.py"])
-def test_imports_only_numpy_stdlib_and_siblings(name):
-    tree = ast.parse((Path(datasets.__file__).parent / name).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", [idx, batches, checks, datasets.toy, datasets.places])
+def test_imports_only_numpy_stdlib_and_siblings(module):
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     others = {module for module in modules if module.split(".")[0] not in sys.stdlib_module_names}
-    assert others <= {"numpy", "minigan.errors", "minigan.idx"}
+    assert others <= {"numpy", "minigan.errors", "minigan.datasets.checks"}

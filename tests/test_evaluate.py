@@ -112,7 +112,7 @@ def test_a_run_is_followed_and_not_disturbed(tmp_path, monkeypatch):
     for name, value in figures.items():
         assert log[name][-1] == pytest.approx(value, rel=1e-5)
     assert figures["frechet_distance"] > 10 * follower.floor["frechet_distance"]
-    with pytest.raises(InputError, match="evaluate_every goes with pictures of"):
+    with pytest.raises(InputError, match=r"evaluate_every goes with the data set mnist, .* not with ring"):
         train.run(["--preset", "toy", "--evaluate-every", "5", "--out", str(tmp_path / "toy")])
 
 
@@ -174,7 +174,7 @@ def test_a_critic_is_compared_with_the_samples_quality(tmp_path, monkeypatch, ca
 
 
 def test_the_shipped_judge_is_the_one_that_the_documents_name():
-    assert shipped_judge().name in (datasets.MNIST_DIR.parent / "README.md").read_text()
+    assert shipped_judge().name in (datasets.DATA_DIR / "README.md").read_text()
 
 
 def test_too_many_samples_are_refused(reference, mnist):

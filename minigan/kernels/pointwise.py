@@ -60,9 +60,9 @@ def tanh_backward(grad_output, out):
 
 
 def sigmoid(x):
-    """x -> σ(x) = 1 / (1 + e⁻ˣ), for x < 0 as eˣ / (1 + eˣ): no exponential overflows and small values keep every digit.
+    """x -> σ(x) = 1 / (1 + e⁻ˣ), x of any shape, contiguous -> a new array like it.
 
-    x of any shape, contiguous -> a new array like it.
+    For x < 0 as eˣ / (1 + eˣ): no exponential overflows and small values keep every digit.
     """
     return _map(_sigmoid, x)
 
