@@ -61,6 +61,16 @@ def test_the_mean_is_over_the_first_samples_that_show_the_digit(digits):
         np.testing.assert_allclose(code, of_it[: arithmetic.EXAMPLES].mean(axis=0), rtol=1e-6)
 
 
+def test_samples_that_the_judge_is_not_sure_of_are_left_out(digits):
+    """A judge that sees 0, 1, 2, 3, 4, 0, … in a row of samples, and is sure of every second."""
+    place = np.arange(arithmetic.DRAWN)
+    probabilities = np.eye(10)[place % 5] * np.where(place % 2, 0.99, 0.9)[:, None]
+    judge = SimpleNamespace(judge=lambda images: (None, probabilities))
+    code = arithmetic.mean_codes(Drawer(digits), {3}, np.random.default_rng(3), judge)[3]
+    z = Drawer(digits).draw_z(arithmetic.DRAWN, np.random.default_rng(3))
+    np.testing.assert_allclose(code, z[place % 10 == 3][: arithmetic.EXAMPLES].mean(axis=0), rtol=1e-6)
+
+
 def test_a_sum_of_digits_is_what_its_z_says(digits):
     """In z where each digit has an axis of its own, 7 - 7 + 2 is a 2, and so is what lies near it."""
     drawer = Drawer(digits)
