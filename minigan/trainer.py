@@ -160,7 +160,7 @@ class Trainer:
         samples, shown = self.gan.preset.pictures(made), self.gan.preset.show(made)
         if not np.isfinite(samples).all():
             raise self._diverged("the samples are not finite")
-        if self.gan.step >= EARLY:
+        if self.gan.step >= EARLY and self.real_variety:  # data that is all alike is no measure
             self.variety = _variety(samples) / self.real_variety
         plotting.save_samples(self.run.sample_path(self.gan.step), shown, self.samples[:1000])
 

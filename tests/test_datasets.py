@@ -134,6 +134,7 @@ def test_every_name_that_needs_no_fetching_loads():
         (Path("rings"), 'unknown dataset "rings".*did you mean "ring"\\?'),
         ("imagenet-21k", "expected one of .*; pass one of these, a folder of pictures, or a .npy or .npz file$"),
         (None, 'unknown dataset "None"'),
+        ("pictures/of/cats", "there is no folder pictures/of/cats; name one with pictures"),
     ],
 )
 def test_unknown_name(name, match):

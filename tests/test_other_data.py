@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import classify, cli, datasets, evaluate, plotting, sample, train
+from minigan import classify, cli, datasets, evaluate, plotting, sample, train, trainer
 from minigan.classifier import BODIES, Classifier
 from minigan.errors import InputError
+from minigan.evaluation import Reference
 from minigan.gan import build_gan
 from minigan.models import PRESETS
 
@@ -125,10 +126,15 @@ def test_a_folder_without_labels(folder, tmp_path, capsys):
     assert "40 test pictures, too few to judge 100" in refused(capsys, "evaluate", evaluate.run, run, *told)
 
 
+def test_one_picture_is_enough_to_train_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "EARLY", 1)
+    Image.fromarray(coloured(1, 16)[0][0]).save(tmp_path / "only.png")
+    words = ["--preset", "mlp", "--dataset", str(tmp_path), "--image-size", "16", "--batch-size", "2", "--steps", "2"]
+    assert train.run([*words, "--quiet", "--out", str(tmp_path / "run")]) == 0
+
+
 def test_figures_without_labels_leave_out_what_needs_them():
     images, _ = coloured(300)
-    from minigan.evaluation import Reference
-
     judge = Classifier((16, 16, 3), 3)
     reference = Reference(images, images[::-1], None, judge, 150, np.random.default_rng(0))
     assert "accuracy_score" not in reference.floor()

@@ -95,6 +95,12 @@ def test_a_large_jpeg_is_the_mean_of_its_pixels(tmp_path):
     assert np.abs(read_one(tmp_path).astype(int) - 100).max() <= 3
 
 
+def test_a_larger_jpeg_keeps_what_the_small_picture_can_show(tmp_path):
+    checks = (np.indices((8, 8)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    Image.fromarray(checks.repeat(4, 0).repeat(4, 1)).save(tmp_path / "picture.jpg", quality=95)
+    assert np.abs(read_one(tmp_path)[..., 0].astype(int) - checks).max() < 100
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_grey_pictures_have_one_channel_whatever_the_file_says(tmp_path, mode):
     grey = np.repeat(np.array([[0, 85, 170, 255]], np.uint8), 4, axis=0)

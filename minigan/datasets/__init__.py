@@ -62,6 +62,10 @@ def load(name_or_path, split="train", image_size=None):
     """
     name = os.fspath(name_or_path) if isinstance(name_or_path, Path) else str(name_or_path)
     own = name not in names() and (Path(name).suffix in ARRAYS or Path(name).is_dir())
+    if not own and len(Path(name).parts) > 1:
+        raise InputError(
+            f"there is no folder {name}; name one with pictures, a .npy or .npz file, or a known data set."
+        )
     if not own:
         known_name(name, names(), "dataset", "pass one of these, a folder of pictures, or a .npy or .npz file")
     known_name(split, SPLITS, "split")

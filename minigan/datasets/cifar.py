@@ -9,6 +9,7 @@ import hashlib
 import os
 import tarfile
 import zlib
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Cifar10(Known):
 
     name = "cifar10"
     sample_shape = SHAPE
-    counts = {"train": 5 * RECORDS, "test": RECORDS}  # noqa: RUF012
+    counts: ClassVar = {"train": 5 * RECORDS, "test": RECORDS}
     downloads = (
         Download(
             ARCHIVE,
@@ -39,7 +40,7 @@ class Cifar10(Known):
             170_052_171,
         ),
     )
-    md5 = {  # noqa: RUF012
+    md5: ClassVar = {
         "train": {
             "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
             "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",

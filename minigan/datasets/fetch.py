@@ -38,8 +38,8 @@ def fetch(download, folder, quiet=False):
     except urllib.error.HTTPError as error:
         raise RunError(f"the server answered {error.code} {error.reason}") from None
     except (OSError, http.client.HTTPException) as error:  # a URLError is an OSError, and so is a full disk
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise RunError(f"{reason}") from None
+        reason = getattr(error, "reason", error)
+        raise RunError(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__) from None
     return path
 
 
@@ -63,7 +63,7 @@ def _receive(download, part, quiet):
         )
         with open(part, "ab" if goes_on else "wb") as file, bar:
             # one byte more than there should be is enough to see that it is another file
-            while have <= download.size and (chunk := answer.read(min(CHUNK, download.size + 1 - have))):
+            while chunk := answer.read(min(CHUNK, download.size + 1 - have)):
                 file.write(chunk)
                 have += len(chunk)
                 bar.update(len(chunk))

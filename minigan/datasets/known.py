@@ -1,6 +1,7 @@
 """What the data sets that have a name share: found on disk, or fetched."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from minigan.datasets import places
 from minigan.errors import RunError
@@ -24,7 +25,7 @@ class Known:
 
     name = ""
     sample_shape = ()
-    counts = {}  # noqa: RUF012
+    counts: ClassVar = {}
     downloads = ()
 
     def found(self, split):

@@ -5,6 +5,7 @@ Fashion-MNIST, for one, is not compressed as upstream's is.
 """
 
 import hashlib
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,8 +21,8 @@ class Mnist(Known):
     """Four IDX files, named as MNIST's are. md5: split -> that of the images and of the labels, uncompressed."""
 
     sample_shape = (28, 28, 1)
-    counts = {"train": 60_000, "test": 10_000}  # noqa: RUF012
-    files = {  # noqa: RUF012
+    counts: ClassVar = {"train": 60_000, "test": 10_000}
+    files: ClassVar = {
         "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
         "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
     }
