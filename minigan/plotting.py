@@ -183,11 +183,7 @@ def save_page(path, grids, shares):
     """Titled grids of pictures, title -> (images, columns), one below the other, and a bar for each class's share."""
     heights = [math.ceil(len(images) / columns) for images, columns in grids.values()]
     figure, places = _figure(6, 0.62 * sum(heights) + 0.5 * len(grids) + 2, len(grids) + 1, ratios=[*heights, 3])
-    for axes, (title, (images, columns)) in zip(places, grids.items(), strict=False):
-        sheet = grid(images, columns)
-        axes.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(title, fontsize=9)
-        axes.axis("off")
+    _draw_grids(places, grids)
     bars = places[-1].bar(range(len(shares)), shares, color="#1f77b4")
     places[-1].bar_label(bars, [f"{share:.1%}" for share in shares], fontsize=8)
     places[-1].axhline(1 / len(shares), color="#888888", linewidth=0.8)
@@ -195,6 +191,21 @@ def save_page(path, grids, shares):
     places[-1].set(xticks=range(len(shares)), yticks=[])
     places[-1].set_title("share of each class, as the judge sees it", fontsize=9)
     _save_figure(figure, path)
+
+
+def save_gallery(path, grids):
+    """Titled grids of pictures, title -> (images, columns), one below the other."""
+    heights = [math.ceil(len(images) / columns) for images, columns in grids.values()]
+    figure, places = _figure(6, 0.4 * sum(heights) + 0.3 * len(grids), len(grids), ratios=heights)
+    _draw_grids(np.atleast_1d(places), grids)
+    _save_figure(figure, path)
+
+
+def _draw_grids(places, grids):
+    for axes, (title, (images, columns)) in zip(places, grids.items(), strict=False):
+        axes.imshow(grid(images, columns).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.axis("off")
 
 
 def _figure(width, height, rows=1, columns=1, ratios=None):

@@ -1,10 +1,12 @@
 """The recipes against PyTorch's standard DCGAN, each trained for the same wall-clock time and judged by one judge.
 
     python tests/yardstick.py --minutes 3 --seeds 0,1,2 --out yardstick.json
+    python tests/yardstick.py --minutes 2 --seeds 0 --recipes mlp,wgan-gp,biggan --pictures gallery.png
 
 A script to run by hand where PyTorch is installed, on a machine that is otherwise idle; not a test. Every training has
 a process of its own. The clock runs from the first use of the data to the last step, ours after everything has been
 compiled once. It prints a table: the yardstick, then each recipe, the worst seed's figure first and the others behind.
+--pictures: the first samples of each one's first seed.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 YARDSTICK, SAMPLES, BATCH = "PyTorch dcgan", 10_000, 64
+SHOWN, COLUMNS = 24, 12  # samples of each in the pictures
 WORST = {  # figure -> which of the seeds counts
     "frechet_distance": max,
     "kernel_distance": max,
@@ -101,16 +104,23 @@ def trained(name, seed, minutes):
 
 
 def table(results, floor):
-    names = list(results)
-    lines = [f"{'':20}" + "".join(f"{name:>32}" for name in names) + f"{'real':>12}"]
-    for key, worst in WORST.items():
+    """Markdown: a row for each one trained, a column for each figure."""
+    keys = [key for key in WORST if any(key in one for runs in results.values() for one in runs)]
+    lines = [["", *(evaluation_label(key) for key in keys)], ["---"] * (len(keys) + 1)]
+    for name, runs in [*results.items(), ("real test pictures", [floor])]:
         cells = []
-        for name in names:
-            values = sorted((one[key] for one in results[name] if key in one), reverse=worst is max)
-            cells.append("  ".join(f"{value:.4g}" for value in values))
-        real = f"{floor[key]:.4g}" if key in floor else ""
-        lines.append(f"{key:20}" + "".join(f"{cell:>32}" for cell in cells) + f"{real:>12}")
-    return "\n".join(lines)
+        for key in keys:
+            values = sorted((one[key] for one in runs if key in one), reverse=WORST[key] is max)
+            first, *others = [f"{value:.3g}" for value in values] or [""]
+            cells.append(f"{first} ({', '.join(others)})" if others else first)
+        lines.append([name, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def evaluation_label(key):
+    from minigan.evaluation import LABELS
+
+    return LABELS.get(key, (key,))[0].strip()
 
 
 def main():
@@ -120,6 +130,7 @@ def main():
     parser.add_argument("--recipes", default="digits-unconditional,digits")
     parser.add_argument("--judge", help="another classifier than the one in data/")
     parser.add_argument("--out", default="yardstick.json")
+    parser.add_argument("--pictures", help="a .png")
     parser.add_argument("--train", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     seeds, seconds = [int(seed) for seed in arguments.seeds.split(",")], 60 * arguments.minutes
@@ -128,16 +139,21 @@ def main():
         samples, asked, steps = make(seeds[0], seconds)
         np.savez(arguments.out, samples=samples, asked=[] if asked is None else asked, steps=steps)
         return
-    from minigan import datasets, evaluation
+    from minigan import datasets, evaluation, plotting
     from minigan.classifier import Classifier, shipped_judge
 
     judge = Classifier.load(arguments.judge) if arguments.judge else shipped_judge()
     test = datasets.load("mnist", "test")
     reference = evaluation.Reference(datasets.load("mnist")[0], *test, judge, SAMPLES, np.random.default_rng(0))
-    results = {name: [] for name in (YARDSTICK, *arguments.recipes.split(","))}
+    results, shown = {name: [] for name in (YARDSTICK, *arguments.recipes.split(","))}, {}
     for seed, name in tqdm([(seed, name) for seed in seeds for name in results]):
         samples, asked, steps = trained(name, seed, arguments.minutes)
         results[name].append(reference.figures(samples, asked) | {"seed": seed, "steps": steps})
+        if asked is not None:  # one of each class in turn
+            samples = samples[np.concatenate([np.flatnonzero(asked == i % 10)[[i // 10]] for i in range(SHOWN)])]
+        shown.setdefault(name, (datasets.to_uint8(samples[:SHOWN]), COLUMNS))
+        if arguments.pictures:
+            plotting.save_gallery(arguments.pictures, shown)
         report = {"minutes": arguments.minutes, "judge": judge.name, "real": reference.floor(), "results": results}
         Path(arguments.out).write_text(json.dumps(report, indent=1) + "\n")
     print(f"{arguments.minutes:g} minutes each, seeds {arguments.seeds}, judge {judge.name}, the worst seed first\n")
