@@ -1,6 +1,6 @@
 """python -m minigan COMMAND: the commands under one name."""
 
-import importlib
+import importlib.util
 import sys
 
 from minigan import __version__
@@ -10,13 +10,16 @@ COMMANDS = {
     "sample": "draw samples from a trained generator",
     "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
     "classify": "train the classifier that recognises digits and judges generated ones",
+    "gradcheck": "judge a file with a layer or an exercise that someone wrote",
+    "grade": "judge a folder of such files of a whole class, into a table",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 
 
 def main(argv):
     if argv and argv[0] in COMMANDS:
-        command = importlib.import_module(f"minigan.{argv[0]}")
+        package = importlib.util.find_spec(f"minigan.{argv[0]}").submodule_search_locations is not None
+        command = importlib.import_module(f"minigan.{argv[0]}{'.__main__' if package else ''}")
         from minigan import cli
 
         cli.main(argv[0], command.run, argv[1:])
