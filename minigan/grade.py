@@ -46,6 +46,8 @@ def run(argv=None):
         print(f"{len(EXERCISES)} solutions in {arguments.solutions}; keep them out of what students get")
         return 0
     check_seconds(arguments.seconds)
+    if not Path(arguments.out).parent.is_dir():
+        raise InputError(f"--out: there is no folder {Path(arguments.out).parent}; make it first.")
     students = _students(arguments.folder)
     rows = _grade(students, arguments.seconds, arguments.quiet)
     write_text(arguments.out, _table(rows))
@@ -70,12 +72,14 @@ def _grade(students, seconds, quiet):
     tasks = [(student, exercise) for student in students for exercise in EXERCISES.values()]
     rows = {student.name: {} for student in students}
     interval = 0.5 if sys.stderr.isatty() else 15
-    with ThreadPoolExecutor(threads.get_threads()) as pool:
-        results = pool.map(partial(_mark, seconds=seconds), tasks)
-        for (student, exercise), mark in zip(
-            tasks, tqdm(results, "judging", len(tasks), mininterval=interval, disable=quiet), strict=True
-        ):
+    pool = ThreadPoolExecutor(threads.get_threads())
+    try:
+        marks = pool.map(partial(_mark, seconds=seconds), tasks)
+        bar = tqdm(marks, "judging", len(tasks), mininterval=interval, disable=quiet)
+        for (student, exercise), mark in zip(tasks, bar, strict=True):
             rows[student.name][exercise.name] = mark
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C only what has begun is waited for
     return rows
 
 

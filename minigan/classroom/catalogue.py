@@ -32,5 +32,8 @@ def exercise_of(path):
     source = path.read_text(encoding="utf-8", errors="replace")
     found = [e for e in EXERCISES.values() if all(f"def {name}(" in source for name in e.functions)]
     if len(found) != 1:
-        raise InputError(f"{path}: its name is that of no exercise; say what it is: {path}:dense, say.")
+        raise InputError(
+            f"{path}: neither its name nor its functions are those of an exercise; write {path}:NAME with the exercise "
+            f"or layer that it is, one of {', '.join([*EXERCISES, *KNOWN])}."
+        )
     return found[0]

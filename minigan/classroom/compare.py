@@ -61,7 +61,11 @@ def _as_array(label, got, shape):
         raise Wrong(label, f"It is a {type(got).__name__}, expected {'an array' if shape else 'a number'} of float64.")
     if array.shape != shape:
         expected = f"{shape}" if shape else "() (one number: is the mean or the sum missing?)"
-        raise Wrong(label, f"Its shape is {array.shape}, expected {expected}.", known=not shape)
+        turned = (
+            " Is a transpose (.T) missing, or one too many?" if array.ndim > 1 and array.shape == shape[::-1] else ""
+        )
+        known = not shape or bool(turned)
+        raise Wrong(label, f"Its shape is {array.shape}, expected {expected}.{turned}", known)
     if shape and array.dtype != np.float64:
         raise Wrong(label, f"It is {array.dtype}, but all arguments are float64: keep their dtype.")
     return array.astype(np.float64)
@@ -81,6 +85,8 @@ def _cause(got, expected, off, allowed, like, batch, slips):
         return "Right to about seven digits only: is something computed or stored in float32?", True
     if not got.any():
         return "It is zero everywhere: is it never written?", True
+    if expected.size == 1:
+        return _cause_of_number(got.item(), expected.item(), 1 if batch is None else len(batch))
     if expected.any():
         like = expected if like is None else like
         found = pattern(got.reshape(-1), expected.reshape(-1), like, like if batch is None else batch, True)
@@ -89,3 +95,18 @@ def _cause(got, expected, off, allowed, like, batch, slips):
     if not wrong.all():
         return f"Right in {(~wrong).sum()} of {wrong.size} entries: an index, a border, a branch?", False
     return "Wrong in every entry, in no way that is known here.", False
+
+
+def _cause_of_number(got, expected, n):
+    """As `_cause`: of one number every factor could be a pattern, so only those count that mistakes are known for."""
+    factors = [
+        (-1, "Equal up to the sign: is a minus missing, or one too many?"),
+        (n, f"N times what it should be, with N = {n} the batch size: is a 1/N missing?"),
+        (1 / n, f"1/N of what it should be, with N = {n} the batch size: is it divided twice?"),
+        (2, "Twice what it should be: is a factor missing or doubled?"),
+        (0.5, "Half of what it should be: is a factor missing or doubled?"),
+    ]
+    for factor, sentence in factors:
+        if np.isclose(got, factor * expected, rtol=1e-6, atol=0):
+            return sentence, True
+    return "It is another number, in no way that is known here.", False

@@ -16,20 +16,25 @@ from minigan.layers.conv import (
 def geometries(build):
     """The general convolution and the special ones: build(n, size, kernel, stride, padding, channels) -> arguments."""
     return [
-        Case(build(3, (6, 5), (3, 2), (2, 1), (1, 0), (2, 3))),
+        Case(build(3, (6, 5), (3, 2), (2, 1), (2, 1), (2, 3))),
         Case(build(3, (6, 5), (3, 2), (2, 1), (0, 1), (2, 2)), "another padding"),
         Case(
             build(2, (5, 5), (3, 3), (2, 2), (1, 1), (2, 3)),
             "square kernels and pictures",
             "are height and width swapped?",
         ),
-        Case(build(2, (6, 5), (3, 2), (1, 1), (1, 0), (2, 3)), "stride 1", "is the stride forgotten somewhere?"),
+        Case(build(2, (6, 5), (3, 2), (1, 1), (2, 1), (2, 3)), "stride 1", "is the stride forgotten somewhere?"),
         Case(build(2, (6, 5), (3, 2), (2, 1), (0, 0), (2, 3)), "padding 0", "is the padding forgotten somewhere?"),
-        Case(build(1, (6, 5), (3, 2), (2, 1), (1, 0), (2, 3)), "N = 1", ONE_SAMPLE),
+        Case(build(1, (6, 5), (3, 2), (2, 1), (2, 1), (2, 3)), "N = 1", ONE_SAMPLE),
         Case(
             build(2, (4, 4), (3, 3), (1, 1), (0, 0), (2, 3)),
             "square kernels, stride 1 and padding 0",
             "start with the indices of one window.",
+        ),
+        Case(
+            build(2, (4, 4), (2, 2), (2, 2), (0, 0), (2, 3)),
+            "windows that do not overlap",
+            "where they do, is = written for +=?",
         ),
     ]
 
@@ -73,6 +78,7 @@ class ConvForwardExercise(Exercise):
             "out": [
                 (plain_conv(x, flipped(weight), bias, stride, padding), "The kernel is rotated by 180°: no flip here."),
                 (plain_conv(x, weight, 0, stride, padding), "The bias is not added."),
+                (plain_conv(x, weight, -bias, stride, padding), "The bias has the wrong sign."),
                 (
                     plain_conv(x, weight, bias * weight[..., 0].size, stride, padding),
                     "The bias is added once for every entry of the window: add it once.",
@@ -159,12 +165,16 @@ class ConvTransposeExercise(Pair):
         return {"out": conv_transpose2d_forward(x, weight, bias, stride, padding, (0, 0))[0]}
 
     def slips(self, a):
-        turned = self.formula({**a, "weight": flipped(a["weight"])})
+        x, weight, _, stride, padding, g = a.values()
+        turned = self.formula({**a, "weight": flipped(weight)})
+        cols = im2col_plain(g, weight.shape[:2], stride, padding, x.shape[1:3])
+        turned_back = (cols @ flipped(weight).reshape(-1, weight.shape[3])).reshape(x.shape)
         return {
             "out": [
                 (turned, "The kernel is rotated by 180°: each input pixel adds its value times the kernel as it is."),
                 (self.formula({**a, "bias": 0}), "The bias is not added."),
             ],
+            "grad_input": [(turned_back, "The kernel is rotated by 180°: it is the plain convolution of grad_output.")],
             "grad_bias": [
                 (
                     a["grad_output"].mean(axis=(0, 1, 2)),

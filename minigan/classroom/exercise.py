@@ -80,7 +80,8 @@ class Exercise:
             if not wrong.known:
                 for case in special:
                     if case.hint and self._passes(student, case):
-                        wrong.cause = f"Right for {case.what} only: {case.hint} ({wrong.cause})"
+                        said = f" ({wrong.cause})" if wrong.expected is None else ""  # a shape, an exception
+                        wrong.cause = f"Right for {case.what} only: {case.hint}{said}"
                         break
             raise
         self._check_memory(student, general, special[0])
@@ -88,7 +89,9 @@ class Exercise:
             try:
                 self.attempt(student, case)
             except Wrong as wrong:
-                wrong.cause = f"Wrong for {case.what}, though not in general. {wrong.cause} {case.hint}".rstrip()
+                wrong.cause = f"Wrong for {case.what}, though not in general. {wrong.cause}"
+                if case.hint and not wrong.known:
+                    wrong.cause += f" {case.hint.capitalize()}"
                 raise
 
     def _passes(self, student, case):

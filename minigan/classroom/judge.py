@@ -41,7 +41,9 @@ class Verdict:
             return f"{self.where}: {self.cause}"
         index = str(self.index) if self.index else ""
         values = ("analytic", "numeric") if self.numeric else ("got", "expected")
-        return f"{self.where}{index}: {values[0]} {self.got:.8g}, {values[1]} {self.expected:.8g}. {self.cause}"
+        digits = 8 if f"{self.got:.8g}" != f"{self.expected:.8g}" else 16
+        numbers = f"{values[0]} {self.got:.{digits}g}, {values[1]} {self.expected:.{digits}g}"
+        return f"{self.where}{index}: {numbers}. {self.cause}"
 
     def as_dict(self):
         return asdict(self)

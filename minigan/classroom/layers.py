@@ -222,6 +222,7 @@ class SpectralNormExercise(Exercise):
             "u": [(once[0], "It is u after one iteration: make all of them, each from the new u.")],
             "v": [
                 (once[1], "It is v after one iteration: make all of them, each from the new u."),
+                (matrix.T @ once[0], "It is not divided by its length."),
                 (raw / np.linalg.norm(raw), "It is made from the new u: v comes first, then u from v."),
             ],
             "out": [

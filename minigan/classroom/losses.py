@@ -103,6 +103,7 @@ class SoftmaxCrossEntropyExercise(Exercise):
         n, rows = len(logits), np.arange(len(logits))
         p = losses.softmax(logits)
         value, gradient = losses.softmax_cross_entropy(logits, labels)
+        onehot, powers = np.eye(logits.shape[1])[labels], np.exp(logits - logits.max(axis=1, keepdims=True))
         own = np.log(np.maximum(p[rows, labels], 1e-300))
         across = losses.softmax(logits.T).T
         axis = "The softmax runs over the batch (axis 0): it belongs over the classes (axis 1, keepdims=True)."
@@ -116,8 +117,11 @@ class SoftmaxCrossEntropyExercise(Exercise):
             "grad_logits": [
                 *scaled(gradient, n),
                 (p / n, "1 is not subtracted at the label."),
+                ((across - onehot) / n, axis),
+                ((powers / powers.sum(axis=0) - onehot) / n, axis),
+                ((powers - onehot) / n, "The softmax is not divided by its sum over the classes."),
                 (-gradient, "Equal up to the sign: p - onehot(label) is meant."),
-                ((p * (1 - p) * (p - np.eye(logits.shape[1])[labels])) / n, "The factor p (1 - p) is one too many."),
+                ((p * (1 - p) * (p - onehot)) / n, "The factor p (1 - p) is one too many."),
             ],
         }
 
@@ -169,7 +173,10 @@ class NonSaturatingExercise(Exercise):
                 ((real.mean() + fake.mean()) / 2, "It is halved: V is the sum of two means, not their mean."),
             ],
             "grad_real": scaled(-sigmoid(-r) / n, n),
-            "grad_fake": scaled(sigmoid(f) / m, m),
+            "grad_fake": [
+                *scaled(sigmoid(f) / m, m),
+                (sigmoid(f) / n, "It is divided by the number of real samples: each mean is over its own batch."),
+            ],
             "g_loss": [
                 (-softplus(f).mean(), saturating),
                 (softplus(-f).sum(), "It is the sum over the batch: take the mean."),
@@ -238,7 +245,7 @@ class GradientPenaltyExercise(Exercise):
             ],
             "penalty": [
                 (strength * ((lengths - 1) ** 2).sum(), "It is the sum over the batch: take the mean."),
-                (strength * ((per_pixel - 1) ** 2).mean(), "The norm goes over the channels only: take all of a sample."),
+                (strength * ((per_pixel - 1) ** 2).mean(), "The norm goes over the channels only, not the sample."),
                 (strength * (whole - 1) ** 2, "The norm is that of the whole batch: take one norm a sample."),
                 (strength * ((lengths**2 - 1) ** 2).mean(), "The root is missing: ‖g‖, not ‖g‖²."),
                 (strength * (lengths**2).mean(), "The norm is pulled to 0: it must be pulled to 1."),

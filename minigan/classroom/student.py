@@ -5,6 +5,7 @@ Whatever the code does (raise, exit, return nonsense, change what it was given) 
 
 import ast
 import sys
+import tokenize
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -43,12 +44,14 @@ class Student:
 
     def _read(self):
         try:
-            source = self.path.read_text(encoding="utf-8")
+            with tokenize.open(self.path) as file:  # as Python does: UTF-8 with or without a mark, or what line 1 says
+                source = file.read()
             tree = ast.parse(source)
         except SyntaxError as error:
-            raise Wrong("the file", f"Python cannot read line {error.lineno}: {error.msg}.") from None
-        except (UnicodeDecodeError, ValueError, RecursionError, MemoryError):
-            raise Wrong("the file", "It is no Python file: its text cannot be read as UTF-8 source.") from None
+            line = f"line {error.lineno}" if error.lineno else "it"
+            raise Wrong("the file", f"Python cannot read {line}: {error.msg}.") from None
+        except (ValueError, RecursionError, MemoryError):
+            raise Wrong("the file", "It is no Python file: its text cannot be read.") from None
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -92,7 +95,7 @@ class Student:
         if not isinstance(returned, tuple | list) or len(returned) != len(results):
             what = f"{len(returned)} values" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
             what = "nothing (None)" if returned is None else what
-            raise Wrong(name, f"It returns {what}, expected {len(results)}: {', '.join(results)}.")
+            raise Wrong(name, f"It returns {what}, expected {len(results)} values: {', '.join(results)}.")
         return returned
 
     def _told(self, name, error):
@@ -113,7 +116,9 @@ class Student:
             cause = f"It asks for more memory than it is allowed{line}. Is an array far too large?"
         else:
             message = str(error).replace("\n", " ")[:LONGEST_CALL]
-            cause = f"It raises {type(error).__name__}: {message}{line}"
+            misfit = isinstance(error, ValueError) and ("matmul" in message or "broadcast" in message)
+            hint = ". The shapes do not fit: is an axis swapped, or a transpose (.T) missing?" if misfit else ""
+            cause = f"It raises {type(error).__name__}: {message}{line}{hint}"
         return Wrong(name, cause, known=not isinstance(error, ValueError | IndexError | TypeError))
 
 

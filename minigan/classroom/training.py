@@ -158,6 +158,7 @@ class MinimaxStepExercise(Exercise):
         return {
             **only,
             "shift": [
+                (a["shift"], "G does not move."),
                 (self.moved(a, "shift", 1), "G is judged by the old D: it moves after D, judged by the D just moved."),
                 (self.moved(after, "shift", 1, "non_saturating"),
                  "That is the non-saturating step: here G goes down V itself."),
