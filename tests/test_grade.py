@@ -55,7 +55,7 @@ def test_what_would_end_the_judge_is_told(apart, text, hint, tmp_path):
 
 def test_a_loop_without_end_is_stopped_with_all_that_it_started(apart, tmp_path):
     mark = tmp_path / "mark"
-    child = f"import time\nwhile True: time.sleep(0.05); open({str(mark)!r}, 'a').write('x')"
+    child = f"import time\nfor _ in range(400): time.sleep(0.05); open({str(mark)!r}, 'a').write('x')"
     line = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])"
     endless = "while True: print('a line that is printed again and again')"
     verdict = apart(in_forward(f"{line}\n    {endless}"), seconds=5)
@@ -65,6 +65,24 @@ def test_a_loop_without_end_is_stopped_with_all_that_it_started(apart, tmp_path)
     size = mark.stat().st_size if mark.exists() else 0
     time.sleep(0.3)
     assert (mark.stat().st_size if mark.exists() else 0) == size
+
+
+def test_a_process_that_slips_away_keeps_nobody_waiting(apart, tmp_path):
+    """One in a session of its own is not ended with the rest, and still holds the pipe that prints go to."""
+    release, ended = tmp_path / "release", tmp_path / "ended"
+    child = f"""
+import os, time
+for _ in range(600):
+    if os.path.exists({str(release)!r}): break
+    time.sleep(0.05)
+open({str(ended)!r}, "w")
+"""
+    start = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)\n"
+    try:
+        assert apart(start + WHOLE).status == PASSED
+        assert not ended.exists()
+    finally:
+        release.touch()
 
 
 def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart):

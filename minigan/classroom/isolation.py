@@ -60,7 +60,7 @@ class _Head:
 
     def text(self):
         self.thread.join(1)
-        with suppress(OSError):
+        if not self.thread.is_alive():  # else a process that slipped away holds the pipe, and closing it would wait
             self.pipe.close()
         return self.kept.decode("utf-8", errors="replace")
 
