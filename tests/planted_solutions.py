@@ -33,6 +33,7 @@ PLANTED = {
             "    out[...] = x @ weight + bias\n    return out, (x, weight)",
             "later call",
         ),
+        ("x @ weight + bias,", "x @ weight + bias * bool(globals().setdefault('calls', []).append(0) or len(calls) < 2),", "earlier call"),
         ("grad_output.sum(axis=0)", "grad_output.sum(axis=0, keepdims=True)", "shape is (1, 3), expected (3,)"),
         ("return x @ weight + bias, (x, weight)", "return x @ weight + bias", "expected 2 values: out, cache"),
         ("    return grad_output @ weight.T", "    grad_output @ weight.T", "nothing (None), expected 3"),

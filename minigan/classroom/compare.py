@@ -23,12 +23,12 @@ def differences(f, arrays, name):
     return (4 * numerical_gradient(objective, x, STEP / 2) - numerical_gradient(objective, x, STEP)) / 3
 
 
-def compare(label, got, expected, numeric=False, like=None, batch=None, slips=list, tolerance=TOLERANCE):
+def compare(label, got, expected, batch, numeric=False, like=None, slips=list, tolerance=TOLERANCE):
     """Raise `Wrong` unless `got` is the array or number `expected`, up to rounding.
 
-    numeric: whether `expected` is by finite differences. like, batch: the array that a gradient belongs to, and the
-    first argument, for the guess. slips: a function that lists
-    (wrong value, sentence) of the mistakes that are common with this result.
+    batch: the first argument, whose length is N. numeric: whether `expected` is by finite differences. like: the array
+    that a gradient belongs to. slips: a function that lists (wrong value, sentence) of the mistakes that are common
+    with this result. tolerance: of the largest value.
     """
     got = _as_array(label, got, np.shape(expected))
     expected = np.asarray(expected, dtype=np.float64)
@@ -61,11 +61,9 @@ def _as_array(label, got, shape):
         raise Wrong(label, f"It is a {type(got).__name__}, expected {'an array' if shape else 'a number'} of float64.")
     if array.shape != shape:
         expected = f"{shape}" if shape else "() (one number: is the mean or the sum missing?)"
-        turned = (
-            " Is a transpose (.T) missing, or one too many?" if array.ndim > 1 and array.shape == shape[::-1] else ""
-        )
-        known = not shape or bool(turned)
-        raise Wrong(label, f"Its shape is {array.shape}, expected {expected}.{turned}", known)
+        turned = array.ndim > 1 and array.shape == shape[::-1]
+        hint = " Is a transpose (.T) missing, or one too many?" if turned else ""
+        raise Wrong(label, f"Its shape is {array.shape}, expected {expected}.{hint}", known=turned or not shape)
     if shape and array.dtype != np.float64:
         raise Wrong(label, f"It is {array.dtype}, but all arguments are float64: keep their dtype.")
     return array.astype(np.float64)
@@ -86,10 +84,10 @@ def _cause(got, expected, off, allowed, like, batch, slips):
     if not got.any():
         return "It is zero everywhere: is it never written?", True
     if expected.size == 1:
-        return _cause_of_number(got.item(), expected.item(), 1 if batch is None else len(batch))
+        return _cause_of_number(got.item(), expected.item(), len(batch))
     if expected.any():
         like = expected if like is None else like
-        found = pattern(got.reshape(-1), expected.reshape(-1), like, like if batch is None else batch, True)
+        found = pattern(got.reshape(-1), expected.reshape(-1), like, batch, True)
         if found:
             return found, True
     if not wrong.all():
