@@ -1,6 +1,6 @@
 """python -m minigan COMMAND: the commands under one name."""
 
-import importlib
+import importlib.util
 import sys
 
 from minigan import __version__
@@ -11,16 +11,17 @@ COMMANDS = {
     "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
     "classify": "train the classifier that recognises digits and judges generated ones",
     "datasets": "list the data sets, say where they are, and fetch them",
+    "gradcheck": "judge a file with a layer or an exercise that someone wrote",
+    "grade": "judge a folder of such files of a whole class, into a table",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 
 
 def main(argv):
     if argv and argv[0] in COMMANDS:
-        module = f"minigan.{argv[0]}"
-        command = importlib.import_module(module)
+        command = importlib.import_module(f"minigan.{argv[0]}")
         if hasattr(command, "__path__"):  # a folder's command is beside its library
-            command = importlib.import_module(f"{module}.__main__")
+            command = importlib.import_module(f"minigan.{argv[0]}.__main__")
         from minigan import cli
 
         cli.main(argv[0], command.run, argv[1:])

@@ -11,18 +11,21 @@ from minigan.kernels import threads
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser with one common flag, and one sentence instead of the usage text on bad use."""
+    """An argparse parser with one common flag, and one sentence instead of the usage text on bad use.
 
-    def __init__(self, command, description):
+    threaded: False for a command whose work is done by other processes, which has no use for that flag.
+    """
+
+    def __init__(self, command, description, threaded=True):
         super().__init__(
             prog=f"python -m minigan.{command}",
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self.add_argument(
-            "--threads", type=int, metavar="N", help=f"cores for kernels and BLAS (default: {threads.get_threads()})"
-        )
+        if threaded:
+            cores = f"cores for kernels and BLAS (default: {threads.get_threads()})"
+            self.add_argument("--threads", type=int, metavar="N", help=cores)
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {message}; --help lists what there is.\n")

@@ -21,8 +21,9 @@ from functools import partial
 import numpy as np
 
 from minigan.errors import InputError
+from minigan.gradcheck.causes import TINY, likely_cause, same
 
-EPSILON, TINY = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
+EPSILON = np.finfo(np.float64).eps
 
 
 @dataclass
@@ -154,7 +155,7 @@ class _FunctionTrial:
             return f"the value must be a scalar; its shape is {np.shape(value)}"
         if not all(map(np.array_equal, arrays, self.arrays)):
             return "it changes its arrays in place: work on a copy"
-        if not _same(self.objective(), np.array([value])):
+        if not same(self.objective(), np.array([value])):
             return "two calls on the same arrays return different values: does it draw random numbers?"
         self.input = self.arrays[0]
         self.compared = dict(zip(self.names, zip(self.arrays, gradients, strict=True), strict=True))
@@ -180,7 +181,7 @@ class _LayerTrial:
         out, again = (self.forward(copy.deepcopy(self.layer), self.input.copy()) for _ in range(2))
         if out.dtype != np.float64:
             return f"out is {out.dtype} although x and the parameters are float64"
-        if not _same(out, again):
+        if not same(out, again):
             return "forward differs when repeated from the same state: draw from a numpy Generator that the layer owns"
         self.grad_output = np.random.default_rng(self.seed).standard_normal(out.shape)
         self.gradients = self.step(copy.deepcopy(self.layer))
@@ -216,8 +217,8 @@ class _LayerTrial:
         second = self.step(_zeroed(copy.deepcopy(layer)))  # by itself, from the same state
         both = self.step(layer)
         for name in getattr(layer, "params", {}):
-            if not _same(both[name], first[name] + second[name]):
-                hint = "did you write = instead of +=?" if _same(both[name], second[name]) else "is += missing?"
+            if not same(both[name], first[name] + second[name]):
+                hint = "did you write = instead of +=?" if same(both[name], second[name]) else "is += missing?"
                 return f"after two passes grads[{name!r}] is not the sum of both gradients: {hint}"
 
     def can_skip_grads(self):
@@ -228,7 +229,7 @@ class _LayerTrial:
             gradient[...] = 0.5  # any value that a gradient, added to it or written over it, would change
         after = self.step(layer, need_param_grads=False)
         changed = [name for name, gradient in after.items() if name != "input" and (gradient != 0.5).any()]
-        if self.smooth and not _same(after["input"], self.gradients["input"]):
+        if self.smooth and not same(after["input"], self.gradients["input"]):
             changed.append("grad_input")
         return f"need_param_grads=False has to leave these alone: {', '.join(changed)}" if changed else None
 
@@ -242,7 +243,7 @@ class _LayerTrial:
         for generator, state in states:
             generator.bit_generator.state = state  # that dropout draws another mask is no error
         after = self.step(_zeroed(layer))
-        changed = [name for name in after if not _same(after[name], self.gradients[name])]
+        changed = [name for name in after if not same(after[name], self.gradients[name])]
         return f"an earlier call on another batch changes the gradient of {', '.join(changed)}" if changed else None
 
     def keeps_float32(self):
@@ -286,7 +287,7 @@ def _compare(name, array, gradient, trial, tolerance, h, max_entries, seed):
         error = gap[worst] / own[worst]
     cause, sampled = "", slice(len(picked))
     if wrong[sampled].any():
-        cause = _likely_cause(a[sampled], n[sampled], wrong[sampled], array, trial.input, complete)
+        cause = likely_cause(a[sampled], n[sampled], wrong[sampled], array, trial.input, complete)
     elif wrong.any():
         cause = "The sampled entries are right, so some outside the sample are wrong: raise max_entries to find them."
     elif kink.all():
@@ -323,50 +324,6 @@ def _examine(terms, h, rounding):
     jump, central = ahead - behind, (ahead + behind) / 2
     kinked = abs(jump[0]) > 2 * rounding and max(abs(jump / jump[0] - steps / h)) > 0.2
     return *sorted((ahead[0], behind[0])), kinked, abs(central - central[0]).max()
-
-
-def _likely_cause(a, n, wrong, array, x, complete):
-    """A guess in words. `complete` says that a and n are the whole array's, no sample; `x` is the layer's input."""
-    if not np.isfinite(a + n).all():
-        which = "analytic gradient" if np.isfinite(n).all() else "forward pass"
-        return f"The {which} is not finite: a division by zero, a logarithm of zero, an overflow?"
-    if not a.any():
-        return "The analytic gradient is zero everywhere, so perhaps never written: is grads[...] += missing?"
-    if not n.any():
-        return "Moving this array does not change the output: does forward use the very array in params?"
-    if _same(a, -n):
-        return "Equal up to the sign: is a minus missing, or one too many?"
-    factor, batch_size = (a @ n) / (n @ n), len(x) if x.ndim else 1
-    if abs(factor - 1) > 1e-5 and _same(a, factor * n):
-        if batch_size > 1 and np.isclose(factor, [batch_size, 1 / batch_size]).any():
-            times, slip = ("N times", "missing") if factor > 1 else ("1/N of", "doubled")
-            return f"{times} what it should be, with N = {batch_size} the batch size: is a 1/N {slip}?"
-        times = {2.0: "Twice", 0.5: "Half of"}.get(round(factor, 5), f"{factor:.6g} times")
-        return f"{times} what it should be, everywhere: is a constant factor missing or doubled?"
-    if complete:
-        a, n = a.reshape(array.shape), n.reshape(array.shape)
-        if a.ndim == 2 and _same(a.T, n):
-            return "Its transpose is right: are two axes swapped?"
-        if a.ndim == 4 and _same(a.swapaxes(0, 1), n):
-            return "Its first two axes are swapped: are kernel height and width swapped?"
-        if a.ndim == 4 and _same(a[::-1, ::-1], n):
-            return "It is right when flipped: is the kernel rotated by 180°?"
-        if a.size > 1 and _same(np.sort(a, axis=None), np.sort(n, axis=None)):
-            return "The right numbers in wrong places: is an axis order wrong (reshape where transpose is meant)?"
-        if array is x and x.ndim > 1 and x.size > 3 * x.shape[-1]:
-            off, x = (a - n).reshape(-1, x.shape[-1]), x.reshape(-1, x.shape[-1])
-            x = x - x.mean(axis=0)
-            d = (off * x).sum(axis=0) / np.maximum((x * x).sum(axis=0), TINY)
-            if _same(off, off.mean(axis=0) + d * x):
-                return "Off by c + d · x in every feature: is a batch mean dropped, as in batch norm?"
-    if not wrong.all():
-        return f"Right in {(~wrong).sum()} of {wrong.size} checked entries: an index, a border, a stride, a branch?"
-    return "Wrong in every checked entry, with no pattern that is known here."
-
-
-def _same(p, q):
-    """Equal as arrays, up to rounding (which may differ between two runs of the same code)."""
-    return np.shape(p) == np.shape(q) and np.allclose(p, q, rtol=0, atol=1e-12 + 1e-6 * np.max(abs(q), initial=0))
 
 
 def _misfits(pairs):

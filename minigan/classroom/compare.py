@@ -1,0 +1,110 @@
+"""Is a student's result the expected one, and if it is not, in what way?"""
+
+import numpy as np
+
+from minigan.classroom.student import Wrong
+from minigan.gradcheck import numerical_gradient
+from minigan.gradcheck.causes import pattern
+
+TOLERANCE = 1e-10  # of the largest value in the array, for results that the library gives
+NUMERIC = 1e-8  # and for finite differences; a formula in float32 is further off than both
+SINGLE = 1e-5  # a difference below this is what float32 makes
+STEP = 2e-3  # of the finite differences; the inputs of exercises are kept further from any kink
+
+
+def differences(f, arrays, name):
+    """The derivatives of Σ f(arrays) by arrays[name], by finite differences of fourth order (Richardson 1911):
+    n = (4 n(h/2) - n(h)) / 3, where n(h) are central differences, wrong by a multiple of h²."""
+    x = np.array(arrays[name], dtype=np.float64)
+
+    def objective(moved):
+        return np.asarray(f({**arrays, name: moved}), dtype=np.float64)
+
+    return (4 * numerical_gradient(objective, x, STEP / 2) - numerical_gradient(objective, x, STEP)) / 3
+
+
+def compare(label, got, expected, batch, numeric=False, like=None, slips=list, tolerance=TOLERANCE):
+    """Raise `Wrong` unless `got` is the array or number `expected`, up to rounding.
+
+    batch: the first argument, whose length is N. numeric: whether `expected` is by finite differences. like: the array
+    that a gradient belongs to. slips: a function that lists (wrong value, sentence) of the mistakes that are common
+    with this result. tolerance: of the largest value.
+    """
+    got = _as_array(label, got, np.shape(expected))
+    expected = np.asarray(expected, dtype=np.float64)
+    if not np.isfinite(got).all():
+        index = np.unravel_index(int(np.flatnonzero(~np.isfinite(got))[0]), got.shape)
+        cause = "It is not finite: an overflow in exp, a logarithm of 0, a division by 0, an unstable form?"
+        raise Wrong(label, cause, True, _plain(index), float(got[index]), float(expected[index]), numeric)
+    off, largest = abs(got - expected), max(abs(expected).max(initial=0), 1e-3)
+    allowed = max(tolerance, NUMERIC if numeric else 0) * largest
+    wrong = off > allowed
+    if not wrong.any():
+        return
+    index = np.unravel_index(int(off.argmax()), off.shape)
+    cause, known = _cause(got, expected, off, allowed, like, batch, slips)
+    raise Wrong(label, cause, known, _plain(index), float(got[index]), float(expected[index]), numeric)
+
+
+def _as_array(label, got, shape):
+    """`got` as a float64 array of that shape, or `Wrong`."""
+    if got is None:
+        raise Wrong(label, "It is None: is a return missing?")
+    try:
+        array = np.asarray(got)
+        kind = array.dtype.kind
+    except Exception:
+        kind = "O"
+    if kind == "c":
+        raise Wrong(label, "It is complex: take a root that stays real (eigenvalues of a symmetric matrix).")
+    if kind not in "fiub" or np.ma.isMaskedArray(got):
+        raise Wrong(label, f"It is a {type(got).__name__}, expected {'an array' if shape else 'a number'} of float64.")
+    if array.shape != shape:
+        expected = f"{shape}" if shape else "() (one number: is the mean or the sum missing?)"
+        turned = array.ndim > 1 and array.shape == shape[::-1]
+        hint = " Is a transpose (.T) missing, or one too many?" if turned else ""
+        raise Wrong(label, f"Its shape is {array.shape}, expected {expected}.{hint}", known=turned or not shape)
+    if shape and array.dtype != np.float64:
+        raise Wrong(label, f"It is {array.dtype}, but all arguments are float64: keep their dtype.")
+    return array.astype(np.float64)
+
+
+def _plain(index):
+    return [int(i) for i in index]
+
+
+def _cause(got, expected, off, allowed, like, batch, slips):
+    """(a sentence, whether it names a recognised mistake)"""
+    for value, sentence in slips():
+        if np.shape(value) == got.shape and (abs(got - value) <= 10 * allowed).all():
+            return sentence, True
+    wrong = off > allowed
+    if off.max() < SINGLE * abs(expected).max(initial=0):
+        return "Right to about seven digits only: is something computed or stored in float32?", True
+    if not got.any():
+        return "It is zero everywhere: is it never written?", True
+    if expected.size == 1:
+        return _cause_of_number(got.item(), expected.item(), len(batch))
+    if expected.any():
+        like = expected if like is None else like
+        found = pattern(got.reshape(-1), expected.reshape(-1), like, batch, True)
+        if found:
+            return found, True
+    if not wrong.all():
+        return f"Right in {(~wrong).sum()} of {wrong.size} entries: an index, a border, a branch?", False
+    return "Wrong in every entry, in no way that is known here.", False
+
+
+def _cause_of_number(got, expected, n):
+    """As `_cause`: of one number every factor could be a pattern, so only those count that mistakes are known for."""
+    factors = [
+        (-1, "Equal up to the sign: is a minus missing, or one too many?"),
+        (n, f"N times what it should be, with N = {n} the batch size: is a 1/N missing?"),
+        (1 / n, f"1/N of what it should be, with N = {n} the batch size: is it divided twice?"),
+        (2, "Twice what it should be: is a factor missing or doubled?"),
+        (0.5, "Half of what it should be: is a factor missing or doubled?"),
+    ]
+    for factor, sentence in factors:
+        if np.isclose(got, factor * expected, rtol=1e-6, atol=0):
+            return sentence, True
+    return "It is another number, in no way that is known here.", False

@@ -1,0 +1,327 @@
+"""The exercises on losses, penalties and distances: a number, and its gradient."""
+
+import numpy as np
+
+from minigan import losses, metrics, penalties
+from minigan.classroom.exercise import Case, Exercise, normal
+from minigan.layers.activations import sigmoid, softplus
+
+LARGE = 1000.0  # a logit at which every exponential overflows that is not kept from it
+STABLE = "use the stable form, with exp of negative numbers only."
+
+
+def extreme(logits):
+    """The same logits with a very large and a very small one among them."""
+    logits = logits.copy()
+    logits.reshape(-1)[:2] = LARGE, -LARGE
+    return logits
+
+
+def scaled(gradient, n, factor_of_n="The 1/N of the mean over the batch is missing in the gradient."):
+    """The slips that all mean losses have in common."""
+    return [(gradient * n, factor_of_n), (gradient / n, "It is divided by N twice.")]
+
+
+class SigmoidCrossEntropyExercise(Exercise):
+    name, functions, notebook = "sigmoid_cross_entropy", ("sigmoid_cross_entropy",), 3
+    paper = "Goodfellow et al. 2014, equation 1; Bishop 2006, equation 4.90"
+
+    def cases(self):
+        def arguments(n):
+            return {"logits": 2 * normal(1, n), "targets": np.random.default_rng(2).random(n)}
+
+        return [
+            Case(arguments(6)),
+            Case(arguments(1), "N = 1", "is the 1/N of the mean missing?"),
+            Case({"logits": extreme(normal(1, 4)), "targets": np.array([1.0, 0.0, 1.0, 0.0])}, f"logits of ±{LARGE:g}"),
+            Case({"logits": -extreme(normal(1, 4)), "targets": np.array([1.0, 0.0, 1.0, 0.0])}, "confident mistakes"),
+        ]
+
+    def run(self, student, a):
+        names = ("value", "grad_logits")
+        yield from zip(names, student.call("sigmoid_cross_entropy", names, *a.values()), strict=True)
+
+    @staticmethod
+    def terms(a):
+        return softplus(a["logits"]) - a["targets"] * a["logits"]
+
+    def right(self, a):
+        return {"value": self.terms(a).mean()}
+
+    def gradients(self, a):
+        return {"grad_logits": (lambda m: self.terms(m) / len(m["logits"]), "logits")}
+
+    def slips(self, a):
+        logits, t = a.values()
+        p, n, terms = sigmoid(logits), len(logits), self.terms(a)
+        return {
+            "value": [
+                (terms.sum(), "It is the sum over the batch: take the mean."),
+                (-terms.mean(), "The sign is wrong: a loss is minimised, so it is minus the log-likelihood."),
+                ((softplus(-logits) * t).mean(), "The term (1 - t) log(1 - σ(l)) is missing."),
+                ((softplus(logits) + t * logits).mean(), "The sign of t · l is wrong: softplus(l) - t l."),
+            ],
+            "grad_logits": [
+                *scaled((p - t) / n, n),
+                (
+                    (p - t) * p * (1 - p) / n,
+                    "The factor σ' is one too many: it cancels. The gradient is (σ(l) - t) / N.",
+                ),
+                (p / n, "The target is not subtracted."),
+                ((logits - t) / n, "The sigmoid is missing: (σ(l) - t) / N."),
+            ],
+        }
+
+
+class SoftmaxCrossEntropyExercise(Exercise):
+    name, functions, notebook = "softmax_cross_entropy", ("softmax_cross_entropy",), 3
+    paper = "Bridle 1990; Goodfellow, Bengio and Courville 2016, section 6.2.2.3"
+
+    def cases(self):
+        def arguments(n, k, change=lambda logits: logits):
+            return {"logits": change(normal(1, n, k)), "labels": np.random.default_rng(2).integers(k, size=n)}
+
+        return [
+            Case(arguments(5, 4)),
+            Case(arguments(1, 4), "N = 1", "which axis is summed, classes (1) or batch (0)? Is the 1/N missing?"),
+            Case(arguments(4, 4), "N = K", "is the sum over the wrong axis?"),
+            Case(arguments(3, 4, extreme), f"logits of ±{LARGE:g}"),
+        ]
+
+    def run(self, student, a):
+        names = ("value", "grad_logits")
+        yield from zip(names, student.call("softmax_cross_entropy", names, *a.values()), strict=True)
+
+    def right(self, a):
+        return {"value": losses.softmax_cross_entropy(*a.values())[0]}
+
+    def gradients(self, a):
+        return {"grad_logits": (lambda m: losses.softmax_cross_entropy(*m.values())[0], "logits")}
+
+    def slips(self, a):
+        logits, labels = a.values()
+        n, rows = len(logits), np.arange(len(logits))
+        p = losses.softmax(logits)
+        value, gradient = losses.softmax_cross_entropy(logits, labels)
+        onehot, powers = np.eye(logits.shape[1])[labels], np.exp(logits - logits.max(axis=1, keepdims=True))
+        own = np.log(np.maximum(p[rows, labels], 1e-300))
+        across = losses.softmax(logits.T).T
+        axis = "The softmax runs over the batch (axis 0): it belongs over the classes (axis 1, keepdims=True)."
+        return {
+            "value": [
+                (value * n, "It is the sum over the batch: take the mean."),
+                (-value, "The sign is wrong: the loss is -log p."),
+                (-own.mean() / logits.shape[1], "It is the mean over the classes as well: each sample has one label."),
+                (-np.log(across[rows, labels]).mean(), axis),
+            ],
+            "grad_logits": [
+                *scaled(gradient, n),
+                (p / n, "1 is not subtracted at the label."),
+                ((across - onehot) / n, axis),
+                ((powers / powers.sum(axis=0) - onehot) / n, axis),
+                ((powers - onehot) / n, "The softmax is not divided by its sum over the classes."),
+                (-gradient, "Equal up to the sign: p - onehot(label) is meant."),
+                ((p * (1 - p) * (p - onehot)) / n, "The factor p (1 - p) is one too many."),
+            ],
+        }
+
+
+class NonSaturatingExercise(Exercise):
+    name, notebook, paper = "non_saturating_loss", 9, "Goodfellow et al. 2014, section 3"
+    functions = ("discriminator_loss", "generator_loss")
+
+    def cases(self):
+        def arguments(n, m):
+            return {"real_logits": 2 * normal(1, n), "fake_logits": 2 * normal(2, m)}
+
+        return [
+            Case(arguments(5, 4)),
+            Case(arguments(4, 4), "equally many real and fake", "each mean is over its own batch."),
+            Case(arguments(1, 1), "N = 1", "is the 1/N of the mean missing?"),
+            Case({"real_logits": extreme(normal(1, 3)), "fake_logits": extreme(normal(2, 3))}, f"logits of ±{LARGE:g}"),
+        ]
+
+    def run(self, student, a):
+        names = ("d_loss", "grad_real", "grad_fake")
+        yield from zip(names, student.call("discriminator_loss", names, *a.values()), strict=True)
+        names = ("g_loss", "g_grad_fake")
+        yield from zip(names, student.call("generator_loss", names, a["fake_logits"]), strict=True)
+
+    def right(self, a):
+        loss = losses.NonSaturating()
+        return {"d_loss": loss.discriminator(*a.values())[0], "g_loss": loss.generator(a["fake_logits"])[0]}
+
+    def gradients(self, a):
+        loss = losses.NonSaturating()
+        return {
+            "grad_real": (lambda m: loss.discriminator(*m.values())[0], "real_logits"),
+            "grad_fake": (lambda m: loss.discriminator(*m.values())[0], "fake_logits"),
+            "g_grad_fake": (lambda m: loss.generator(m["fake_logits"])[0], "fake_logits"),
+        }
+
+    def slips(self, a):
+        r, f = a.values()
+        n, m = len(r), len(f)
+        real, fake = softplus(-r), softplus(f)
+        saturating = "That is the minimax loss, log(1 - σ(f)), which saturates: G is to maximise log σ(f) instead."
+        return {
+            "d_loss": [
+                (-real.mean() - fake.mean(), "The sign is wrong: D maximises V, so it minimises -V."),
+                (real.sum() + fake.sum(), "It is the sum over the batch: take the means."),
+                (np.concatenate([real, fake]).mean(), "The means are taken over real and fake together."),
+                (softplus(r).mean() + softplus(-f).mean(), "Real and fake are swapped."),
+                ((real.mean() + fake.mean()) / 2, "It is halved: V is the sum of two means, not their mean."),
+            ],
+            "grad_real": scaled(-sigmoid(-r) / n, n),
+            "grad_fake": [
+                *scaled(sigmoid(f) / m, m),
+                (sigmoid(f) / n, "It is divided by the number of real samples: each mean is over its own batch."),
+            ],
+            "g_loss": [
+                (-softplus(f).mean(), saturating),
+                (softplus(-f).sum(), "It is the sum over the batch: take the mean."),
+                (-softplus(-f).mean(), "The sign is wrong: G minimises -log σ(f)."),
+            ],
+            "g_grad_fake": [
+                *scaled(-sigmoid(-f) / m, m),
+                (-sigmoid(f) / m, saturating),
+            ],
+        }
+
+
+class GradientPenaltyExercise(Exercise):
+    name, notebook, paper = "gradient_penalty", 13, "Gulrajani et al. 2017, equation 3 and algorithm 1"
+    functions = ("interpolates", "wgan_gp")
+
+    def cases(self):
+        def arguments(*shape):
+            return {
+                "g": normal(1, *shape),
+                "strength": 10.0,
+                "real": normal(2, *shape),
+                "fake": normal(3, *shape),
+                "epsilon": np.random.default_rng(4).random(shape[0]),
+            }
+
+        still = {**arguments(3, 4), "g": np.concatenate([np.zeros((1, 4)), normal(1, 2, 4)])}
+        return [
+            Case(arguments(4, 3, 2, 2)),
+            Case(
+                arguments(4, 3), "one row a sample", "the norm of a sample is over all its axes, height and width too."
+            ),
+            Case(arguments(1, 3, 2, 2), "N = 1", "ε is one number a sample, the norm one a sample: keepdims?"),
+            Case(still, "a gradient of 0"),
+        ]
+
+    def run(self, student, a):
+        yield "x_hat", student.call("interpolates", ("x_hat",), a["real"], a["fake"], a["epsilon"])
+        names = ("penalty", "v")
+        yield from zip(names, student.call("wgan_gp", names, a["g"], a["strength"]), strict=True)
+
+    def right(self, a):
+        epsilon = a["epsilon"].reshape(-1, *[1] * (a["real"].ndim - 1))
+        value, v = penalties.wgan_gp(a["g"], a["strength"])
+        right = {"x_hat": epsilon * a["real"] + (1 - epsilon) * a["fake"], "penalty": value}
+        return right if np.abs(a["g"]).reshape(len(v), -1).sum(axis=1).all() else {**right, "v": v}
+
+    def gradients(self, a):
+        if not np.abs(a["g"]).reshape(len(a["g"]), -1).sum(axis=1).all():
+            return {}  # ‖g‖ has no derivative at 0: there the library's v is what is asked for
+        return {"v": (lambda m: penalties.wgan_gp(m["g"], m["strength"])[0], "g")}
+
+    def slips(self, a):
+        g, strength, real, fake, epsilon = a.values()
+        n, axes = len(g), tuple(range(1, g.ndim))
+        epsilon = epsilon.reshape(-1, *[1] * (real.ndim - 1))
+        lengths = np.sqrt((g**2).sum(axis=axes, keepdims=True))
+        safe = np.where(lengths > 0, lengths, 1)
+        per_pixel = np.sqrt((g**2).sum(axis=-1))
+        whole = np.sqrt((g**2).sum())
+        v = penalties.wgan_gp(g, strength)[1]
+        return {
+            "x_hat": [
+                ((1 - epsilon) * real + epsilon * fake, "ε belongs to real and 1 - ε to fake; they are swapped."),
+                (epsilon * real + epsilon * fake, "fake has the weight 1 - ε, not ε."),
+            ],
+            "penalty": [
+                (strength * ((lengths - 1) ** 2).sum(), "It is the sum over the batch: take the mean."),
+                (strength * ((per_pixel - 1) ** 2).mean(), "The norm goes over the channels only, not the sample."),
+                (strength * (whole - 1) ** 2, "The norm is that of the whole batch: take one norm a sample."),
+                (strength * ((lengths**2 - 1) ** 2).mean(), "The root is missing: ‖g‖, not ‖g‖²."),
+                (strength * (lengths**2).mean(), "The norm is pulled to 0: it must be pulled to 1."),
+                (((lengths - 1) ** 2).mean(), "The factor λ is missing."),
+                (strength * (np.maximum(lengths - 1, 0) ** 2).mean(), "It is one-sided: norms below 1 count too."),
+            ],
+            "v": [
+                *scaled(v, n),
+                (2 * strength / n * (lengths - 1) * np.ones_like(g), "The direction g / ‖g‖ is missing."),
+                (2 * strength / n * (lengths - 1) * g, "The division by ‖g‖ is missing: ∂‖g‖/∂g = g / ‖g‖."),
+                (2 * strength / n * g / safe, "The factor ‖g‖ - 1 is missing."),
+                (v / 2, "The factor 2 from the square is missing."),
+            ],
+        }  # fmt: skip
+
+
+class FrechetExercise(Exercise):
+    name, functions, notebook = "frechet_distance", ("frechet_distance",), 16
+    paper = "Heusel et al. 2017; Dowson and Landau 1982"
+    tolerance = 1e-6  # the root of an eigenvalue that should be 0 is only known to half the digits
+
+    def cases(self):
+        def arguments(n, m, d):
+            mix = normal(5, d, d)
+            return {"real": normal(1, n, d) @ mix, "fake": normal(2, m, d) + np.arange(d) / 2}
+
+        few = arguments(4, 4, 6)  # fewer samples than features: the covariances have no inverse
+        return [
+            Case(arguments(9, 12, 3)),
+            Case({"real": normal(1, 9, 3), "fake": normal(1, 9, 3)}, "two equal sets"),
+            Case(few, "fewer samples than features"),
+        ]
+
+    def run(self, student, a):
+        yield "distance", student.call("frechet_distance", ("distance",), *a.values())
+
+    def right(self, a):
+        return {"distance": metrics.frechet_distance(*a.values())}
+
+    def slips(self, a):
+        real, fake = a.values()
+        between = ((real.mean(axis=0) - fake.mean(axis=0)) ** 2).sum()
+        cov_r, cov_f = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
+        biased = np.cov(real, rowvar=False, bias=True), np.cov(fake, rowvar=False, bias=True)
+
+        def root(cov_r, cov_f):  # tr (Σ_r Σ_f)^½
+            return np.sqrt(np.maximum(np.linalg.eigvals(cov_r @ cov_f).real, 0)).sum()
+
+        traces, cross = np.trace(cov_r) + np.trace(cov_f), root(cov_r, cov_f)
+        entries = np.trace(np.sqrt(abs(cov_r @ cov_f)))
+        signed = np.trace(np.sqrt(np.maximum(cov_r @ cov_f, 0)))
+        distance = between + traces - 2 * cross
+        return {
+            "distance": [
+                (between + traces - cross, "The factor 2 before the trace of the root is missing."),
+                (traces - 2 * cross, "The term ‖μ_r - μ_f‖² is missing."),
+                (np.sqrt(between) + traces - 2 * cross, "The distance of the means is not squared."),
+                (between + traces, "The term - 2 tr (…)^½ is missing."),
+                (between + traces + 2 * cross, "The term 2 tr (…)^½ has the wrong sign."),
+                (between + traces - 2 * entries, "The root is taken entry by entry: a matrix root is meant."),
+                (between + traces - 2 * signed, "The root is taken entry by entry: a matrix root is meant."),
+                (between + traces - 2 * np.trace(cov_r @ cov_f), "The matrix root is missing."),
+                (
+                    between + np.trace(biased[0]) + np.trace(biased[1]) - 2 * root(*biased),
+                    "The covariances divide by N: np.cov's N - 1 is meant.",
+                ),
+                (np.sqrt(max(distance, 0)), "It is the root of the distance: its square is what is called so here."),
+                (between, "The covariances are missing: this is the distance of the means alone."),
+            ]
+        }
+
+
+EXERCISES = [
+    SigmoidCrossEntropyExercise(),
+    SoftmaxCrossEntropyExercise(),
+    NonSaturatingExercise(),
+    GradientPenaltyExercise(),
+    FrechetExercise(),
+]

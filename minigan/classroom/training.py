@@ -1,0 +1,240 @@
+"""The exercises on training: how the parameters move."""
+
+import numpy as np
+
+from minigan import losses
+from minigan.classroom.compare import differences
+from minigan.classroom.exercise import Case, Exercise, normal
+from minigan.kernels.updates import adam_plain
+from minigan.layers.activations import sigmoid
+from minigan.layers.dense import dense_forward
+
+
+def adam(param, grad, mean, square, step, lr, beta1, beta2, eps):
+    """-> the new param, mean and square, by the twin of the library's own kernel."""
+    param, mean, square = param.copy(), mean.copy(), square.copy()
+    rate, root_factor = lr / (1 - beta1**step), 1 / np.sqrt(1 - beta2**step)
+    adam_plain(param, grad, mean, square, beta1, 1 - beta1, beta2, 1 - beta2, rate, root_factor, eps)
+    return param, mean, square
+
+
+class AdamExercise(Exercise):
+    name, functions, notebook, paper = "adam", ("adam_step",), 7, "Kingma and Ba 2015, algorithm 1"
+
+    def cases(self):
+        def arguments(step, *shape):
+            mean, square = (
+                (0.1 * normal(3, *shape), 0.1 * normal(4, *shape) ** 2) if step > 1 else np.zeros((2, *shape))
+            )
+            return {
+                "param": normal(1, *shape),
+                "grad": normal(2, *shape),
+                "mean": mean,
+                "square": square,
+                "step": step,
+                "lr": 0.1,
+                "beta1": 0.5,
+                "beta2": 0.9,
+                "eps": 1e-2,
+            }
+
+        return [
+            Case(arguments(3, 4, 3)),
+            Case(arguments(1, 4, 3), "the first step", "β₁ᵗ and β₂ᵗ need the power t = step."),
+            Case(arguments(200, 5), "a late step", "the bias corrections 1 - β₁ᵗ and 1 - β₂ᵗ."),
+        ]
+
+    def run(self, student, a):
+        names = ("param", "mean", "square")
+        results = student.call("adam_step", names, *a.values())
+        yield from list(zip(names, results, strict=True))[1:]  # param is made of them
+        yield "param", results[0]
+
+    def right(self, a):
+        return dict(zip(("param", "mean", "square"), adam(*a.values()), strict=True))
+
+    def slips(self, a):
+        param, grad, mean, square, t, lr, beta1, beta2, eps = a.values()
+        _, m, v = adam(*a.values())
+        corrected_m, corrected_v = m / (1 - beta1**t), v / (1 - beta2**t)
+
+        def moved(m, v):
+            return param - lr * m / (np.sqrt(v) + eps)
+
+        return {
+            "mean": [
+                (beta1 * mean + grad, "The factor 1 - β₁ of g is missing."),
+                ((1 - beta1) * grad, "The old mean is not used: it starts from 0 each time."),
+                (beta2 * mean + (1 - beta2) * grad, "β₁ and β₂ are swapped."),
+                (corrected_m, "It is corrected for its bias: return m itself, m̂ is for the step only."),
+            ],
+            "square": [
+                (beta2 * square + grad**2, "The factor 1 - β₂ of g² is missing."),
+                (beta2 * square + (1 - beta2) * grad, "g is not squared."),
+                ((1 - beta2) * grad**2, "The old square is not used: it starts from 0 each time."),
+                (corrected_v, "It is corrected for its bias: return v itself, v̂ is for the step only."),
+            ],
+            "param": [
+                (moved(m, v), "The bias corrections m / (1 - β₁ᵗ) and v / (1 - β₂ᵗ) are missing."),
+                (moved(m, corrected_v), "The bias correction of m is missing."),
+                (moved(corrected_m, v), "The bias correction of v is missing."),
+                (moved(m / (1 - beta1), v / (1 - beta2)), "The bias corrections lack the power t: 1 - βᵗ, not 1 - β."),
+                (2 * param - moved(corrected_m, corrected_v), "It goes up: θ ← θ - lr …"),
+                (param - lr * corrected_m / (corrected_v + eps), "The root of v̂ is missing."),
+                (
+                    param - lr * corrected_m / np.sqrt(corrected_v + eps),
+                    "eps stands under the root: √v̂ + eps is meant.",
+                ),
+                (param - lr * corrected_m / np.sqrt(corrected_v), "eps is missing."),
+                (param - corrected_m / (np.sqrt(corrected_v) + eps), "The learning rate is missing."),
+            ],
+        }
+
+
+class MinimaxStepExercise(Exercise):
+    name, functions, notebook, paper = "minimax_step", ("minimax_step",), 9, "Goodfellow et al. 2014, algorithm 1"
+
+    def cases(self):
+        def arguments(n, d):
+            return {
+                "weight": normal(1, d),
+                "bias": normal(2, 1),
+                "shift": normal(3, d),
+                "real": normal(4, n, d) + 1,
+                "z": normal(5, n, d),
+                "lr": 0.5,
+            }
+
+        return [
+            Case(arguments(5, 3)),
+            Case(arguments(1, 3), "N = 1", "is the 1/N of the means missing?"),
+            Case(arguments(4, 1), "one feature", "which axis is the batch?"),
+        ]
+
+    def run(self, student, a):
+        names = ("weight", "bias", "shift")
+        yield from zip(names, student.call("minimax_step", names, *a.values()), strict=True)
+
+    @staticmethod
+    def value(a, loss="minimax"):
+        """What D minimises, -V, of D(x) = σ(x · weight + bias) and G(z) = z + shift; and what G minimises."""
+
+        def logits(x):
+            return dense_forward(x, a["weight"][:, None], a["bias"])[0][:, 0]
+
+        real, fake = logits(a["real"]), logits(a["z"] + a["shift"])
+        loss = losses.LOSSES[loss]()
+        return loss.discriminator(real, fake)[0], loss.generator(fake)[0]
+
+    def moved(self, a, name, player, loss="minimax", lr=None):
+        """The parameter after a step down its player's loss (0: D's, 1: G's), by finite differences."""
+        slope = differences(lambda m: self.value(m, loss)[player], a, name)
+        return a[name] - (a["lr"] if lr is None else lr) * slope
+
+    def right(self, a):
+        weight, bias = self.moved(a, "weight", 0), self.moved(a, "bias", 0)
+        return {"weight": weight, "bias": bias, "shift": self.moved({**a, "weight": weight, "bias": bias}, "shift", 1)}
+
+    def slips(self, a):
+        right, n = self.right(a), len(a["real"])
+        after = {**a, "weight": right["weight"], "bias": right["bias"]}
+        up = "It goes the wrong way: D climbs V, the gradient of V is added."
+        total = "The 1/N of the means is missing."
+        half = "Only {} is counted: V has a term for real and one for fake."
+        only = {}
+        for name in ("weight", "bias"):
+            x = np.ones((n, 1)) if name == "bias" else a["real"]
+            fakes = np.ones((n, 1)) if name == "bias" else a["z"] + a["shift"]
+            real_part = sigmoid(-(a["real"] @ a["weight"] + a["bias"])) @ x / n
+            fake_part = -sigmoid((a["z"] + a["shift"]) @ a["weight"] + a["bias"]) @ fakes / n
+            only[name] = [
+                (a[name] + a["lr"] * real_part, half.format("the real half")),
+                (a[name] + a["lr"] * fake_part, half.format("the fake half")),
+                (a[name] + a["lr"] * (real_part - fake_part), "The fake term has the wrong sign."),
+                (2 * a[name] - right[name], up),
+                (self.moved(a, name, 0, lr=a["lr"] * n), total),
+                (self.moved(a, name, 0, lr=1.0), "The learning rate is missing."),
+            ]
+        return {
+            **only,
+            "shift": [
+                (a["shift"], "G does not move."),
+                (self.moved(a, "shift", 1), "G is judged by the old D: it moves after D, judged by the D just moved."),
+                (self.moved(after, "shift", 1, "non_saturating"),
+                 "That is the non-saturating step: here G goes down V itself."),
+                (2 * a["shift"] - right["shift"], "It goes the wrong way: G goes down V, the gradient is subtracted."),
+                (self.moved(after, "shift", 1, lr=a["lr"] * n), total),
+                (self.moved(after, "shift", 1, lr=1.0), "The learning rate is missing."),
+            ],
+        }  # fmt: skip
+
+
+class WeightClippingExercise(Exercise):
+    name, functions, notebook = "weight_clipping", ("critic_step",), 13
+    paper = "Arjovsky, Chintala and Bottou 2017, algorithm 1"
+
+    def cases(self):
+        def arguments(n, m, lr, limit):
+            return {
+                "weight": normal(1, 4) / 2,
+                "bias": np.array([0.7]),
+                "real": normal(3, n, 4) + np.array([1.0, -1.0, 0.1, 0.0]),
+                "fake": normal(4, m, 4),
+                "lr": lr,
+                "limit": limit,
+            }
+
+        return [
+            Case(arguments(6, 5, 0.3, 0.5)),
+            Case(arguments(6, 5, 0.3, 100.0), "a limit that is never reached", "look at the clipping."),
+            Case(arguments(1, 1, 0.3, 0.5), "N = 1", "is the mean over the batch missing?"),
+        ]
+
+    def run(self, student, a):
+        names = ("weight", "bias")
+        yield from zip(names, student.call("critic_step", names, *a.values()), strict=True)
+
+    @staticmethod
+    def step(a):
+        """The weight after the step, before it is clipped."""
+
+        def loss(m):
+            real, fake = (dense_forward(m[x], m["weight"][:, None], m["bias"])[0] for x in ("real", "fake"))
+            return losses.Wasserstein().discriminator(real, fake)[0]
+
+        return a["weight"] - a["lr"] * differences(loss, a, "weight")
+
+    def right(self, a):
+        return {
+            name: np.clip(x, -a["limit"], a["limit"]) for name, x in (("weight", self.step(a)), ("bias", a["bias"]))
+        }
+
+    def slips(self, a):
+        limit, weight, free = a["limit"], a["weight"], self.step(a)
+        real, fake = a["real"], a["fake"]
+        up = "It goes the wrong way: the critic goes down mean D(fake) - mean D(real)."
+        sums = weight - a["lr"] * (fake.sum(axis=0) - real.sum(axis=0))
+        gradient = (free - weight) / a["lr"]
+        early = np.clip(weight, -limit, limit) + free - weight
+        return {
+            "weight": [
+                (free, "It is not clipped."),
+                (np.minimum(free, limit), "It is clipped from above only: -limit … limit is meant."),
+                (np.clip(free, 0, limit), "It is clipped to 0 … limit: -limit … limit is meant."),
+                (np.maximum(free, -limit), "It is clipped from below only: -limit … limit is meant."),
+                (np.clip(2 * weight - free, -limit, limit), up),
+                (np.clip(sums, -limit, limit), "The sums over the batch are used: take the means."),
+                (weight + a["lr"] * np.clip(gradient, -limit, limit), "The gradient is clipped: clip the weight."),
+                (early, "It is clipped before the step: the step comes first."),
+                (
+                    free * limit / max(abs(free).max(), limit),
+                    "It is scaled as a whole: every entry is clipped by itself.",
+                ),
+                (np.clip(weight, -limit, limit), "It is clipped, but the step is missing."),
+                (np.clip(weight + gradient, -limit, limit), "The learning rate is missing."),
+            ],
+            "bias": [(a["bias"], "The bias is not clipped: all of the critic's parameters are.")],
+        }
+
+
+EXERCISES = [AdamExercise(), MinimaxStepExercise(), WeightClippingExercise()]

@@ -1,0 +1,59 @@
+"""python -m minigan.gradcheck FILE[:NAME]: judge a file with an exercise or a layer that someone wrote."""
+
+from pathlib import Path
+
+from minigan import cli
+from minigan.classroom.catalogue import exercise_of, find
+from minigan.classroom.isolation import SECONDS, judge_apart
+from minigan.classroom.judge import PASSED
+from minigan.errors import InputError
+
+
+def parse(argv):
+    parser = cli.Parser(
+        "gradcheck",
+        "Judge one file: values against the library's, gradients against finite differences, in a process of its own.\n"
+        "Exit status: 0 passed, 1 wrong or not written yet, 2 bad use.",
+        threaded=False,
+    )
+    parser.add_argument(
+        "file",
+        metavar="FILE[:NAME]",
+        help="a Python file; NAME is an exercise, a function of one, or a class named like a layer, such as Dense "
+        "(default: the exercise that the file's name or functions say)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, metavar="X", help=f"time limit (default: {SECONDS:g})"
+    )
+    return parser.parse_args(argv)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    path, name = _split(arguments.file)
+    check_seconds(arguments.seconds)
+    verdict = judge_apart(path, find(name) if name else exercise_of(path), arguments.seconds)
+    if verdict.printed:
+        print(f"{path} printed:\n{verdict.printed.rstrip()}\n")
+    print(verdict)
+    return 0 if verdict.status == PASSED else 1
+
+
+def check_seconds(seconds):
+    if not 0 < seconds <= 3600:
+        raise InputError(f"--seconds is {seconds}, expected a number above 0 and at most 3600.")
+
+
+def _split(text):
+    """FILE[:NAME] -> (path, name or ""); a colon may belong to the path."""
+    path, name = Path(text), ""
+    if not path.exists() and ":" in text:
+        file, _, name = text.rpartition(":")
+        path = Path(file)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; expected a Python file, such as dense.py.")
+    return path, name
+
+
+if __name__ == "__main__":
+    cli.main("gradcheck", run)

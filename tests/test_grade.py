@@ -1,0 +1,243 @@
+"""The judge in a process of its own, and the commands that use it."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from minigan import cli, grade
+from minigan.bench_process import environment
+from minigan.classroom import isolation, solutions
+from minigan.classroom.catalogue import EXERCISES
+from minigan.classroom.isolation import judge_apart
+from minigan.classroom.judge import FAILED, PASSED
+from minigan.gradcheck import __main__ as gradcheck
+
+ROOT = Path(__file__).parents[1]
+WHOLE = solutions.source("dense")
+
+
+def in_forward(line):
+    return WHOLE.replace("    return x @ weight + bias", f"    {line}\n    return x @ weight + bias")
+
+
+@pytest.fixture
+def apart(tmp_path):
+    def judged(text, seconds=isolation.SECONDS):
+        path = tmp_path / "dense.py"
+        path.write_text(text, encoding="utf-8")
+        return judge_apart(path, EXERCISES["dense"], seconds)
+
+    return judged
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (in_forward("import os; os._exit(0)"), "ended Python itself, with status 0"),
+        (in_forward("import os; os.kill(os.getpid(), 9)"), "ended Python itself (SIGKILL)"),
+        (in_forward("sum(range(10**9), [0] * 10**12)"), "more memory than it is allowed in line"),
+        (in_forward("np.ones((10**5, 10**5))"), "more memory than it is allowed in line"),
+        (in_forward("open('left_behind.txt', 'w').write('x'); input()"), "asks for input in line"),
+    ],
+)
+def test_what_would_end_the_judge_is_told(apart, text, hint, tmp_path):
+    verdict = apart(text)
+    assert verdict.status == FAILED
+    assert hint in verdict.hint, verdict
+    assert [path.name for path in tmp_path.iterdir()] == ["dense.py"]
+
+
+def test_a_loop_without_end_is_stopped_with_all_that_it_started(apart, tmp_path):
+    mark = tmp_path / "mark"
+    child = f"import time\nfor _ in range(400): time.sleep(0.05); open({str(mark)!r}, 'a').write('x')"
+    line = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])"
+    endless = "while True: print('a line that is printed again and again')"
+    verdict = apart(in_forward(f"{line}\n    {endless}"), seconds=5)
+    assert "stopped after 5 s: is there a loop without an end?" in verdict.hint
+    assert verdict.printed.startswith("a line that is printed")
+    assert len(verdict.printed) <= isolation.KEPT
+    size = mark.stat().st_size if mark.exists() else 0
+    time.sleep(0.3)
+    assert (mark.stat().st_size if mark.exists() else 0) == size
+
+
+def test_a_process_that_slips_away_keeps_nobody_waiting(apart, tmp_path):
+    """One in a session of its own is not ended with the rest, and still holds the pipe that prints go to."""
+    release, ended = tmp_path / "release", tmp_path / "ended"
+    child = f"""
+import os, time
+for _ in range(600):
+    if os.path.exists({str(release)!r}): break
+    time.sleep(0.05)
+open({str(ended)!r}, "w")
+"""
+    start = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)\n"
+    try:
+        assert apart(start + WHOLE).status == PASSED
+        assert not ended.exists()
+    finally:
+        release.touch()
+
+
+def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart):
+    verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('forward:', x.shape)"))
+    assert verdict.status == PASSED
+    assert verdict.printed.startswith("forward: (5, 4)\n")
+
+
+# ---- the commands
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def called(command, *words):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(command, {"gradcheck": gradcheck.run, "grade": grade.run}[command], [str(word) for word in words])
+        return stop.value.code, *capsys.readouterr()
+
+    return called
+
+
+def test_gradcheck_judges_a_file(call, tmp_path):
+    (tmp_path / "dense.py").write_text(WHOLE)
+    assert call("gradcheck", "dense.py") == (0, "dense: passed\n", "")
+    (tmp_path / "mine.py").write_text("print('seen')\n" + WHOLE.replace("x.T @ grad_output", "-x.T @ grad_output"))
+    status, out, err = call("gradcheck", "mine.py:dense_backward")
+    assert (status, err) == (1, "")
+    assert out.startswith("mine.py printed:\nseen\n\ndense: WRONG. grad_weight[")
+    assert "Equal up to the sign" in out
+    shutil.copy(ROOT / "notebooks" / "exercises" / "adam.py", tmp_path / "later.py")
+    status, out, _ = call("gradcheck", "later.py")  # known by the function that it defines
+    assert (status, out.startswith("adam: not written yet")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "required: FILE[:NAME]"),
+        (["nothing.py"], "nothing.py: there is no such file"),
+        (["."], "there is no such file"),
+        (["empty.py"], "write empty.py:NAME with the exercise or layer that it is, one of dense,"),
+        (["empty.py:dens"], "there is no exercise 'dens'"),
+        (["empty.py:dense", "--seconds", "0"], "--seconds is 0.0"),
+        (["empty.py:dense", "--threads", "1"], "unrecognized arguments"),
+    ],
+)
+def test_bad_use_of_gradcheck(call, tmp_path, words, expected):
+    (tmp_path / "empty.py").touch()
+    status, out, err = call("gradcheck", *words)
+    assert (status, out) == (2, "")
+    assert err.startswith("python -m minigan.gradcheck: ")
+    assert expected in err
+    assert err.count("\n") == 1
+
+
+def test_both_names_of_the_command(tmp_path):
+    (tmp_path / "dense.py").write_text(WHOLE)
+    for words in (["minigan.gradcheck"], ["minigan", "gradcheck"]):
+        command = [sys.executable, "-m", *words, "dense.py"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "dense: passed\n", "")
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def test_a_class_is_graded(call, tmp_path):
+    for student, files in {
+        "anna": {"dense": WHOLE, "leaky_relu": solutions.source("leaky_relu"), "notes": "1 / 0"},
+        "Ben, jr": {"dense": WHOLE.replace("+ bias", "- bias"), "adam": "import sys; sys.exit(0)"},
+        "=cmd": {"dense": (ROOT / "notebooks" / "exercises" / "dense.py").read_text()},
+        "nobody": {},
+        ".git": {"dense": WHOLE},
+    }.items():
+        (tmp_path / "class" / student).mkdir(parents=True)
+        for name, text in files.items():
+            (tmp_path / "class" / student / f"{name}.py").write_text(text)
+    (tmp_path / "class" / "nobody" / "adam.py").mkdir()
+    (tmp_path / "class" / "read me.txt").touch()
+    before = sorted((tmp_path / "class").rglob("*"))
+    status, out, err = call("grade", "class", "--out", "marks.csv", "--quiet")
+    assert (status, err) == (0, "")
+    assert sorted((tmp_path / "class").rglob("*")) == before
+    rows = table("marks.csv")
+    assert list(rows) == ["'=cmd", "Ben, jr", "anna", "nobody"]
+    assert list(rows["anna"]) == ["student", *EXERCISES, "passed"]
+    assert (rows["anna"]["dense"], rows["anna"]["leaky_relu"], rows["anna"]["passed"]) == ("passed", "passed", "2")
+    assert rows["Ben, jr"]["dense"].startswith("failed: out[")
+    assert "The bias has the wrong sign." in rows["Ben, jr"]["dense"]
+    assert rows["Ben, jr"]["adam"].startswith("failed: the file: It ends the program with sys.exit")
+    assert (rows["'=cmd"]["dense"], rows["'=cmd"]["adam"]) == ("not written", "missing")
+    assert set(list(rows["nobody"].values())[1:-1]) == {"missing"}
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["exercise", "passed", "failed", "not", "written", "missing"]
+    assert ["dense", "1", "1", "1", "1"] in lines
+    assert ["adam", "0", "1", "0", "3"] in lines
+    assert "4 students, 15 exercises in marks.csv" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "a FOLDER is missing"),
+        (["nothing"], "nothing: there is no such folder"),
+        (["."], "holds no folders"),
+        ([".", "--seconds", "-1"], "--seconds is -1.0"),
+    ],
+)
+def test_bad_use_of_grade(call, tmp_path, words, expected):
+    status, out, err = call("grade", *words)
+    assert (status, out) == (2, "")
+    assert expected in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_that_cannot_be_written_is_said_before_the_work(call, tmp_path, monkeypatch):
+    (tmp_path / "class" / "anna").mkdir(parents=True)
+    (tmp_path / "class" / "anna" / "dense.py").write_text(WHOLE)
+    monkeypatch.setattr(grade, "judge_apart", None)
+    status, _, err = call("grade", "class", "--out", "none/marks.csv")
+    assert (status, "there is no folder none" in err) == (2, True)
+
+
+def test_the_command_writes_the_solutions(call, tmp_path):
+    assert call("grade", "--solutions", "answers")[0] == 0
+    assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "answers").iterdir()} == {
+        f"{name}.py": solutions.source(name) for name in EXERCISES
+    }
+
+
+# ---- pytest in the student's tree
+
+
+def test_pytest_judges_each_exercise_by_itself(tmp_path):
+    tree = shutil.copytree(ROOT / "notebooks" / "exercises", tmp_path / "exercises")
+    for name in EXERCISES:
+        (tree / f"{name}.py").write_text("raise SystemExit  # broken, and no concern of dense")
+    (tree / "dense.py").write_text(WHOLE)
+    shutil.copy(ROOT / "notebooks" / "exercises" / "adam.py", tree)
+    for words, status, expected in [
+        (["-k", "dense"], 0, "1 passed, 14 deselected"),
+        (["-k", "adam"], 1, "adam: not written yet: adam_step still raises NotImplementedError. (notebook 7"),
+        (["-k", "leaky_relu"], 1, "leaky_relu: WRONG. the file: It ends the program"),
+    ]:  # fmt: skip
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tree), *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+        assert (done.returncode, expected in done.stdout) == (status, True), done.stdout
+        assert "Traceback" not in done.stdout
+
+
+def test_a_verdict_survives_the_way_between_the_processes(apart):
+    verdict = apart(WHOLE.replace("x.T @ grad_output", "x.T @ grad_output * np.nan"))
+    assert "not finite" in verdict.hint
+    assert json.loads(json.dumps(verdict.as_dict()))["where"] == "grad_weight"
