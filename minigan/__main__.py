@@ -10,6 +10,7 @@ COMMANDS = {
     "sample": "draw samples from a trained generator",
     "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
     "classify": "train the classifier that recognises digits and judges generated ones",
+    "enhance": "make pictures larger or free of noise, and train the network that does it",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 

@@ -141,6 +141,20 @@ def save_captioned(path, images, captions, columns=6):
     _save_figure(figure, path)
 
 
+def save_comparison(path, columns):
+    """Pictures beside each other: title -> images (N, H, W, C), a column each; row i shows the i-th of all of them.
+
+    Smaller pictures are shown as large as the others, pixel by pixel.
+    """
+    rows = len(next(iter(columns.values())))
+    figure, places = _figure(1.1 * len(columns), 1.04 * rows + 0.3, 1, len(columns))
+    for axes, (title, images) in zip(places, columns.items(), strict=True):
+        axes.imshow(grid(images, 1).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(title, fontsize=8)
+        axes.axis("off")
+    _save_figure(figure, path)
+
+
 def save_page(path, grids, shares):
     """Titled grids of pictures, title -> (images, columns), one below the other, and a bar for each class's share."""
     heights = [math.ceil(len(images) / columns) for images, columns in grids.values()]
