@@ -90,6 +90,8 @@ def _use(arguments):
     source, target = Path(arguments.input), Path(arguments.output)
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError(f"{target} is the picture to enhance and would be lost; name another file for the result.")
+    if not target.parent.is_dir():
+        raise InputError(f"there is no folder {target.parent} for the enhanced picture; make it first.")
     pictures.check_format(target)
     network = Path(OUT) / "network.npz" if arguments.network is None else Path(arguments.network)
     if arguments.network is None and not network.exists():
@@ -118,12 +120,15 @@ def _train(arguments, task):
         spoil_rng, tune_rng = (np.random.default_rng([seed, i]) for i in (1, 2))
         spoilt = task.spoil(test, spoil_rng)
         outputs = {name: method(spoilt) for name, method in task.baselines(images, tune_rng).items()}
-        outputs |= {"network": enhancer.apply(spoilt), "truth": test}
+        outputs["network"] = enhancer.apply(spoilt)
         figures = {name: enhancement.measure(made, test, labels, judge) for name, made in outputs.items()}
+        if judge is not None:
+            figures["truth"] = enhancement.recognised(test, labels, judge)
         runs.append({"seed": seed, "seconds": round(seconds, 1), "figures": figures})
         print(f"seed {seed}, {seconds:.0f} s of training, {len(test)} test pictures:\n{_table(figures)}")
         if kept is None:
-            kept = enhancer, spoilt[:SHOWN], {name: made[:SHOWN] for name, made in outputs.items()}
+            columns = {"input": spoilt, **outputs, "truth": test}
+            kept = enhancer, spoilt[0], {name: made[:SHOWN] for name, made in columns.items()}
     report = {
         "task": str(task),
         "dataset": arguments.dataset,
@@ -171,20 +176,21 @@ def _deviation(values):
     return np.std(values, ddof=1)
 
 
-def _save(out, report, enhancer, spoilt, outputs):
+def _save(out, report, enhancer, example, columns):
     about = {key: report[key] for key in ("dataset", "steps", "adversarial")} | {"seed": report["runs"][0]["seed"]}
     enhancer.save(out / "network.npz", about)
-    plotting.save_comparison(out / "pictures.png", {"input": spoilt, **outputs})
-    pictures.write(out / "example.png", spoilt[0])
+    plotting.save_comparison(out / "pictures.png", columns)
+    pictures.write(out / "example.png", example)
     write_text(out / "figures.json", json.dumps(report, indent=2) + "\n")
 
 
 def _table(figures):
     names = {"psnr": ("PSNR, dB", ".2f"), "ssim": ("SSIM", ".4f"), "recognised": ("recognised", ".2%")}
     keys = list(figures["network"])
-    lines = [f"{'':16}" + "".join(f"{names[key][0]:>12}" for key in keys)]
+    lines = [" " * 16 + "".join(f"{names[key][0]:>12}" for key in keys)]
     for name, row in figures.items():
-        lines.append(f"{name:16}" + "".join(f"{row[key]:>12{names[key][1]}}" for key in keys))
+        cells = (format(row[key], names[key][1]) if key in row else "" for key in keys)
+        lines.append(f"{name:16}" + "".join(f"{cell:>12}" for cell in cells))
     return "\n".join(lines)
 
 

@@ -18,8 +18,8 @@ from minigan.models.enhancer import enhancer, pair_discriminator
 
 FACTORS = (2, 4)
 SMALLEST = 4  # pixels a side
-CHUNK = 2**17  # pixels enhanced at a time
-LARGEST = 2**20  # pixels of one picture that fit in memory together with all that a network makes of them
+CHUNK = 2**17  # pixels made at a time
+LARGEST = 2**20  # pixels of one picture made: what the network remembers meanwhile takes about 1 KiB for each
 HIGHEST_PSNR = 100.0  # what a picture without any error counts as in a mean
 TUNED_ON = 1000  # training pictures
 SIGMAS, SIZES = (0.5, 0.75, 1.0, 1.25, 1.5), (3, 5)  # of the Gaussian and the median filters, the best of which is kept
@@ -35,12 +35,10 @@ class Task:
     noise: float = 0.0
 
     def __post_init__(self):
-        if self.factor == 1 and 0 < self.noise <= 1:
-            return
-        if self.factor not in FACTORS or self.noise:
-            raise InputError(
-                f"factor is {self.factor} and noise {self.noise}, expected a factor of 2 or 4, or noise up to 1."
-            )
+        if self.factor == 1 and not 0 < self.noise <= 1:
+            raise InputError(f"noise is {self.noise}, expected a share of the range from black to white, up to 1.")
+        if self.factor != 1 and (self.factor not in FACTORS or self.noise):
+            raise InputError(f"factor is {self.factor} and noise {self.noise}, expected a factor of 2 or 4, no noise.")
 
     def __str__(self):
         return f"noise {self.noise:g}" if self.noise else f"{self.factor} times larger"
@@ -50,9 +48,11 @@ class Task:
         if images.ndim != 4:
             raise InputError("points in the plane cannot be enhanced; choose a data set of pictures.")
         h, w = images.shape[1:3]
-        step = max(self.factor, 2)
-        if h % step or w % step or min(h, w) < max(SMALLEST * self.factor, image_metrics.WINDOW):
-            raise InputError(f"pictures of {h} x {w} pixels do not suit: their sides must divide by {step}.")
+        step, least = max(self.factor, 2), max(SMALLEST * self.factor, image_metrics.WINDOW)
+        if h % step or w % step or min(h, w) < least:
+            raise InputError(
+                f"pictures of {h} x {w} pixels do not suit: their sides must divide by {step} and be at least {least}."
+            )
 
     def spoil(self, images, rng):
         """Pictures uint8 -> the input that they are to be made from again, uint8."""
@@ -74,7 +74,7 @@ class Task:
         sigma = max(SIGMAS, key=lambda value: quality(filters.gaussian, value))
         size = max(SIZES, key=lambda value: quality(filters.median, value))
         return {
-            "as it is": lambda spoilt: spoilt,
+            "input": lambda spoilt: spoilt,
             f"median {size}x{size}": lambda spoilt: filters.median(spoilt, size),
             f"Gaussian σ {sigma:g}": lambda spoilt: filters.gaussian(spoilt, sigma),
         }
@@ -97,14 +97,15 @@ class Enhancer:
                 f"Enhancer.apply: images are {images.dtype} {images.shape}, expected uint8 (N, H, W, {self.channels})."
             )
         _, h, w, _ = images.shape
-        if min(h, w) < SMALLEST or h * w > LARGEST:
+        area = h * w * self.task.factor**2
+        if min(h, w) < SMALLEST or area > LARGEST:
             raise InputError(
-                f"the picture has {w} x {h} pixels, expected at least {SMALLEST} x {SMALLEST} and at most {LARGEST:,} "
-                "pixels; cut or shrink it."
+                f"the picture has {w} x {h} pixels, expected at least {SMALLEST} x {SMALLEST} and at most "
+                f"{LARGEST // self.task.factor**2:,} in all; cut or shrink it."
             )
         odd = (h % 2, w % 2) if self.task.factor == 1 else (0, 0)
         x = np.pad(images, ((0, 0), (0, odd[0]), (0, odd[1]), (0, 0)), mode="edge")
-        each = max(1, CHUNK // (h * w))
+        each = max(1, CHUNK // area)
         made = []
         with threads.one_blas_thread:
             for first in range(0, len(x), each):
@@ -207,6 +208,9 @@ def measure(images, truth, labels=None, judge=None):
         "psnr": float(np.minimum(image_metrics.psnr(images, truth), HIGHEST_PSNR).mean()),
         "ssim": float(image_metrics.ssim(images, truth).mean()),
     }
-    if judge is not None:
-        figures["recognised"] = float((judge.judge(images)[1].argmax(axis=1) == labels).mean())
-    return figures
+    return figures if judge is None else figures | recognised(images, labels, judge)
+
+
+def recognised(images, labels, judge):
+    """{"recognised": the share of pictures whose label the judge recognises}."""
+    return {"recognised": float((judge.judge(images)[1].argmax(axis=1) == labels).mean())}

@@ -144,12 +144,15 @@ def save_captioned(path, images, captions, columns=6):
 def save_comparison(path, columns):
     """Pictures beside each other: title -> images (N, H, W, C), a column each; row i shows the i-th of all of them.
 
-    Smaller pictures are shown as large as the others, pixel by pixel.
+    Smaller pictures have white around them, so that rows stay rows.
     """
-    rows = len(next(iter(columns.values())))
+    rows, height, width = (max(images.shape[axis] for images in columns.values()) for axis in range(3))
     figure, places = _figure(1.1 * len(columns), 1.04 * rows + 0.3, 1, len(columns))
     for axes, (title, images) in zip(places, columns.items(), strict=True):
-        axes.imshow(grid(images, 1).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        above, left = (height - images.shape[1]) // 2, (width - images.shape[2]) // 2
+        room = np.full((len(images), height, width, images.shape[3]), 255, np.uint8)
+        room[:, above : above + images.shape[1], left : left + images.shape[2]] = to_uint8(images)
+        axes.imshow(grid(room, 1).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title, fontsize=8)
         axes.axis("off")
     _save_figure(figure, path)
