@@ -189,7 +189,7 @@ def test_tasks():
     assert Task(4).spoil(images, rng).shape == (20, 4, 3, 3)
     assert list(Task(2).baselines(images, rng)) == ["nearest", "bicubic"]
     for wrong in ((1, 0.0), (3, 0.0), (2, 0.1), (1, -0.1), (1, 1.5), (1, float("nan"))):
-        with pytest.raises(InputError, match="expected a (factor of 2 or 4|share)"):
+        with pytest.raises(InputError, match=r"expected a (factor of 2 or 4|share)"):
             Task(*wrong)
     Task(4).check(np.zeros((2, 28, 28, 1), np.uint8))
     for task, shape in ((Task(4), (2, 30, 28, 1)), (Task(1, 0.1), (2, 28, 27, 1)), (Task(2), (2, 8, 8, 1))):
