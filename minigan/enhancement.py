@@ -19,7 +19,7 @@ from minigan.models.enhancer import enhancer, pair_discriminator
 FACTORS = (2, 4)
 SMALLEST = 4  # pixels a side
 CHUNK = 2**17  # pixels made at a time
-LARGEST = 2**20  # pixels of one picture made: what the network remembers meanwhile takes about 1 KiB for each
+LARGEST = 2**20  # pixels of one picture made; the network remembers about 2.5 KiB for each meanwhile
 HIGHEST_PSNR = 100.0  # what a picture without any error counts as in a mean
 TUNED_ON = 1000  # training pictures
 SIGMAS, SIZES = (0.5, 0.75, 1.0, 1.25, 1.5), (3, 5)  # of the Gaussian and the median filters, the best of which is kept
