@@ -196,3 +196,15 @@ def softmax_cross_entropy(logits, labels):
     grad = softmax(logits)
     grad[rows, labels] -= 1
     return value, grad / logits.dtype.type(n)
+
+
+def l1(made, truth):
+    """-> (value, grad_made): the mean of |made - truth| over all entries, and sign(made - truth) / their number.
+
+    made and truth: float arrays of one shape and dtype, N ≥ 1. InputError for anything else.
+    """
+    same = isinstance(made, np.ndarray) and isinstance(truth, np.ndarray) and made.shape == truth.shape
+    if not same or made.dtype != truth.dtype or made.dtype not in (np.float32, np.float64) or made.size == 0:
+        raise InputError("l1: made and truth must be float32 or float64 arrays of one shape and dtype, not empty.")
+    gap = made - truth
+    return _mean(np.abs(gap)), np.sign(gap) / made.dtype.type(made.size)

@@ -172,10 +172,24 @@ def save_captioned(path, images, captions, columns=6):
 def save_row(path, groups, captions):
     """Groups of pictures (N, H, W, C) beside each other, each a grid of one size with its caption above."""
     figure, places = _figure(2.2 * len(groups), 2.8, columns=len(groups))
-    for axes, images, caption in zip(places, groups, captions, strict=True):
-        axes.imshow(grid(images).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(caption, fontsize=9)
-        axes.axis("off")
+    _draw_grids(places, [(caption, images, None) for images, caption in zip(groups, captions, strict=True)])
+    _save_figure(figure, path)
+
+
+def save_comparison(path, columns):
+    """Pictures beside each other: title -> images (N, H, W, C), a column each; row i shows the i-th of all of them.
+
+    Smaller pictures have white around them, so that rows stay rows.
+    """
+    rows, height, width = (max(images.shape[axis] for images in columns.values()) for axis in range(3))
+    figure, places = _figure(1.1 * len(columns), 1.04 * rows + 0.3, 1, len(columns))
+    grids = []
+    for title, images in columns.items():
+        above, left = (height - images.shape[1]) // 2, (width - images.shape[2]) // 2
+        room = np.full((len(images), height, width, images.shape[3]), 255, np.uint8)
+        room[:, above : above + images.shape[1], left : left + images.shape[2]] = to_uint8(images)
+        grids.append((title, room, 1))
+    _draw_grids(places, grids)
     _save_figure(figure, path)
 
 
@@ -183,7 +197,7 @@ def save_page(path, grids, shares):
     """Titled grids of pictures, title -> (images, columns), one below the other, and a bar for each class's share."""
     heights = [math.ceil(len(images) / columns) for images, columns in grids.values()]
     figure, places = _figure(6, 0.62 * sum(heights) + 0.5 * len(grids) + 2, len(grids) + 1, ratios=[*heights, 3])
-    _draw_grids(places, grids)
+    _draw_grids(places, [(title, *how) for title, how in grids.items()])
     bars = places[-1].bar(range(len(shares)), shares, color="#1f77b4")
     places[-1].bar_label(bars, [f"{share:.1%}" for share in shares], fontsize=8)
     places[-1].axhline(1 / len(shares), color="#888888", linewidth=0.8)
@@ -197,12 +211,13 @@ def save_gallery(path, grids):
     """Titled grids of pictures, title -> (images, columns), one below the other."""
     heights = [math.ceil(len(images) / columns) for images, columns in grids.values()]
     figure, places = _figure(6, 0.4 * sum(heights) + 0.3 * len(grids), len(grids), ratios=heights)
-    _draw_grids(np.atleast_1d(places), grids)
+    _draw_grids(np.atleast_1d(places), [(title, *how) for title, how in grids.items()])
     _save_figure(figure, path)
 
 
 def _draw_grids(places, grids):
-    for axes, (title, (images, columns)) in zip(places, grids.items(), strict=False):
+    """(title, images, columns) each in its place."""
+    for axes, (title, images, columns) in zip(places, grids, strict=False):
         axes.imshow(grid(images, columns).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.axis("off")

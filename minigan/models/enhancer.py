@@ -1,0 +1,64 @@
+"""Networks that enhance pictures: residual blocks with instance norm, and a discriminator of (input, output) pairs.
+
+Both are fully convolutional: what was trained on small pictures takes pictures of other sizes.
+"""
+
+from minigan.layers import (
+    Conv2D,
+    ConvTranspose2D,
+    InstanceNorm,
+    LeakyReLU,
+    ReLU,
+    Residual,
+    Sequential,
+    UpsampleNearest2D,
+)
+from minigan.models.dcgan import HALVE
+
+WIDTH = 32  # channels
+BLOCKS = 4
+
+
+def enhancer(channels, factor, rng, dtype):
+    """Pictures (N, H, W, C) to pictures (N, factor·H, factor·W, C), factor 1, 2 or 4.
+
+    3x3 convolution→32, or for factor 1 one of 4x4 and stride 2; four residual blocks (3x3, IN, ReLU, 3x3, IN); a 4x4/2
+    transposed convolution for each doubling, ReLU; 3x3→C. What they give is added to the input, each pixel repeated:
+    they learn only what is missing (Johnson et al. 2016; Zhang et al. 2017). The work is done where the picture is
+    small. For factor 1, H and W must be even.
+    """
+
+    def conv(inputs, outputs):
+        return Conv2D(inputs, outputs, 3, padding=1, rng=rng, dtype=dtype)
+
+    def block():
+        main = [conv(WIDTH, WIDTH), InstanceNorm(WIDTH, dtype=dtype), ReLU()]
+        return Residual(Sequential([*main, conv(WIDTH, WIDTH), InstanceNorm(WIDTH, dtype=dtype)]))
+
+    def double():
+        return [ConvTranspose2D(WIDTH, WIDTH, **HALVE, rng=rng, dtype=dtype), ReLU()]
+
+    start = Conv2D(channels, WIDTH, **HALVE, rng=rng, dtype=dtype) if factor == 1 else conv(channels, WIDTH)
+    layers = [start, ReLU(), *(block() for _ in range(BLOCKS))]
+    for _ in range({1: 1, 2: 1, 4: 2}[factor]):
+        layers += double()
+    last = conv(WIDTH, channels)
+    last.params["weight"] *= 0.1  # it starts near the repeated input
+    return Residual(Sequential([*layers, last]), UpsampleNearest2D(factor))
+
+
+def pair_discriminator(channels, rng, dtype):
+    """[input, output] (N, H, W, 2C) to a logit for each patch, (N, H/4, W/4, 1) (Isola et al. 2017, section 3.2.2).
+
+    4x4/2 convolutions→32→64 and 3x3→1; leaky ReLU 0.2, instance norm after the second. A logit sees 18 x 18 pixels.
+    """
+    return Sequential(
+        [
+            Conv2D(2 * channels, WIDTH, **HALVE, rng=rng, dtype=dtype),
+            LeakyReLU(0.2),
+            Conv2D(WIDTH, 2 * WIDTH, **HALVE, rng=rng, dtype=dtype),
+            InstanceNorm(2 * WIDTH, dtype=dtype),
+            LeakyReLU(0.2),
+            Conv2D(2 * WIDTH, 1, 3, padding=1, rng=rng, dtype=dtype),
+        ]
+    )

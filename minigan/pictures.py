@@ -1,0 +1,56 @@
+"""Picture files of any format that Pillow reads, as arrays."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minigan.errors import InputError
+from minigan.files import written_whole
+
+MODES = {1: "L", 3: "RGB"}
+SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read(path, channels):
+    """The picture in `path` as (H, W, C) uint8, C 1 (grey) or 3 (red, green, blue), turned as its camera noted.
+
+    What is transparent is shown on white, 16 bits a pixel become 8. InputError for what is no picture.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            image = ImageOps.exif_transpose(image)
+            if image.mode in SIXTEEN_BITS:
+                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+            elif image.mode in ("I", "F"):
+                raise InputError(f"{path} holds numbers of 32 bits, expected a picture of 8 or 16; convert it first.")
+            elif image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            pixels = np.asarray(image.convert(MODES[channels]))
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}; name a picture, such as a PNG or a JPEG.") from None
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read as a picture ({error}); name a PNG or a JPEG.") from None
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def check_format(path):
+    """InputError where the ending of `path` names no format that pictures can be written in."""
+    from PIL import Image
+
+    Image.init()
+    if Image.EXTENSION.get(Path(path).suffix.lower()) not in Image.SAVE:
+        raise InputError(f"{path} does not end like a picture; end it in .png, say.")
+
+
+def write(path, picture):
+    """Write a picture (H, W, C) uint8, C 1 or 3, whole or not at all, in the format that the ending of `path` names."""
+    from PIL import Image
+
+    check_format(path)
+    with written_whole(path) as temporary:
+        Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(temporary)

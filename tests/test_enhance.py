@@ -1,0 +1,385 @@
+"""Enhancement: gradients of its losses through D, what is planted in them, that it learns, and the command as typed."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigan import checkpoint, cli, datasets, enhance, enhancement, filters, losses, pictures, plotting
+from minigan.enhancement import Enhancer, PairGame, Task
+from minigan.errors import InputError, RunError
+from minigan.gradcheck import check_function, check_gradients
+from minigan.kernels import threads
+from minigan.models import enhancer as networks
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Narrow networks, on one core."""
+    monkeypatch.setattr(networks, "WIDTH", 6)
+    monkeypatch.setattr(networks, "BLOCKS", 2)
+    with threads.threads(1):
+        yield
+
+
+def draw(*shape, seed=1):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+# ---- gradients
+
+
+def test_l1():
+    made, truth = draw(3, 4, 2), draw(3, 4, 2, seed=2)
+    report = check_function(lambda x: losses.l1(x, truth), made)
+    assert report.ok, report
+    assert losses.l1(np.array([1.0, -2.0, 3.0, 3.0]), np.array([0.0, 0.0, 3.0, 7.0]))[0] == 7 / 4
+    wrong = {
+        "sign": lambda x: (losses.l1(x, truth)[0], -losses.l1(x, truth)[1]),
+        "1/N missing": lambda x: (losses.l1(x, truth)[0], np.sign(x - truth)),
+        "mean over the batch only": lambda x: (losses.l1(x, truth)[0], np.sign(x - truth) / 3),
+        "a square's gradient": lambda x: (losses.l1(x, truth)[0], 2 * (x - truth) / x.size),
+    }
+    for name, function in wrong.items():
+        assert not check_function(function, made).ok, name
+    for bad in (truth[:2], truth.astype(np.float32), list(truth)):
+        with pytest.raises(InputError, match="of one shape and dtype"):
+            losses.l1(made, bad)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_the_enhancer_s_gradients(factor):
+    network = networks.enhancer(2, factor, np.random.default_rng(1), np.float64)
+    report = check_gradients(network, draw(3, 4, 6, 2), max_entries=12)
+    assert report.ok, report
+    assert network.forward(draw(1, 4, 6, 2)).shape == (1, 4 * factor, 6 * factor, 2)
+
+
+def test_the_discriminator_s_gradients():
+    report = check_gradients(networks.pair_discriminator(2, np.random.default_rng(1), np.float64), draw(3, 8, 12, 4))
+    assert report.ok, report
+
+
+def game(kind=PairGame, adversarial=0.3):
+    made = kind(Enhancer(2, Task(2)), adversarial, seed=5)
+    made.discriminator.astype(np.float64)
+    return made
+
+
+X, MADE, TRUTH = draw(3, 4, 6, 2), draw(3, 8, 12, 2, seed=2), draw(3, 8, 12, 2, seed=3)
+
+
+def g_report(kind=PairGame):
+    played = game(kind)
+    return check_function(lambda made: played.g_loss(X, made, TRUTH)[:2], MADE, max_entries=60)
+
+
+def d_report(kind=PairGame):
+    played = game(kind)
+
+    def loss(first, last):
+        played.discriminator.params.update({"0.weight": first, "5.weight": last})
+        played.discriminator.zero_grad()
+        value = played.d_loss(X, MADE, TRUTH)
+        return value, *(played.discriminator.grads[name].copy() for name in ("0.weight", "5.weight"))
+
+    params = played.discriminator.params
+    return check_function(loss, params["0.weight"], params["5.weight"], max_entries=40)
+
+
+def test_the_losses_gradients_through_the_discriminator():
+    for report in (g_report(), d_report()):
+        assert report.ok, report
+
+
+class WrongChannels(PairGame):
+    """The gradient of what D is told instead of that of what it judges."""
+
+    def g_loss(self, x, made, truth):
+        logits = self.discriminator.forward(self.pairs(x, made))
+        value, grad = self.loss.generator(logits.reshape(-1, 1))
+        pairs = self.discriminator.backward(grad.reshape(logits.shape), need_param_grads=False)
+        distance, grad = losses.l1(made, truth)
+        return distance + self.adversarial * value, grad + self.adversarial * pairs[..., : self.channels], distance
+
+
+class WrongWeight(PairGame):
+    """a forgotten in the gradient."""
+
+    def g_loss(self, x, made, truth):
+        value, _, distance = super().g_loss(x, made, truth)
+        self.adversarial, weight = 1, self.adversarial
+        _, grad, _ = super().g_loss(x, made, truth)
+        self.adversarial = weight
+        return value, grad, distance
+
+
+class WrongLoss(PairGame):
+    """The saturating loss's gradient beside the other one's value."""
+
+    def g_loss(self, x, made, truth):
+        value, _, distance = super().g_loss(x, made, truth)
+        self.loss, own = losses.Minimax(), self.loss
+        _, grad, _ = super().g_loss(x, made, truth)
+        self.loss = own
+        return value, grad, distance
+
+
+class WrongOrder(PairGame):
+    """Real and made-up pairs swapped on the way back."""
+
+    def d_loss(self, x, made, truth):
+        logits = self.discriminator.forward(np.concatenate([self.pairs(x, truth), self.pairs(x, made)]))
+        value, *grads = self.loss.discriminator(*np.split(logits.reshape(-1, 1), 2))
+        self.discriminator.backward(np.concatenate(grads[::-1]).reshape(logits.shape))
+        return value
+
+
+class HalfForgotten(PairGame):
+    """The real pairs' gradient alone."""
+
+    def d_loss(self, x, made, truth):
+        logits = self.discriminator.forward(np.concatenate([self.pairs(x, truth), self.pairs(x, made)]))
+        value, real, fake = self.loss.discriminator(*np.split(logits.reshape(-1, 1), 2))
+        self.discriminator.backward(np.concatenate([real, 0 * fake]).reshape(logits.shape))
+        return value
+
+
+@pytest.mark.parametrize("kind", [WrongChannels, WrongWeight, WrongLoss])
+def test_planted_in_the_generator_s_loss(kind):
+    assert not g_report(kind).ok
+
+
+@pytest.mark.parametrize("kind", [WrongOrder, HalfForgotten])
+def test_planted_in_the_discriminator_s_loss(kind):
+    assert not d_report(kind).ok
+
+
+def test_each_player_moves_itself_only():
+    played = PairGame(Enhancer(2, Task(2)), 0.3, seed=5)
+    x, truth = X.astype(np.float32), TRUTH.astype(np.float32)
+    made = played.generator.forward(x)
+    played.d_loss(x, made, truth)
+    grads = {name: grad.copy() for name, grad in played.discriminator.grads.items()}
+    played.g_loss(x, made, truth)
+    assert all(np.array_equal(grads[name], grad) for name, grad in played.discriminator.grads.items())
+    before = [{k: v.copy() for k, v in n.params.items()} for n in (played.generator, played.discriminator)]
+    figures = played.step(x, truth)
+    assert set(figures) == {"d_loss", "g_loss", "l1"}
+    for network, old in zip((played.generator, played.discriminator), before, strict=True):
+        assert all((network.params[name] != old[name]).any() for name in old)
+    alone = PairGame(Enhancer(2, Task(2)), 0, seed=5)
+    assert set(alone.step(x, truth)) == {"g_loss", "l1"}
+
+
+# ---- tasks and learning
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return {split: tuple(a[:300] for a in datasets.load("mnist", split)) for split in ("train", "test")}
+
+
+def test_tasks():
+    images = np.random.default_rng(1).integers(0, 256, (20, 16, 12, 3)).astype(np.uint8)
+    rng = np.random.default_rng(2)
+    assert Task(4).spoil(images, rng).shape == (20, 4, 3, 3)
+    assert list(Task(2).baselines(images, rng)) == ["nearest", "bicubic"]
+    for wrong in ((1, 0.0), (3, 0.0), (2, 0.1), (1, -0.1), (1, 1.5), (1, float("nan"))):
+        with pytest.raises(InputError, match=r"expected a (factor of 2 or 4|share)"):
+            Task(*wrong)
+    Task(4).check(np.zeros((2, 28, 28, 1), np.uint8))
+    for task, shape in ((Task(4), (2, 30, 28, 1)), (Task(1, 0.1), (2, 28, 27, 1)), (Task(2), (2, 8, 8, 1))):
+        with pytest.raises(InputError, match="do not suit"):
+            task.check(np.zeros(shape, np.uint8))
+    with pytest.raises(InputError, match="points in the plane"):
+        Task(2).check(np.zeros((5, 2)))
+
+
+def test_the_filters_are_tuned_to_the_noise(digits):
+    """The best of each kind is what the network is compared with."""
+    images, rng = digits["train"][0][:100], np.random.default_rng(2)
+    little, much = (list(Task(1, noise).baselines(images, rng)) for noise in (0.05, 0.5))
+    assert little[1] == "median 3x3"
+    assert float(little[2].removeprefix("Gaussian σ ")) < float(much[2].removeprefix("Gaussian σ "))
+
+
+@pytest.mark.parametrize(("task", "filter_name", "gain"), [(Task(2), "bicubic", 0.5), (Task(1, 0.3), "input", 1.5)])
+def test_it_learns_and_repeats_itself(digits, monkeypatch, task, filter_name, gain):
+    """Soon better on digits it has not seen: more so than bicubic; noise takes longer than a test may."""
+    monkeypatch.setattr(networks, "WIDTH", 16)
+    images, test, seen, rng = digits["train"][0], digits["test"][0], [], np.random.default_rng(3)
+    spoilt = task.spoil(test, rng)
+    simple = enhancement.measure(task.baselines(images, rng)[filter_name](spoilt), test)
+
+    def train(steps, watch=lambda step, figures: None):
+        made_by = Enhancer(1, task)
+        enhancement.fit(made_by, images, steps, 0.01, np.random.default_rng(7), watch)
+        return made_by
+
+    trained = train(60, lambda step, figures: seen.append(step))
+    assert seen == list(range(1, 61))
+    assert enhancement.measure(trained.apply(spoilt), test)["psnr"] > simple["psnr"] + gain
+    a, b = (train(2).network.params for _ in range(2))
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_divergence_is_said(digits, monkeypatch):
+    monkeypatch.setattr(enhancement, "LR", 1e30)
+    with pytest.raises(RunError, match="training diverged at step"):
+        enhancement.fit(Enhancer(1, Task(2)), digits["train"][0], 20, 0.01, np.random.default_rng(0))
+
+
+def test_pictures_of_any_size_one_by_one():
+    images = np.random.default_rng(1).integers(0, 256, (3, 9, 7, 1)).astype(np.uint8)
+    for task in (Task(1, 0.2), Task(2), Task(4)):
+        made_by = Enhancer(1, task)
+        whole = made_by.apply(images)
+        assert whole.shape == (3, 9 * task.factor, 7 * task.factor, 1)
+        np.testing.assert_array_equal(made_by.apply(images[1:2])[0], whole[1])
+        for bad, text in ((images[:, :3], "at least 4 x 4"), (images.repeat(3, axis=3), r"\(N, H, W, 1\)")):
+            with pytest.raises(InputError, match=text):
+                made_by.apply(bad)
+    with pytest.raises(InputError, match="at most 65,536 in all"):
+        made_by.apply(np.zeros((1, 257, 256, 1), np.uint8))
+
+
+# ---- the command
+
+
+def call(capsys, *words):
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main("enhance", enhance.run, [str(word) for word in words])
+    return stop.value.code, *capsys.readouterr()
+
+
+def refused(capsys, *words, status=2):
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (status, ""), err
+    assert re.fullmatch(r"python -m minigan\.enhance: .{10,400}\n", err), err
+    return err
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path, digits):
+    """An empty folder, and few pictures to load: digits, and "coloured" ones of 16 x 12."""
+    monkeypatch.chdir(tmp_path)
+    load = datasets.load
+
+    def some(name, split="train"):
+        if name == "coloured":
+            return np.random.default_rng(1).integers(0, 256, (40, 16, 12, 3)).astype(np.uint8), None
+        return tuple(array[:60] for array in digits[split]) if name == "mnist" else load(name, split)
+
+    monkeypatch.setattr(datasets, "load", some)
+
+
+def test_a_training_run(capsys, few):
+    code, out, _ = call(capsys, "--steps", 3, "--seeds", 2, "--out", "made", "--quiet")
+    assert code == 0
+    assert "deviation of 2 seeds" in out
+    report = json.loads(Path("made/figures.json").read_text())
+    assert {key: report[key] for key in ("task", "dataset", "steps", "test_pictures")} == {
+        "task": "2 times larger",
+        "dataset": "mnist",
+        "steps": 3,
+        "test_pictures": 60,
+    }
+    first, second = (run["figures"] for run in report["runs"])
+    assert list(first) == ["nearest", "bicubic", "network", "truth"]
+    assert list(first["truth"]) == ["recognised"]
+    assert first["bicubic"] == second["bicubic"]
+    assert first["network"] != second["network"]
+    assert report["mean"]["network"]["psnr"] == pytest.approx(
+        (first["network"]["psnr"] + second["network"]["psnr"]) / 2
+    )
+    # what is written down is what the saved network does
+    test, labels = datasets.load("mnist", "test")
+    judge = enhance.shipped_judge()
+    spoilt = filters.shrink(test, 2)
+    again = enhancement.measure(Enhancer.load("made/network.npz").apply(spoilt), test, labels, judge)
+    assert again == first["network"]
+    assert enhancement.measure(filters.bicubic(spoilt, 2), test, labels, judge) == first["bicubic"]
+    np.testing.assert_array_equal(pictures.read("made/example.png", 1), spoilt[0])
+    assert Image.open("made/pictures.png").size[0] > 300
+    code, out, _ = call(capsys, "made/example.png", "larger.png", "--network", "made/network.npz")
+    assert (code, out) == (0, "larger.png: 14 x 14 pixels made 28 x 28 (2 times larger)\n")
+    np.testing.assert_array_equal(
+        pictures.read("larger.png", 1), Enhancer.load("made/network.npz").apply(spoilt[:1])[0]
+    )
+
+
+def test_colour_and_noise(capsys, few):
+    assert call(capsys, "--noise", 0.2, "--dataset", "coloured", "--steps", 2, "--out", "a", "--quiet")[0] == 0
+    report = json.loads(Path("a/figures.json").read_text())
+    assert report["judge"] is None
+    assert set(report["runs"][0]["figures"]["network"]) == {"psnr", "ssim"}
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (11, 13), np.uint8)).save("grey.png")
+    assert call(capsys, "grey.png", "clean.jpg", "--network", "a/network.npz")[0] == 0
+    assert Image.open("clean.jpg").size == (13, 11)
+    assert Image.open("clean.jpg").mode == "RGB"
+
+
+def test_an_interrupted_run_leaves_nothing_half(capsys, few, monkeypatch, tmp_path):
+    words = ["--dataset", "coloured", "--steps", 1]
+    assert call(capsys, *words, "--out", "kept", "--quiet")[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    for step in (PairGame, "step"), (enhancement, "measure"), (plotting, "save_comparison"):
+        with monkeypatch.context() as patch:
+            patch.setattr(*step, interrupted)
+            code, _, err = call(capsys, *words, "--out", "kept", "--quiet")
+        assert code == 130
+        assert "interrupted" in err
+        now = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert now == before  # the same seed: even a network that was replaced is the same
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--factor", "3"], "expected a factor of 2 or 4"),
+        (["--noise", "0"], "noise is 0.0, expected a share"),
+        (["--factor", "2", "--noise", "0.1"], "two tasks; give one"),
+        (["--steps", "0"], "--steps must be at least 1"),
+        (["--seed", "-1"], "--seed at least 0"),
+        (["--adversarial", "nan"], "expected a number from 0 to 100"),
+        (["--dataset", "mnits"], 'did you mean "mnist"'),
+        (["--dataset", "ring"], "points in the plane"),
+        (["--network", "x.npz"], "goes with a picture"),
+        (["in.png"], "name a second file"),
+        (["in.png", "out.png"], "train it with python -m minigan.enhance"),
+        (["in.png", "out.txt", "--network", "net.npz"], "end it in .png"),
+        (["in.png", "none/out.png", "--network", "net.npz"], "there is no folder none"),
+        (["in.png", "in.png", "--network", "net.npz"], "would be lost"),
+        (["in.png", "sub/../in.png", "--network", "net.npz"], "would be lost"),
+        (["missing.png", "out.png", "--network", "net.npz"], "there is no file missing.png"),
+        (["text.png", "out.png", "--network", "net.npz"], "cannot be read as a picture"),
+        (["cut.png", "out.png", "--network", "net.npz"], "cannot be read as a picture"),
+        ([".", "out.png", "--network", "net.npz"], "cannot be read as a picture"),
+        (["tiny.png", "out.png", "--network", "net.npz"], "the picture has 2 x 3 pixels"),
+        (["in.png", "out.png", "--network", "missing.npz"], "there is no checkpoint missing.npz"),
+        (["in.png", "out.png", "--network", "text.png"], "damaged"),
+        (["in.png", "out.png", "--network", "foreign.npz"], "holds no enhancer"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_use_is_one_sentence(capsys, few, tmp_path, words, expected):
+    rng = np.random.default_rng(1)
+    (tmp_path / "sub").mkdir()
+    Image.fromarray(rng.integers(0, 256, (40, 40), np.uint8)).save("in.png")
+    Image.fromarray(np.zeros((3, 2), np.uint8)).save("tiny.png")
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "in.png").read_bytes()[:900])
+    Enhancer(1, Task(2)).save("net.npz", {})
+    checkpoint.save("foreign.npz", {"x": np.zeros(3)}, {})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert expected in refused(capsys, "--steps", "1", *words)  # or something long would begin if it passed
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
