@@ -14,10 +14,9 @@ from minigan.classroom.catalogue import EXERCISES
 from minigan.files import write_text
 from minigan.kernels.im2col import col2im_plain, im2col_plain
 from minigan.kernels.norm import moments_plain, normalise_backward_plain, normalise_plain
-from minigan.kernels.pointwise import add_bias_plain, leaky_backward_plain, leaky_plain
+from minigan.kernels.pointwise import add_bias_plain, leaky_backward_plain, leaky_plain, sigmoid_plain, softplus_plain
 from minigan.kernels.updates import adam_plain
 from minigan.layers import reweight
-from minigan.layers.activations import sigmoid, softplus
 from minigan.layers.conv import conv2d_output_size, conv_transpose2d_output_size
 
 
@@ -40,8 +39,8 @@ def leaky_relu_backward(grad_output, cache):
 
 
 def sigmoid_cross_entropy(logits, targets):
-    value = (softplus(logits) - targets * logits).mean()
-    return value, (sigmoid(logits) - targets) / len(logits)
+    value = (softplus_plain(logits) - targets * logits).mean()
+    return value, (sigmoid_plain(logits) - targets) / len(logits)
 
 
 def conv_forward(x, weight, bias, stride, padding):
@@ -106,22 +105,22 @@ def adam_step(param, grad, mean, square, step, lr, beta1, beta2, eps):
 
 def discriminator_loss(real_logits, fake_logits):
     r, f = real_logits, fake_logits
-    value = softplus(-r).mean() + softplus(f).mean()
-    return value, -sigmoid(-r) / len(r), sigmoid(f) / len(f)
+    value = softplus_plain(-r).mean() + softplus_plain(f).mean()
+    return value, -sigmoid_plain(-r) / len(r), sigmoid_plain(f) / len(f)
 
 
 def generator_loss(fake_logits):
     f = fake_logits
-    return softplus(-f).mean(), -sigmoid(-f) / len(f)
+    return softplus_plain(-f).mean(), -sigmoid_plain(-f) / len(f)
 
 
 def minimax_step(weight, bias, shift, real, z, lr):
     fake, n = z + shift, len(z)
-    slope_real, slope_fake = -sigmoid(-(real @ weight + bias)) / n, sigmoid(fake @ weight + bias) / n
+    slope_real, slope_fake = -sigmoid_plain(-(real @ weight + bias)) / n, sigmoid_plain(fake @ weight + bias) / n
     grad_weight = slope_real @ real + slope_fake @ fake
     grad_bias = slope_real.sum() + slope_fake.sum()
     weight, bias = weight - lr * grad_weight, bias - lr * grad_bias
-    slope = -sigmoid(fake @ weight + bias) / n
+    slope = -sigmoid_plain(fake @ weight + bias) / n
     shift = shift - lr * slope.sum() * weight
     return weight, bias, shift
 
@@ -141,7 +140,7 @@ SPECTRAL = (reweight.power_iteration, reweight._unit, reweight.spectral_norm_for
 PARTS = {
     "dense": (dense_forward, dense_backward),
     "leaky_relu": (leaky_plain, leaky_backward_plain, leaky_relu_forward, leaky_relu_backward),
-    "sigmoid_cross_entropy": (sigmoid, softplus, sigmoid_cross_entropy),
+    "sigmoid_cross_entropy": (sigmoid_plain, softplus_plain, sigmoid_cross_entropy),
     "softmax_cross_entropy": (losses._mean, losses.softmax, losses.softmax_cross_entropy),
     "conv_forward": (conv2d_output_size, im2col_plain, conv_forward),
     "conv_backward": (im2col_plain, col2im_plain, conv_backward),
@@ -163,8 +162,8 @@ PARTS = {
         batch_norm_backward,
     ),
     "adam": (adam_plain, adam_step),
-    "non_saturating_loss": (sigmoid, softplus, discriminator_loss, generator_loss),
-    "minimax_step": (sigmoid, minimax_step),
+    "non_saturating_loss": (sigmoid_plain, softplus_plain, discriminator_loss, generator_loss),
+    "minimax_step": (sigmoid_plain, minimax_step),
     "weight_clipping": (critic_step,),
     "gradient_penalty": (interpolates, penalties.wgan_gp),
     "spectral_norm": SPECTRAL,
