@@ -1,6 +1,5 @@
 """python -m minigan.enhance: train a network that makes pictures larger or free of noise, or use it on a picture."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from minigan import cli, datasets, enhancement, pictures, plotting
 from minigan.classifier import shipped_judge
 from minigan.enhancement import Enhancer, Task
 from minigan.errors import InputError
-from minigan.files import write_text
+from minigan.files import write_json
 from minigan.kernels import threads
 
 SHOWN = 8  # pictures on the page
@@ -181,7 +180,7 @@ def _save(out, report, enhancer, example, columns):
     enhancer.save(out / "network.npz", about)
     plotting.save_comparison(out / "pictures.png", columns)
     pictures.write(out / "example.png", example)
-    write_text(out / "figures.json", json.dumps(report, indent=2) + "\n")
+    write_json(out / "figures.json", report)
 
 
 def _table(figures):

@@ -137,32 +137,6 @@ class Wasserstein(AdversarialLoss):
         return -f, -np.ones_like(f)
 
 
-class SoftmaxCrossEntropy:
-    """Recognition: L = -mean log p[label] with p = softmax(logits), by the log-sum-exp of logits less their maximum."""
-
-    def __call__(self, logits, labels):
-        """logits (N, K) float, labels (N,) integers in [0, K) -> (value, grad_logits (N, K) = (p - onehot(label)) / N).
-
-        Raises InputError for other shapes, dtypes or labels.
-        """
-        if not isinstance(logits, np.ndarray) or logits.ndim != 2 or logits.dtype not in (np.float32, np.float64):
-            raise InputError("SoftmaxCrossEntropy: logits must be a float array of shape (N, K).")
-        labels = np.asarray(labels)
-        n, k = logits.shape
-        if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(
-                f"SoftmaxCrossEntropy: labels are {labels.dtype} {labels.shape}, expected {n} integers, one a row."
-            )
-        if n == 0 or labels.min() < 0 or labels.max() >= k:
-            raise InputError(f"SoftmaxCrossEntropy: labels must lie in [0, {k}) for logits of {k} columns.")
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        rows = np.arange(n)
-        grad = np.exp(log_p)
-        grad[rows, labels] -= 1
-        return _mean(-log_p[rows, labels]), grad / n
-
-
 LOSSES = {
     "minimax": Minimax,
     "non_saturating": NonSaturating,
@@ -188,7 +162,11 @@ def softmax_cross_entropy(logits, labels):
     if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64) or logits.ndim != 2:
         raise InputError("softmax_cross_entropy: logits must be a float32 or float64 array (N, K).")
     n, classes = logits.shape
-    if labels.shape != (n,) or labels.dtype.kind not in "iu" or n == 0 or labels.min() < 0 or labels.max() >= classes:
+    if labels.shape != (n,) or labels.dtype.kind not in "iu" or n == 0:
+        raise InputError(
+            f"softmax_cross_entropy: labels are {labels.dtype} {labels.shape}, expected {n} whole numbers, one a row."
+        )
+    if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"softmax_cross_entropy: labels must be {n} whole numbers from 0 to {classes - 1}.")
     shifted = logits - logits.max(axis=1, keepdims=True)
     rows = np.arange(n)

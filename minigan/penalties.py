@@ -49,7 +49,7 @@ def l2(network, strength):
 def orthogonal(network, strength):
     """strength · Σ_W ‖WᵀW ⊙ (1 - I)‖²_F pulls unlike columns of a weight towards right angles (Brock et al. 2019).
 
-    W is the weight as a matrix of its last axis' columns, whose lengths are left alone. More columns than rows cannot
+    W is the weight as a matrix of its last axis' columns, of which no length is asked. More columns than rows cannot
     be at right angles, so such weights are left out. With A = WᵀW but 0 on the diagonal, the gradient is 4 strength WA.
     """
     value = 0.0

@@ -37,7 +37,7 @@ LABELS = np.array([0, 2, 1, 2, 0])
 
 def cross_entropy(change):
     def f(logits):
-        value, grad = losses.SoftmaxCrossEntropy()(logits, LABELS)
+        value, grad = losses.softmax_cross_entropy(logits, LABELS)
         return value, change(grad)
 
     return f, (draw(5, 3),)
