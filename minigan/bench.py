@@ -235,7 +235,8 @@ def _trial(preset, batch, mode, budget, stack):
         return {"reason": "no convolutions"}, None
     try:
         worker = stack.enter_context(_theirs(preset, batch, mode, trial_steps=budget.trial))
-        seconds = worker.ask(step=budget.trial)["seconds"]
+        few = float(np.median(worker.ask(step=budget.trial)["seconds"]))
+        seconds = worker.ask(step=max(budget.trial, int(budget.turn / few)))["seconds"]
     except RunError as error:
         return {"reason": str(error).removeprefix(f"{REFERENCE.stem}: ").rstrip(".")}, None
     if budget.fresh:

@@ -21,6 +21,7 @@ from minigan import bench_process  # which itself imports nothing but the standa
 
 MODES = ("contiguous", "channels_last", "compile")
 OPTIMIZERS = ("fused", "foreach")
+ROUND = 0.2  # seconds at least of each variant in a round of the trial
 
 
 def leaky():
@@ -155,7 +156,7 @@ class Reference:
 
 
 def fastest(reference, count):
-    """The variant with the smallest median of two rounds of `count` steps."""
+    """The variant with the smallest median of two rounds of `count` steps or more."""
     seconds = {}
     for _ in range(2):
         for i, variant in enumerate(reference.variants()):
@@ -163,7 +164,9 @@ def fastest(reference, count):
                 reference.use(**variant)
             except RuntimeError:  # an older PyTorch has no fused Adam for CPUs
                 continue
-            seconds.setdefault(i, []).extend(bench_process.timed(reference.step)(count)["seconds"])
+            few = statistics.median(bench_process.timed(reference.step)(count)["seconds"])
+            steps = max(count, int(ROUND / few))  # quick steps are many, or chance would choose
+            seconds.setdefault(i, []).extend(bench_process.timed(reference.step)(steps)["seconds"])
     return reference.variants()[min(seconds, key=lambda i: statistics.median(seconds[i]))]
 
 
