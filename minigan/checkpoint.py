@@ -65,3 +65,12 @@ def _sum(array):
     """The SHA-256 of an array's type, shape and content."""
     array = np.ascontiguousarray(array)
     return hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes()).hexdigest()
+
+
+def fill(arrays, saved):
+    """Copy saved[key] into arrays[key], for each key of `arrays`. KeyError where one is missing, InputError where its
+    shape or dtype differs."""
+    for key, array in arrays.items():
+        if saved[key].shape != array.shape or saved[key].dtype != array.dtype:
+            raise InputError(f"{key} is {saved[key].dtype} {saved[key].shape}")
+        array[...] = saved[key]

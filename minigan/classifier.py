@@ -93,10 +93,7 @@ class Classifier:
         try:
             known = about["classifier"]
             classifier = cls(tuple(known["sample_shape"]), known["classes"], kind=known.get("kind", "plain"))
-            for key, array in classifier._arrays().items():
-                if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
-                    raise InputError(f"{key} is {arrays[key].dtype} {arrays[key].shape}")
-                array[...] = arrays[key]
+            checkpoint.fill(classifier._arrays(), arrays)
         except (KeyError, TypeError, InputError) as error:
             raise InputError(f"{path} holds no classifier of this version ({error}); make one with classify.") from None
         return classifier

@@ -125,10 +125,7 @@ class Enhancer:
         try:
             known = about["enhancer"]
             made = cls(known["channels"], Task(known["factor"], known["noise"]))
-            for key, array in made.network.params.items():
-                if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
-                    raise InputError(f"{key} is {arrays[key].dtype} {arrays[key].shape}")
-                array[...] = arrays[key]
+            checkpoint.fill(made.network.params, arrays)
         except (KeyError, TypeError, InputError) as error:
             raise InputError(f"{path} holds no enhancer of this version ({error}); make one with enhance.") from None
         return made

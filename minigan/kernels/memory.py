@@ -50,7 +50,6 @@ def empty(shape, dtype):
         _release_idle()
         block = np.empty(size + ALIGNMENT, np.uint8)
         entry = [block, 0, -block.ctypes.data % ALIGNMENT]
-        del block
         _blocks.by_size.setdefault(size, []).append(entry)
     entry[1] = _blocks.requests
     return np.ndarray(shape, dtype, entry[0], entry[2])

@@ -20,7 +20,7 @@ import numpy as np
 from minigan.errors import InputError
 from minigan.kernels.bell import Bell
 
-WORTHWHILE = 100000  # elements touched, below which a call is done before a second thread has woken
+WORTHWHILE = 100_000  # elements touched, below which a call is done before a second thread has woken
 MULTIPLICATIONS = 32  # of a matrix product that take about as long as touching one element
 
 
