@@ -82,8 +82,12 @@ class Run:
         """An empty log.csv with its header."""
         files.write_text(self.log_path, ",".join(COLUMNS) + "\n")
 
-    def cut_log(self, step):
-        """Drop rows after `step`, and a half-written last one: they will be computed again."""
+    def go_back_to(self, step):
+        """Make the folder ready to go on from `step`: what a killed process left half-written goes, and so do the log's
+        rows after that step, which will be computed again. Pictures of later steps will be replaced."""
+        self.samples_folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self.samples_folder):
+            files.clear(folder)
         kept = [row for row in self._rows() if int(row["step"]) <= step]
         lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in kept)]
         files.write_text(self.log_path, "\n".join(lines) + "\n")

@@ -107,7 +107,7 @@ def _resume(arguments, given):
     if gan.step >= trainer.total_steps:
         raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
     run.write_config(wanted)
-    run.cut_log(gan.step)
+    run.go_back_to(gan.step)
     return trainer
 
 

@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_is_refused_by_every_command(capsys, tmp_path, runs
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"format": 99}, "has format 99, this version reads 1"),
+        ({"format": 99}, "has format 99, newer than 1"),
         ({"progress": None}, "checkpoint.npz"),
         ({"config": None}, "checkpoint.npz"),
     ],
