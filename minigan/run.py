@@ -76,6 +76,17 @@ class Run:
         }
         checkpoint.save(self.checkpoint_path, arrays, about)
 
+    def has_its_film(self):
+        """Whether the last picture that is made of a run is as new as its checkpoint: False where it was killed between
+        the two."""
+        return self.gif_path.exists() and self.gif_path.stat().st_mtime_ns >= self.checkpoint_path.stat().st_mtime_ns
+
+    def ended_before_first_checkpoint(self, config):
+        """Whether the run was killed so early that there is no checkpoint to go on from, and none was lost."""
+        if self.checkpoint_path.exists() or self.gif_path.exists():  # the film comes after the last checkpoint
+            return False
+        return all(int(row["step"]) <= config.checkpoint_every for row in self._rows())
+
     # ---- log
 
     def start_log(self):

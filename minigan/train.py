@@ -97,14 +97,16 @@ def _resume(arguments, given):
     if "epochs" in given and "steps" not in given:
         wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule
     _refuse(run, begun, begun.differences(wanted, but=MAY_CHANGE))
-    if not run.checkpoint_path.exists():
-        raise InputError(f"the run in {run.folder} was stopped before its first checkpoint; delete it and begin again.")
-    gan, arrays, progress = load_gan(run.folder)
-    _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
-    gan.config = wanted
-    samples, conditions, _ = _data(wanted)
+    samples, conditions, shares = _data(wanted)
+    if run.ended_before_first_checkpoint(begun):
+        print(f"the run in {run.folder} has no checkpoint yet and begins again at step 0", file=sys.stderr)
+        gan, arrays, progress = GAN(wanted, samples.shape[1:], shares), None, None
+    else:
+        gan, arrays, progress = load_gan(run.folder)
+        _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
+        gan.config = wanted
     trainer = _trainer(arguments, gan, samples, conditions, run, arrays, progress)
-    if gan.step >= trainer.total_steps:
+    if gan.step >= trainer.total_steps and run.has_its_film():
         raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
     run.write_config(wanted)
     run.go_back_to(gan.step)
