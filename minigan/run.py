@@ -44,6 +44,7 @@ class Run:
         if run.folder.exists() and not run.folder.is_dir():
             raise InputError(f"{folder} is a file, expected a folder for the run's files; choose another --out.")
         run.samples_folder.mkdir(parents=True, exist_ok=True)
+        files.clear(run.folder)  # of one that was killed before it had begun
         return run
 
     def read_config(self):
