@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from minigan import __version__, checkpoint, files
@@ -62,6 +64,28 @@ class Run:
 
     def write_config(self, config):
         files.write_text(self.config_path, config.to_json())
+
+    @contextmanager
+    def claimed(self):
+        """While inside, no other process may train in this folder: InputError there. A process that dies lets go."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        number = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"another process is training the run in {self.folder}; wait for its end, or choose another --out."
+                ) from None
+            except OSError:
+                pass  # some network file systems know no locks
+            yield
+        finally:
+            os.close(number)
 
     # ---- checkpoint
 
