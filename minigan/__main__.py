@@ -1,6 +1,7 @@
 """python -m minigan COMMAND: the commands under one name."""
 
 import importlib.util
+import os
 import sys
 
 from minigan import __version__
@@ -41,4 +42,9 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
+        sys.exit(1)

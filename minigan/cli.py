@@ -2,7 +2,10 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 
 from minigan.config import Config, value_type
@@ -53,20 +56,33 @@ def add_config_flags(parser, names):
         )
 
 
+class Stopped(KeyboardInterrupt):
+    """SIGTERM, or SIGHUP because the terminal was closed: as Ctrl-C, what was begun is put in order on the way out."""
+
+    def __init__(self, number):
+        self.number = number
+
+
 def main(command, run, argv=None):
     """Parse and run a command: `run(argv)` returns an exit status or None. Errors become a sentence on stderr.
 
-    Exit status: 0, 1 when the work failed, 2 for bad use, 130 after Ctrl-C.
+    Exit status: 0, 1 when the work failed, 2 for bad use, 128 + its number after a signal (Ctrl-C: 130).
     """
     try:
-        sys.exit(run(argv))
+        with _signals():
+            try:
+                status = run(argv)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # while it can still be noticed that nobody reads it
+        sys.exit(status)
     except MiniganError as error:
         _fail(command, error, error.exit_status)
-    except KeyboardInterrupt:
-        _fail(command, "interrupted; what was saved before is still there.", 130)
+    except KeyboardInterrupt as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        _fail(command, "interrupted; what was saved before is still there.", 128 + number)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
-        sys.exit(1)
+        _leave(1)
     except MemoryError:
         _fail(command, "out of memory; try a smaller --batch-size or --n.", 1)
     except OSError as error:
@@ -74,6 +90,38 @@ def main(command, run, argv=None):
         _fail(command, f"{where}{error.strerror or error}; choose another place with --out or make room.", 1)
 
 
+@contextmanager
+def _signals():
+    """SIGTERM and SIGHUP raise Stopped, unless something else was settled about them, as by nohup."""
+
+    def stop(number, frame):
+        raise Stopped(number)
+
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        taken = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _fail(command, message, status):
-    print(f"python -m minigan.{command}: {message}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be gone
+        print(f"python -m minigan.{command}: {message}", file=sys.stderr)
+    _leave(status)
+
+
+def _leave(status):
+    """Exit; what nobody can take any more goes nowhere, or Python would complain about it on its way out."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(status)

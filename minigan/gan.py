@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from minigan import init, optim, penalties
+from minigan import checkpoint, init, optim, penalties
 from minigan.conditions import Conditions
 from minigan.config import Config
 from minigan.errors import InputError, RunError
@@ -278,24 +278,23 @@ class GAN:
         return arrays | {key: array.copy() for key, array in self._arrays()}
 
     def load_state(self, arrays):
-        """Put back what `state` gave. Raises InputError where a name is missing or a shape or dtype differs."""
-        own = dict(self._arrays())
-        for key in ["step", "rng", *(f"{player}.optimizer.steps" for player, _ in self._optimizers()), *own]:
-            if key not in arrays:
-                raise InputError(f"the saved state has no {key!r}: it comes from another network.")
-        for key, array in own.items():
-            if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
-                raise InputError(
-                    f"the saved {key!r} is {arrays[key].dtype} {arrays[key].shape}, expected {array.dtype} "
-                    f"{array.shape}: it comes from another network."
-                )
-        for key, array in own.items():
-            array[...] = arrays[key]
-        self.step = int(arrays["step"])
+        """Put back what `state` gave. Raises InputError, and changes nothing, where it does not fit."""
+        try:
+            step, rng_state = int(arrays["step"]), json.loads(str(arrays["rng"]))
+            moves = [int(arrays[f"{player}.optimizer.steps"]) for player, _ in self._optimizers()]
+            spare = type(self.rng.bit_generator)(0)  # a setter that fails half-way would leave ours damaged
+            spare.state = rng_state
+        except KeyError as error:
+            raise InputError(f"the saved state has no {error}: it comes from another network.") from None
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"the saved step, the optimizers' or the random numbers' state is wrong: {error}"
+            ) from None
+        checkpoint.fill(dict(self._arrays()), arrays)
+        self.step, self.rng.bit_generator.state = step, spare.state
         self._grow()
-        self.rng.bit_generator.state = json.loads(str(arrays["rng"]))
-        for player, optimizer in self._optimizers():
-            optimizer.steps = int(arrays[f"{player}.optimizer.steps"])
+        for (_, optimizer), steps in zip(self._optimizers(), moves, strict=True):
+            optimizer.steps = steps
 
     def _optimizers(self):
         return (("generator", self.g_optimizer), ("discriminator", self.d_optimizer))
