@@ -32,6 +32,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.layers": 3,
     "minigan.losses": 4,
     "minigan.penalties": 4,
+    "minigan.variational": 4,
     "minigan.optim": 4,
     "minigan.models": 5,
     "minigan.told": 5,
@@ -39,6 +40,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.config": 6,
     "minigan.gan": 7,
     "minigan.classifier": 7,
+    "minigan.autoencoder": 7,
     "minigan.evaluation": 8,
     "minigan.enhancement": 8,
     "minigan.run": 8,
@@ -58,6 +60,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.classify": 9,
     "minigan.evaluate": 9,
     "minigan.enhance": 9,
+    "minigan.autoencode": 9,
     "minigan.bench": 9,
     "minigan.__main__": 9,
     "minigan": 10,  # what it holds is loaded when asked for
