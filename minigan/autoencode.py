@@ -7,7 +7,6 @@ import numpy as np
 
 from minigan import autoencoder, cli, datasets, evaluation, image_metrics, plotting
 from minigan.autoencoder import Autoencoder, PrincipalComponents
-from minigan.classifier import Classifier, shipped_judge
 from minigan.errors import InputError
 from minigan.files import write_json
 from minigan.kernels import threads
@@ -86,7 +85,10 @@ def run(argv=None):
         raise InputError(f"{dataset} holds samples of {images.shape[1:]}, expected pictures of {least} pixels or more.")
     likelihood = arguments.likelihood or ("bernoulli" if images.shape[3] == 1 else "gaussian")
     steps, seconds = _budget(arguments, gans)
-    judge = _judge(arguments, dataset)
+    judge = evaluation.judge_for(dataset, arguments.judge)
+    if judge is None:
+        remedy = f"train a judge with python -m minigan.classify --dataset {dataset}, and name it with --judge"
+        print(f"without Fréchet distances: {remedy}")
     n = min(JUDGED, len(images), len(test))
     rng = np.random.default_rng([arguments.seed, 9])
     reference = None if judge is None else evaluation.Reference(images, test, labels, judge, n, rng)
@@ -169,16 +171,6 @@ def _budget(arguments, gans):
     if arguments.steps is None and arguments.minutes is None and gans:
         return None, max(1.0, float(np.mean([seconds for _, seconds in gans])))
     return (None, 60 * arguments.minutes) if arguments.minutes else (arguments.steps or STEPS, None)
-
-
-def _judge(arguments, dataset):
-    if arguments.judge is not None:
-        return Classifier.load(arguments.judge)
-    if dataset == "mnist":
-        return shipped_judge()
-    remedy = f"train a judge with python -m minigan.classify --dataset {dataset}, and name it with --judge"
-    print(f"without Fréchet distances: {remedy}")
-    return None
 
 
 class _Measures:

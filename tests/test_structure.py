@@ -61,6 +61,8 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.evaluate": 9,
     "minigan.enhance": 9,
     "minigan.autoencode": 9,
+    "minigan.insight": 9,
+    "minigan.inside": 9,
     "minigan.bench": 9,
     "minigan.__main__": 9,
     "minigan": 10,  # what it holds is loaded when asked for
