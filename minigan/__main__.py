@@ -13,6 +13,7 @@ COMMANDS = {
     "enhance": "make pictures larger or free of noise, and train the network that does it",
     "autoencode": "train a plain and a variational autoencoder, and compare them with a GAN",
     "inside": "look into a trained GAN: walks, what filters see, where D(x) comes from",
+    "audio": "train a GAN of short sounds, and write its sounds as WAV files",
     "datasets": "list the data sets, say where they are, and fetch them",
     "gradcheck": "judge a file with a layer or an exercise that someone wrote",
     "grade": "judge a folder of such files of a whole class, into a table",

@@ -28,6 +28,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.checkpoint": 2,
     "minigan.plotting": 2,
     "minigan.pictures": 2,
+    "minigan.sounds": 2,
     "minigan.bench_report": 2,
     "minigan.layers": 3,
     "minigan.losses": 4,
@@ -63,6 +64,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.autoencode": 9,
     "minigan.insight": 9,
     "minigan.inside": 9,
+    "minigan.audio": 9,
     "minigan.bench": 9,
     "minigan.__main__": 9,
     "minigan": 10,  # what it holds is loaded when asked for
