@@ -16,7 +16,7 @@ LOWEST, SEMITONES = 220.0, 25  # A3 and the two octaves above it
 PARTIALS = 6
 WINDOW, HOP = 128, 64
 BANDS, TIMES = 16, 5  # of the features
-FLOOR = 1e-3  # added to magnitudes before the logarithm
+FLOOR = 0.03  # added to magnitudes before the logarithm: 60 dB below those of a full sine
 LAGS = (7, 45)  # periods looked for, 178 to 1143 Hz
 
 
