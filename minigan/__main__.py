@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
     "classify": "train the classifier that recognises digits and judges generated ones",
     "enhance": "make pictures larger or free of noise, and train the network that does it",
+    "restore": "fill holes in pictures or take blur away, and train the network that does it",
     "datasets": "list the data sets, say where they are, and fetch them",
     "gradcheck": "judge a file with a layer or an exercise that someone wrote",
     "grade": "judge a folder of such files of a whole class, into a table",
