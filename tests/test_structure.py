@@ -46,6 +46,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.restoration": 7,
     "minigan.run": 8,
     "minigan.arithmetic": 8,
+    "minigan.latent": 8,
     "minigan.trainer": 8,
     "minigan.bench_work": 8,
     "minigan.bench_network": 8,
