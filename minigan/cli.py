@@ -92,16 +92,15 @@ def watched(total, title, quiet):
 
 
 def over_seeds(runs):
-    """{"mean": …, "deviation": …} of the "figures" of several runs, each system -> name -> number."""
-    hows = {"mean": np.mean, "deviation": lambda values: np.std(values, ddof=1)}
-    first = runs[0]["figures"]
-    return {
-        name: {
-            system: {key: float(how([run["figures"][system][key] for run in runs])) for key in first[system]}
-            for system in first
-        }
-        for name, how in hows.items()
-    }
+    """{"mean": …, "deviation": …} of the "figures" of several runs, which are numbers in dicts in dicts."""
+    figures = [run["figures"] for run in runs]
+    return {"mean": _entrywise(np.mean, figures), "deviation": _entrywise(lambda v: np.std(v, ddof=1), figures)}
+
+
+def _entrywise(how, values):
+    if not isinstance(values[0], dict):
+        return float(how(values))
+    return {name: _entrywise(how, [value[name] for value in values]) for name in values[0]}
 
 
 class Stopped(KeyboardInterrupt):

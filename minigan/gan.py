@@ -155,18 +155,24 @@ class GAN:
         if self.config.feature_matching:
             value, grad_fake = self._match_features(seen, real)
         else:
-            seen = self.told.see(seen, conditions)
-            outputs = self.discriminator.forward(seen)
-            value, grad_logits = self.loss.generator(self.told.logits(outputs, conditions))
-            more, grad_outputs = self.told.backward(grad_logits, outputs, conditions)
-            value += more
-            grad_fake = self.discriminator.backward(grad_outputs, need_param_grads=False)
-            if self.told.channels:
-                grad_fake = np.ascontiguousarray(grad_fake[..., : -self.told.channels])
+            value, grad_fake = self.judge(seen, conditions)
         self.generator.backward(grad_fake, need_input_grad=False, replace_grads=True)
         self._move(self.generator, self.g_optimizer)
         self._average()
         return {"g_loss": value}
+
+    def judge(self, fake, conditions=None, training=True):
+        """-> G's loss on `fake` (N, …), of these conditions if any, and its gradient by them, back through D; D stays.
+
+        training: False for a D that judges each sample by itself, with its running statistics.
+        """
+        outputs = self.discriminator.forward(self.told.see(fake, conditions), training)
+        value, grad_logits = self.loss.generator(self.told.logits(outputs, conditions))
+        more, grad_outputs = self.told.backward(grad_logits, outputs, conditions)
+        grad_fake = self.discriminator.backward(grad_outputs, need_param_grads=False)
+        if self.told.channels:
+            grad_fake = np.ascontiguousarray(grad_fake[..., : -self.told.channels])
+        return value + more, grad_fake
 
     def _match_features(self, fake, real):
         """-> λ ‖mean f(x) - mean f(G(z))‖² and its gradient by G(z), f being all of D but its last layer (Salimans et
