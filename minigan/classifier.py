@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from minigan import checkpoint, datasets, optim
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 from minigan.kernels import threads
 from minigan.layers import Dense, Sequential
 from minigan.losses import softmax, softmax_cross_entropy
@@ -92,10 +92,16 @@ class Classifier:
         arrays, about = checkpoint.load(path)
         try:
             known = about["classifier"]
-            classifier = cls(tuple(known["sample_shape"]), known["classes"], kind=known.get("kind", "plain"))
+            shape, classes = tuple(known["sample_shape"]), known["classes"]
+            # before a network of that size is made
+            if max(*shape, classes) > sum(array.size for array in arrays.values()):
+                raise InputError(f"it has too few weights for pictures {shape} in {classes} classes")
+            classifier = cls(shape, classes, kind=known.get("kind", "plain"))
             checkpoint.fill(classifier._arrays(), arrays)
-        except (KeyError, TypeError, InputError) as error:
-            raise InputError(f"{path} holds no classifier of this version ({error}); make one with classify.") from None
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} holds no classifier of this version ({brief(error)}); make one with classify."
+            ) from None
         return classifier
 
     def _arrays(self):

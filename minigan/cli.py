@@ -9,8 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 
 from minigan.config import Config, value_type
-from minigan.errors import MiniganError
+from minigan.errors import MiniganError, brief
 from minigan.kernels import threads
+
+LONGEST = 1000  # characters of a message, in which an argument of any length may be quoted
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +33,7 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("--threads", type=int, metavar="N", help=cores)
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; --help lists what there is.\n")
+        self.exit(2, f"{self.prog}: {brief(message, LONGEST)}; --help lists what there is.\n")
 
 
 def add_config_flags(parser, names):
@@ -112,7 +114,7 @@ def _signals():
 
 def _fail(command, message, status):
     with suppress(OSError):  # the terminal may be gone
-        print(f"python -m minigan.{command}: {message}", file=sys.stderr)
+        print(f"python -m minigan.{command}: {brief(message, LONGEST)}", file=sys.stderr)
     _leave(status)
 
 

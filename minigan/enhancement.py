@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from minigan import checkpoint, datasets, filters, image_metrics, losses, optim
-from minigan.errors import InputError, RunError
+from minigan.errors import InputError, RunError, brief
 from minigan.kernels import threads
 from minigan.models.enhancer import enhancer, pair_discriminator
 
@@ -124,10 +124,14 @@ class Enhancer:
         arrays, about = checkpoint.load(path)
         try:
             known = about["enhancer"]
+            if known["channels"] > sum(array.size for array in arrays.values()):  # before such a network is made
+                raise InputError(f"it has too few weights for {known['channels']} channels")
             made = cls(known["channels"], Task(known["factor"], known["noise"]))
             checkpoint.fill(made.network.params, arrays)
-        except (KeyError, TypeError, InputError) as error:
-            raise InputError(f"{path} holds no enhancer of this version ({error}); make one with enhance.") from None
+        except (LookupError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} holds no enhancer of this version ({brief(error)}); make one with enhance."
+            ) from None
         return made
 
 

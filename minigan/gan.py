@@ -2,13 +2,14 @@
 
 import copy
 import json
+import math
 
 import numpy as np
 
 from minigan import checkpoint, init, optim, penalties
 from minigan.conditions import Conditions
 from minigan.config import Config
-from minigan.errors import InputError, RunError
+from minigan.errors import InputError, RunError, brief
 from minigan.kernels import memory, threads, updates
 from minigan.layers import Sequential, one_hot, sigmoid
 from minigan.losses import LOSSES
@@ -17,6 +18,7 @@ from minigan.optim import OPTIMIZERS
 from minigan.told import how_told
 
 SMALLEST_TRUNCATION = 0.01  # drawing normal numbers until they are smaller takes ever longer
+LARGEST_SAMPLE = 1 << 24  # numbers
 SAMPLE_CHUNK = 250  # samples per pass through G, so that memory does not grow with how many are asked for
 
 
@@ -43,7 +45,7 @@ class GAN:
     def __init__(self, config, sample_shape=None, shares=None, dtype=np.float32):
         self.preset = preset = get_preset(config.preset)
         self.config, self.dtype = config, np.dtype(dtype)
-        self.sample_shape = tuple(sample_shape or preset.sample_shape)
+        self.sample_shape = _checked_shape(preset.sample_shape if sample_shape is None else sample_shape)
         if shares is None:
             shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
         self.conditions = Conditions(config, shares)
@@ -310,6 +312,16 @@ class GAN:
             for slot, memories in optimizer.memory.items():
                 for name, array in memories.items():
                     yield f"{player}.optimizer.{slot}.{name}", array
+
+
+def _checked_shape(shape):
+    shape = tuple(shape)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in shape)
+    if len(shape) not in (1, 3) or not whole or math.prod(shape) > LARGEST_SAMPLE:
+        raise InputError(
+            f"sample_shape is {brief(shape)}, expected (H, W, C) or (D,) with at most {LARGEST_SAMPLE:,} numbers."
+        )
+    return shape
 
 
 def _make_loss(config):
