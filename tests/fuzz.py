@@ -32,7 +32,9 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-from fuzz_inputs import CANARY, FORMATS, Begun, prepare
+from fuzz_bytes import CANARY
+from fuzz_commands import Begun
+from fuzz_inputs import FORMATS, prepare
 
 from minigan.errors import MiniganError
 
