@@ -55,11 +55,17 @@ class GAN:
         sizes = Sizes(config.latent_dim, self.conditions.count, self.told.outputs, self.sample_shape, seen_shape)
         init_seed, noise_seed = np.random.SeedSequence(config.seed).spawn(2)
         self.rng = np.random.default_rng(noise_seed)
-        self.generator, self.discriminator = preset.build(sizes, np.random.default_rng(init_seed), self.rng, self.dtype)
-        self.averaged = copy.deepcopy(self.generator) if config.ema_decay else self.generator
         self.loss = _make_loss(config)
-        self.g_optimizer = _make_optimizer(config, self.generator, config.lr)
-        self.d_optimizer = _make_optimizer(config, self.discriminator, config.d_lr or config.lr)
+        try:
+            networks = preset.build(sizes, np.random.default_rng(init_seed), self.rng, self.dtype)
+            self.generator, self.discriminator = networks
+            self.averaged = copy.deepcopy(self.generator) if config.ema_decay else self.generator
+            self.g_optimizer = _make_optimizer(config, self.generator, config.lr)
+            self.d_optimizer = _make_optimizer(config, self.discriminator, config.d_lr or config.lr)
+        except MemoryError:
+            raise RunError(
+                "networks of this size do not fit into memory; try a smaller latent_dim or image_size."
+            ) from None
         self.step = 0
         self._grow()
         self._generated = None  # the fakes whose way through the generator is remembered
