@@ -18,7 +18,7 @@ from minigan.optim import OPTIMIZERS
 from minigan.told import how_told
 
 SMALLEST_TRUNCATION = 0.01  # drawing normal numbers until they are smaller takes ever longer
-LARGEST_SAMPLE = 1 << 24  # numbers
+LARGEST_SAMPLE = {3: 1 << 22, 1: 1000}  # numbers in a picture, in a point
 SAMPLE_CHUNK = 250  # samples per pass through G, so that memory does not grow with how many are asked for
 
 
@@ -323,9 +323,11 @@ class GAN:
 def _checked_shape(shape):
     shape = tuple(shape)
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in shape)
-    if len(shape) not in (1, 3) or not whole or math.prod(shape) > LARGEST_SAMPLE:
+    if not whole or math.prod(shape) > LARGEST_SAMPLE.get(len(shape), 0):
+        pictures, points = LARGEST_SAMPLE.values()
         raise InputError(
-            f"sample_shape is {brief(shape)}, expected (H, W, C) or (D,) with at most {LARGEST_SAMPLE:,} numbers."
+            f"sample_shape is {brief(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at most "
+            f"{points:,}."
         )
     return shape
 
