@@ -326,8 +326,8 @@ def _checked_shape(shape):
     if not whole or math.prod(shape) > LARGEST_SAMPLE.get(len(shape), 0):
         pictures, points = LARGEST_SAMPLE.values()
         raise InputError(
-            f"sample_shape is {brief(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at most "
-            f"{points:,}."
+            f"sample_shape is {brief(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at "
+            f"most {points:,}."
         )
     return shape
 
