@@ -1,4 +1,5 @@
-"""What the commands share: flags made from Config, threads, and errors as one sentence with an exit status."""
+"""What the commands share: flags made from Config, threads, progress, figures over several seeds, and errors as one
+sentence with an exit status."""
 
 import argparse
 import os
@@ -8,8 +9,11 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 
+import numpy as np
+from tqdm import tqdm
+
 from minigan.config import Config, value_type
-from minigan.errors import MiniganError, brief
+from minigan.errors import InputError, MiniganError, brief
 from minigan.kernels import threads
 
 LONGEST = 1000  # characters of a message, in which an argument of any length may be quoted
@@ -56,6 +60,50 @@ def add_config_flags(parser, names):
             default=argparse.SUPPRESS,
             help=(item.metadata["help"] + default).replace("%", "%%"),
         )
+
+
+def add_seed_flags(parser):
+    """--seed, --seeds and --quiet, of a command that trains."""
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
+    seeds = "train so many, seed, seed + 1, …, the first is kept (default: 1)"
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help=seeds)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+
+
+def check_seeds(arguments):
+    """InputError where --seed or --seeds is out of range."""
+    if arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
+        raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
+
+
+@contextmanager
+def watched(total, title, quiet):
+    """`with watched(steps, "seed 0", quiet) as watch:` shows a bar that watch(step, figures) moves on by a step.
+
+    total: how many steps there will be, or None where nobody knows. figures: name -> float, shown beside the bar.
+    """
+    interval = 0.5 if sys.stderr.isatty() else 15
+    with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
+
+        def watch(step, figures):
+            bar.set_description(title, refresh=False)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
+            bar.update()
+
+        yield watch
+
+
+def over_seeds(runs):
+    """{"mean": …, "deviation": …} of the "figures" of several runs, each system -> name -> number."""
+    hows = {"mean": np.mean, "deviation": lambda values: np.std(values, ddof=1)}
+    first = runs[0]["figures"]
+    return {
+        name: {
+            system: {key: float(how([run["figures"][system][key] for run in runs])) for key in first[system]}
+            for system in first
+        }
+        for name, how in hows.items()
+    }
 
 
 class Stopped(KeyboardInterrupt):

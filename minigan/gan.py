@@ -115,16 +115,18 @@ class GAN:
                 f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both."
             )
         self.conditions.check("d_step", len(real), conditions)
-        both = memory.empty((len(real) + len(fake), *real.shape[1:]), self.dtype)
-        both[: len(real)], both[len(real) :] = real, fake
+        n = len(real)
+        both = memory.empty((2 * n, *real.shape[1:]), self.dtype)
+        both[:n], both[n:] = real, fake
         self._add_noise(both)
         twice = None if conditions is None else np.concatenate([conditions, conditions])
         outputs = self.discriminator.forward(self.told.see(both, twice), parts=2)
-        real_logits, fake_logits = np.split(self.told.logits(outputs, twice), 2)
+        logits = self.told.logits(outputs, twice)
+        real_logits, fake_logits = logits[: len(logits) // 2], logits[len(logits) // 2 :]
         value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
         more, grad_outputs = self.told.backward(np.concatenate([grad_real, grad_fake]), outputs, twice)
         self.discriminator.backward(grad_outputs, need_input_grad=False, replace_grads=True)
-        value += more + self._penalise_gradient(*np.split(both, 2), conditions)
+        value += more + self._penalise_gradient(both[:n], both[n:], conditions)
         self._move(self.discriminator, self.d_optimizer)
         if self.config.weight_clip:
             for param in self.discriminator.params.values():
@@ -218,7 +220,7 @@ class GAN:
         current = self.generator.params | self.generator.buffers
         arrays = self.averaged.params | self.averaged.buffers
         pairs = [(array.reshape(-1), current[name].reshape(-1)) for name, array in arrays.items()]
-        updates.all_in_one(updates.average, pairs, (rate,))
+        updates.all_in_one(updates.average, (rate,), pairs)
 
     def _add_noise(self, x):
         if self.config.instance_noise:
@@ -226,7 +228,7 @@ class GAN:
 
     def _judgement(self, logits):
         outputs = sigmoid(logits) if self.loss.logits_are_probabilities else logits
-        return float(outputs.mean(dtype=np.float64))
+        return float(outputs.sum(dtype=np.float64)) / outputs.size
 
     def _check_real(self, real):
         if not isinstance(real, np.ndarray) or real.shape[1:] != self.sample_shape or real.dtype != self.dtype:
