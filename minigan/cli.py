@@ -13,8 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan.config import Config, value_type
-from minigan.errors import InputError, MiniganError
+from minigan.errors import InputError, MiniganError, brief
 from minigan.kernels import threads
+
+LONGEST = 1000  # characters of a message, in which an argument of any length may be quoted
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,7 +37,7 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("--threads", type=int, metavar="N", help=cores)
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; --help lists what there is.\n")
+        self.exit(2, f"{self.prog}: {brief(message, LONGEST)}; --help lists what there is.\n")
 
 
 def add_config_flags(parser, names):
@@ -159,7 +161,7 @@ def _signals():
 
 def _fail(command, message, status):
     with suppress(OSError):  # the terminal may be gone
-        print(f"python -m minigan.{command}: {message}", file=sys.stderr)
+        print(f"python -m minigan.{command}: {brief(message, LONGEST)}", file=sys.stderr)
     _leave(status)
 
 

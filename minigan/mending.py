@@ -12,7 +12,7 @@ from dataclasses import asdict
 import numpy as np
 
 from minigan import checkpoint, datasets, filters, image_metrics, losses, optim
-from minigan.errors import InputError, RunError
+from minigan.errors import InputError, RunError, brief
 from minigan.kernels import threads
 from minigan.models.enhancer import pair_discriminator
 
@@ -121,11 +121,14 @@ class Mender:
         arrays, about = checkpoint.load(path)
         try:
             known = dict(about[cls.kind])
-            made = cls(known.pop("channels"), cls.task_type(**known))
+            channels = known.pop("channels")
+            if channels > sum(array.size for array in arrays.values()):  # before such a network is made
+                raise InputError(f"it has too few weights for {channels} channels")
+            made = cls(channels, cls.task_type(**known))
             checkpoint.fill(made.network.params, arrays)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} holds no {cls.kind} of this version ({error}); make one with {cls.command}."
+                f"{path} holds no {cls.kind} of this version ({brief(error)}); make one with {cls.command}."
             ) from None
         return made
 
