@@ -10,6 +10,7 @@ COMMANDS = {
     "sample": "draw samples from a trained generator",
     "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
     "classify": "train the classifier that recognises digits and judges generated ones",
+    "recognise": "measure what GANs do for recognition: few labels, features, samples, other domains",
     "enhance": "make pictures larger or free of noise, and train the network that does it",
     "datasets": "list the data sets, say where they are, and fetch them",
     "gradcheck": "judge a file with a layer or an exercise that someone wrote",
