@@ -1,6 +1,7 @@
 """The networks of the semi-supervised GAN of Salimans et al. 2016, fully connected as the paper has them on MNIST."""
 
-from minigan.layers import BatchNorm, Dense, Flatten, GaussianNoise, ReLU, Reshape, Sequential, Tanh, WeightNorm
+from minigan import init
+from minigan.layers import BatchNorm, Dense, Flatten, GaussianNoise, ReLU, Reshape, Sequential, Tanh
 from minigan.models.base import flat_size
 
 LATENT = 100
@@ -9,11 +10,14 @@ PIXEL_NOISE, NOISE = 0.6, 0.5  # deviations: on pixels in [-1, 1], and on what t
 
 
 def semi_discriminator(sample_shape, classes, rng, noise_rng, dtype):
-    """Pictures (N, H, W, C) to logits (N, classes): dense →1000→500→250→250→250→classes, ReLU, noise before each,
-    weights of a fixed length, so that they cannot outgrow the noise."""
+    """Pictures (N, H, W, C) to logits (N, classes): dense →1000→500→250→250→250→classes, ReLU, noise before each.
+
+    Weights by He et al. 2015, which keeps what goes into each noise layer at the noise's scale.
+    """
     layers, width = [Flatten(), GaussianNoise(PIXEL_NOISE, rng=noise_rng)], flat_size(sample_shape)
     for units in HIDDEN:
-        dense = WeightNorm(Dense(width, units, rng=rng, dtype=dtype))
+        dense = Dense(width, units, rng=rng, dtype=dtype)
+        dense.params["weight"] = init.normal((width, units), rng, dtype, (2 / width) ** 0.5)
         layers += [dense, ReLU(), GaussianNoise(NOISE, rng=noise_rng)]
         width = units
     return Sequential([*layers, Dense(width, classes, rng=rng, dtype=dtype)])
