@@ -1,6 +1,7 @@
 """python -m minigan COMMAND: the commands under one name."""
 
 import importlib.util
+import os
 import sys
 
 from minigan import __version__
@@ -12,6 +13,9 @@ COMMANDS = {
     "classify": "train the classifier that recognises digits and judges generated ones",
     "recognise": "measure what GANs do for recognition: few labels, features, samples, other domains",
     "enhance": "make pictures larger or free of noise, and train the network that does it",
+    "autoencode": "train a plain and a variational autoencoder, and compare them with a GAN",
+    "inside": "look into a trained GAN: walks, what filters see, where D(x) comes from",
+    "audio": "train a GAN of short sounds, and write its sounds as WAV files",
     "datasets": "list the data sets, say where they are, and fetch them",
     "gradcheck": "judge a file with a layer or an exercise that someone wrote",
     "grade": "judge a folder of such files of a whole class, into a table",
@@ -29,7 +33,7 @@ def main(argv):
         cli.main(argv[0], command.run, argv[1:])
     lines = [
         "usage: python -m minigan COMMAND …, each with --help",
-        *(f"  {name:10}{line}" for name, line in COMMANDS.items()),
+        *(f"  {name:11}{line}" for name, line in COMMANDS.items()),
     ]
     if argv in (["--help"], ["-h"]):
         print("\n".join(lines))
@@ -42,4 +46,9 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
+        sys.exit(1)

@@ -1,11 +1,9 @@
 """python -m minigan.classify: train the classifier that recognises digits and judges generated ones."""
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from minigan import cli, datasets, plotting
 from minigan.classifier import BODIES, Classifier
@@ -27,18 +25,10 @@ def parse(argv):
     kinds = ", ".join(BODIES)
     parser.add_argument("--network", default="plain", metavar="NAME", help=f"{kinds} (default: plain)")
     parser.add_argument("--epochs", type=float, default=6, metavar="X", help="passes over the data (default: 6)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=1,
-        metavar="N",
-        help="train so many, seed, seed + 1, …, the first is kept (default: 1)",
-    )
+    cli.add_seed_flags(parser)
     parser.add_argument(
         "--out", default="runs/classify", metavar="FOLDER", help="for the files (default: runs/classify)"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
     return parser.parse_args(argv)
 
 
@@ -76,8 +66,7 @@ def run(argv=None):
 def _check(arguments):
     if not 0 < arguments.epochs <= 1000:
         raise InputError(f"--epochs is {arguments.epochs}, expected a number above 0 and at most 1000.")
-    if arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
-        raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
+    cli.check_seeds(arguments)
     if arguments.image_size is not None and not 1 <= arguments.image_size <= 1024:
         raise InputError(f"--image-size is {arguments.image_size}, expected a whole number from 1 to 1024.")
 
@@ -87,16 +76,10 @@ def _train(data, kind, epochs, seed, quiet):
     classifier = Classifier(images.shape[1:], int(labels.max()) + 1, seed, kind)
     batch_size = 128
     total = max(1, round(epochs * len(images) / batch_size))
-    interval = 0.5 if sys.stderr.isatty() else 15
     started = time.perf_counter()
-    with tqdm(total=total, desc=f"seed {seed} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
-
-        def watch(step, value):
-            bar.set_description(f"seed {seed}", refresh=False)
-            bar.set_postfix(loss=f"{value:.3f}", refresh=False)
-            bar.update()
-
-        classifier.fit(images, labels, epochs, np.random.default_rng([seed, 1]), batch_size, watch=watch)
+    with cli.watched(total, f"seed {seed}", quiet) as watch:
+        rng = np.random.default_rng([seed, 1])
+        classifier.fit(images, labels, epochs, rng, batch_size, watch=lambda step, value: watch(step, {"loss": value}))
     return classifier, time.perf_counter() - started
 
 

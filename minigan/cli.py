@@ -1,12 +1,19 @@
-"""What the commands share: flags made from Config, threads, and errors as one sentence with an exit status."""
+"""What the commands share: flags made from Config, threads, progress, figures over several seeds, and errors as one
+sentence with an exit status."""
 
 import argparse
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 
+import numpy as np
+from tqdm import tqdm
+
 from minigan.config import Config, value_type
-from minigan.errors import MiniganError
+from minigan.errors import InputError, MiniganError
 from minigan.kernels import threads
 
 
@@ -53,20 +60,77 @@ def add_config_flags(parser, names):
         )
 
 
+def add_seed_flags(parser):
+    """--seed, --seeds and --quiet, of a command that trains."""
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
+    seeds = "train so many, seed, seed + 1, …, the first is kept (default: 1)"
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help=seeds)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+
+
+def check_seeds(arguments):
+    """InputError where --seed or --seeds is out of range."""
+    if arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
+        raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
+
+
+@contextmanager
+def watched(total, title, quiet):
+    """`with watched(steps, "seed 0", quiet) as watch:` shows a bar that watch(step, figures) moves on by a step.
+
+    total: how many steps there will be, or None where nobody knows. figures: name -> float, shown beside the bar.
+    """
+    interval = 0.5 if sys.stderr.isatty() else 15
+    with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
+
+        def watch(step, figures):
+            bar.set_description(title, refresh=False)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
+            bar.update()
+
+        yield watch
+
+
+def over_seeds(runs):
+    """{"mean": …, "deviation": …} of the "figures" of several runs, each system -> name -> number."""
+    hows = {"mean": np.mean, "deviation": lambda values: np.std(values, ddof=1)}
+    first = runs[0]["figures"]
+    return {
+        name: {
+            system: {key: float(how([run["figures"][system][key] for run in runs])) for key in first[system]}
+            for system in first
+        }
+        for name, how in hows.items()
+    }
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM, or SIGHUP because the terminal was closed: as Ctrl-C, what was begun is put in order on the way out."""
+
+    def __init__(self, number):
+        self.number = number
+
+
 def main(command, run, argv=None):
     """Parse and run a command: `run(argv)` returns an exit status or None. Errors become a sentence on stderr.
 
-    Exit status: 0, 1 when the work failed, 2 for bad use, 130 after Ctrl-C.
+    Exit status: 0, 1 when the work failed, 2 for bad use, 128 + its number after a signal (Ctrl-C: 130).
     """
     try:
-        sys.exit(run(argv))
+        with _signals():
+            try:
+                status = run(argv)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # while it can still be noticed that nobody reads it
+        sys.exit(status)
     except MiniganError as error:
         _fail(command, error, error.exit_status)
-    except KeyboardInterrupt:
-        _fail(command, "interrupted; what was saved before is still there.", 130)
+    except KeyboardInterrupt as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        _fail(command, "interrupted; what was saved before is still there.", 128 + number)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
-        sys.exit(1)
+        _leave(1)
     except MemoryError:
         _fail(command, "out of memory; try a smaller --batch-size or --n.", 1)
     except OSError as error:
@@ -74,6 +138,38 @@ def main(command, run, argv=None):
         _fail(command, f"{where}{error.strerror or error}; choose another place with --out or make room.", 1)
 
 
+@contextmanager
+def _signals():
+    """SIGTERM and SIGHUP raise Stopped, unless something else was settled about them, as by nohup."""
+
+    def stop(number, frame):
+        raise Stopped(number)
+
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        taken = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _fail(command, message, status):
-    print(f"python -m minigan.{command}: {message}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be gone
+        print(f"python -m minigan.{command}: {message}", file=sys.stderr)
+    _leave(status)
+
+
+def _leave(status):
+    """Exit; what nobody can take any more goes nowhere, or Python would complain about it on its way out."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(status)

@@ -1,11 +1,9 @@
 """python -m minigan.enhance: train a network that makes pictures larger or free of noise, or use it on a picture."""
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from minigan import cli, datasets, enhancement, pictures, plotting
 from minigan.classifier import shipped_judge
@@ -45,16 +43,8 @@ def parse(argv):
         metavar="X",
         help=f"weight of the adversarial loss beside L1; 0: L1 alone (default: {ADVERSARIAL})",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=1,
-        metavar="N",
-        help="train so many, seed, seed + 1, …, the first is kept (default: 1)",
-    )
+    cli.add_seed_flags(parser)
     parser.add_argument("--out", default=OUT, metavar="FOLDER", help=f"for the files of training (default: {OUT})")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
     return parser.parse_args(argv)
 
 
@@ -73,8 +63,9 @@ def _check(arguments):
         raise InputError("--network goes with a picture to enhance; name it and a file for the result.")
     if arguments.factor is not None and arguments.noise is not None:
         raise InputError("--factor and --noise are two tasks; give one of them.")
-    if arguments.steps < 1 or arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
-        raise InputError("--steps must be at least 1, --seed at least 0, --seeds from 1 to 100.")
+    cli.check_seeds(arguments)
+    if arguments.steps < 1:
+        raise InputError(f"--steps is {arguments.steps}, expected a whole number of at least 1.")
     if not 0 <= arguments.adversarial <= 100:
         raise InputError(f"--adversarial is {arguments.adversarial}, expected a number from 0 to 100.")
     if arguments.noise is None:
@@ -138,9 +129,9 @@ def _train(arguments, task):
         "runs": runs,
     }
     if len(runs) > 1:
-        for name, how in (("mean", np.mean), ("deviation", _deviation)):
-            report[name] = _over_seeds(runs, how)
-            print(f"{name} of {len(runs)} seeds:\n{_table(report[name])}")
+        for name, figures in cli.over_seeds(runs).items():
+            report[name] = figures
+            print(f"{name} of {len(runs)} seeds:\n{_table(figures)}")
     _save(out, report, *kept)
     print(f"done: look at {out / 'pictures.png'}; the figures are in {out / 'figures.json'}; try")
     print(f"  python -m minigan.enhance {out / 'example.png'} enhanced.png --network {out / 'network.npz'}")
@@ -149,30 +140,11 @@ def _train(arguments, task):
 
 def _fit(arguments, task, images, seed):
     enhancer = Enhancer(images.shape[3], task, seed)
-    interval = 0.5 if sys.stderr.isatty() else 15
     started = time.perf_counter()
-    title = f"seed {seed} (compiles on the first run)"
-    with tqdm(total=arguments.steps, desc=title, disable=arguments.quiet, mininterval=interval) as bar:
-
-        def watch(step, figures):
-            bar.set_description(f"seed {seed}", refresh=False)
-            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
-            bar.update()
-
+    with cli.watched(arguments.steps, f"seed {seed}", arguments.quiet) as watch:
         rng = np.random.default_rng([seed, 0])
         enhancement.fit(enhancer, images, arguments.steps, arguments.adversarial, rng, watch)
     return enhancer, time.perf_counter() - started
-
-
-def _over_seeds(runs, how):
-    first = runs[0]["figures"]
-    return {
-        name: {key: float(how([run["figures"][name][key] for run in runs])) for key in first[name]} for name in first
-    }
-
-
-def _deviation(values):
-    return np.std(values, ddof=1)
 
 
 def _save(out, report, enhancer, example, columns):

@@ -2,10 +2,13 @@
 
 import json
 import os
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minigan.errors import RunError
+
+LEFT_OVER = re.compile(r"\..+\.\d+\.part(\.\w+)?")  # the temporary names of `written_whole`
 
 
 @contextmanager
@@ -24,6 +27,26 @@ def written_whole(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    _settle(path.parent)
+
+
+def _settle(folder):
+    """Put the folder's list of names on the disk too, where the system can: else a power cut may bring the old file
+    back."""
+    if hasattr(os, "O_DIRECTORY"):
+        with suppress(OSError):  # some file systems refuse; the new file itself is safe
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)
+
+
+def clear(folder):
+    """Remove what `written_whole` left in `folder` where its process was killed in the middle."""
+    for path in Path(folder).glob(".*.part*"):
+        if LEFT_OVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path, text):

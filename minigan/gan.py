@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from minigan import init, optim, penalties
+from minigan import checkpoint, init, optim, penalties
 from minigan.conditions import Conditions
 from minigan.config import Config
 from minigan.errors import InputError, RunError
@@ -107,16 +107,18 @@ class GAN:
                 f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both."
             )
         self.conditions.check("d_step", len(real), conditions)
-        both = memory.empty((len(real) + len(fake), *real.shape[1:]), self.dtype)
-        both[: len(real)], both[len(real) :] = real, fake
+        n = len(real)
+        both = memory.empty((2 * n, *real.shape[1:]), self.dtype)
+        both[:n], both[n:] = real, fake
         self._add_noise(both)
         twice = None if conditions is None else np.concatenate([conditions, conditions])
         outputs = self.discriminator.forward(self.told.see(both, twice), parts=2)
-        real_logits, fake_logits = np.split(self.told.logits(outputs, twice), 2)
+        logits = self.told.logits(outputs, twice)
+        real_logits, fake_logits = logits[: len(logits) // 2], logits[len(logits) // 2 :]
         value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
         more, grad_outputs = self.told.backward(np.concatenate([grad_real, grad_fake]), outputs, twice)
         self.discriminator.backward(grad_outputs, need_input_grad=False, replace_grads=True)
-        value += more + self._penalise_gradient(*np.split(both, 2), conditions)
+        value += more + self._penalise_gradient(both[:n], both[n:], conditions)
         self._move(self.discriminator, self.d_optimizer)
         if self.config.weight_clip:
             for param in self.discriminator.params.values():
@@ -207,7 +209,7 @@ class GAN:
         current = self.generator.params | self.generator.buffers
         arrays = self.averaged.params | self.averaged.buffers
         pairs = [(array.reshape(-1), current[name].reshape(-1)) for name, array in arrays.items()]
-        updates.all_in_one(updates.average, pairs, (rate,))
+        updates.all_in_one(updates.average, (rate,), pairs)
 
     def _add_noise(self, x):
         if self.config.instance_noise:
@@ -215,7 +217,7 @@ class GAN:
 
     def _judgement(self, logits):
         outputs = sigmoid(logits) if self.loss.logits_are_probabilities else logits
-        return float(outputs.mean(dtype=np.float64))
+        return float(outputs.sum(dtype=np.float64)) / outputs.size
 
     def _check_real(self, real):
         if not isinstance(real, np.ndarray) or real.shape[1:] != self.sample_shape or real.dtype != self.dtype:
@@ -273,24 +275,23 @@ class GAN:
         return arrays | {key: array.copy() for key, array in self._arrays()}
 
     def load_state(self, arrays):
-        """Put back what `state` gave. Raises InputError where a name is missing or a shape or dtype differs."""
-        own = dict(self._arrays())
-        for key in ["step", "rng", *(f"{player}.optimizer.steps" for player, _ in self._optimizers()), *own]:
-            if key not in arrays:
-                raise InputError(f"the saved state has no {key!r}: it comes from another network.")
-        for key, array in own.items():
-            if arrays[key].shape != array.shape or arrays[key].dtype != array.dtype:
-                raise InputError(
-                    f"the saved {key!r} is {arrays[key].dtype} {arrays[key].shape}, expected {array.dtype} "
-                    f"{array.shape}: it comes from another network."
-                )
-        for key, array in own.items():
-            array[...] = arrays[key]
-        self.step = int(arrays["step"])
+        """Put back what `state` gave. Raises InputError, and changes nothing, where it does not fit."""
+        try:
+            step, rng_state = int(arrays["step"]), json.loads(str(arrays["rng"]))
+            moves = [int(arrays[f"{player}.optimizer.steps"]) for player, _ in self._optimizers()]
+            spare = type(self.rng.bit_generator)(0)  # a setter that fails half-way would leave ours damaged
+            spare.state = rng_state
+        except KeyError as error:
+            raise InputError(f"the saved state has no {error}: it comes from another network.") from None
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"the saved step, the optimizers' or the random numbers' state is wrong: {error}"
+            ) from None
+        checkpoint.fill(dict(self._arrays()), arrays)
+        self.step, self.rng.bit_generator.state = step, spare.state
         self._grow()
-        self.rng.bit_generator.state = json.loads(str(arrays["rng"]))
-        for player, optimizer in self._optimizers():
-            optimizer.steps = int(arrays[f"{player}.optimizer.steps"])
+        for (_, optimizer), steps in zip(self._optimizers(), moves, strict=True):
+            optimizer.steps = steps
 
     def _optimizers(self):
         return (("generator", self.g_optimizer), ("discriminator", self.d_optimizer))

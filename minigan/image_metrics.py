@@ -1,4 +1,4 @@
-"""How near a picture is to the one it should be: peak signal-to-noise ratio and structural similarity.
+"""How near a picture is to the one it should be, peak signal-to-noise ratio and structural similarity; and how sharp.
 
 Pictures are uint8 (N, H, W, C), so the range L of a number is 255. Each function gives a figure a picture, (N,).
 """
@@ -51,6 +51,22 @@ def ssim(images, truth):
         covariance = weighted(x * y) - mean_x * mean_y
         above = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
         values.append((above / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))).mean(axis=(1, 2, 3)))
+    return np.concatenate(values)
+
+
+def sharpness(images):
+    """The mean square of each picture's Laplacian, x above + below + left + right - 4x, over all inner pixels.
+
+    Blurred pictures have less of it than real ones, noisy ones more.
+    """
+    _check("sharpness", images, images)
+    if min(images.shape[1:3]) < 3:
+        raise InputError(f"sharpness: pictures of {images.shape[1:3]} pixels, expected at least 3 x 3.")
+    values = []
+    for block, _ in _blocks(images, images):
+        x = block.astype(np.float32)
+        around = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]
+        values.append(np.square(around - 4 * x[:, 1:-1, 1:-1]).mean(axis=(1, 2, 3), dtype=np.float64))
     return np.concatenate(values)
 
 

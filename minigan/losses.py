@@ -31,7 +31,7 @@ def _check(name, logits):
 
 def _mean(terms):
     """The mean as a float, summed in float64."""
-    return float(terms.mean(dtype=np.float64))
+    return float(terms.sum(dtype=np.float64)) / terms.size
 
 
 class AdversarialLoss:

@@ -23,19 +23,23 @@ class Optimizer:
         self.memory = {
             slot: {name: np.zeros_like(param) for name, param in network.params.items()} for slot in self.slots
         }
+        self._flat = {}  # name -> flat views of a parameter and of its memories, which each step needs
 
     def step(self):
         """Move every parameter once."""
         self.steps += 1
-        grads = self.network.grads
-        kernel, constants = self._update()
-        updated = []
+        grads, updated = self.network.grads, []
         for name, param in self.network.params.items():
-            if not param.flags.c_contiguous:
-                raise InputError(f"{type(self).__name__}.step: params[{name!r}] is not contiguous; use np.array(…).")
-            slots = [self._slot(slot, name, param).reshape(-1) for slot in self.slots]
-            updated.append((param.reshape(-1), grads[name].reshape(-1), *slots))
-        updates.all_in_one(kernel, updated, constants)
+            flat = self._flat.get(name)
+            if flat is None or flat[0].base is not param:  # a new parameter, or a deep copy, whose views are none
+                flat = self._flat[name] = self._flatten(name, param)
+            updated.append((flat[0], grads[name].reshape(-1), *flat[1:]))
+        updates.all_in_one(*self._update(), updated)
+
+    def _flatten(self, name, param):
+        if not param.flags.c_contiguous:
+            raise InputError(f"{type(self).__name__}.step: params[{name!r}] is not contiguous; use np.array(…).")
+        return [array.reshape(-1) for array in (param, *(self._slot(slot, name, param) for slot in self.slots))]
 
     def _slot(self, slot, name, param):
         if self.memory[slot][name].dtype != param.dtype:  # the parameter was replaced by one of another dtype

@@ -54,6 +54,18 @@ def _save_cloud(path, points, reference):
     _save_figure(figure, path)
 
 
+def save_field(path, places, values, arrows, reference):
+    """What D says of the plane: its `values` at `places` (N, 2) in colours, arrows (N, 2) along its gradient, over
+    `reference` points."""
+    figure, axes = _figure(6, 5)
+    colours = axes.tricontourf(*places.T, values, levels=20, cmap="coolwarm")
+    axes.plot(*reference.T, ".", color="#444444", markersize=1)
+    axes.quiver(*places.T, *arrows.T, angles="xy", width=0.002)
+    axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal")
+    figure.colorbar(colours, label="D's output before σ")
+    _save_figure(figure, path)
+
+
 def save_losses(path, log):
     """losses.png from the log's columns (name -> list of floats or None): losses above, D's judgement below."""
     figure, (upper, lower) = _figure(9, 6, rows=2)

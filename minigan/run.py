@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from minigan import __version__, checkpoint, files
@@ -44,6 +46,7 @@ class Run:
         if run.folder.exists() and not run.folder.is_dir():
             raise InputError(f"{folder} is a file, expected a folder for the run's files; choose another --out.")
         run.samples_folder.mkdir(parents=True, exist_ok=True)
+        files.clear(run.folder)  # of one that was killed before it had begun
         return run
 
     def read_config(self):
@@ -62,6 +65,28 @@ class Run:
     def write_config(self, config):
         files.write_text(self.config_path, config.to_json())
 
+    @contextmanager
+    def claimed(self):
+        """While inside, no other process may train in this folder: InputError there. A process that dies lets go."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        number = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"another process is training the run in {self.folder}; wait for its end, or choose another --out."
+                ) from None
+            except OSError:
+                pass  # some network file systems know no locks
+            yield
+        finally:
+            os.close(number)
+
     # ---- checkpoint
 
     def save(self, gan, batches, progress):
@@ -76,14 +101,29 @@ class Run:
         }
         checkpoint.save(self.checkpoint_path, arrays, about)
 
+    def has_its_film(self):
+        """Whether the last picture that is made of a run is as new as its checkpoint: False where it was killed between
+        the two."""
+        return self.gif_path.exists() and self.gif_path.stat().st_mtime_ns >= self.checkpoint_path.stat().st_mtime_ns
+
+    def ended_before_first_checkpoint(self, config):
+        """Whether the run was killed so early that there is no checkpoint to go on from, and none was lost."""
+        if self.checkpoint_path.exists() or self.gif_path.exists():  # the film comes after the last checkpoint
+            return False
+        return all(int(row["step"]) <= config.checkpoint_every for row in self._rows())
+
     # ---- log
 
     def start_log(self):
         """An empty log.csv with its header."""
         files.write_text(self.log_path, ",".join(COLUMNS) + "\n")
 
-    def cut_log(self, step):
-        """Drop rows after `step`, and a half-written last one: they will be computed again."""
+    def go_back_to(self, step):
+        """Make the folder ready to go on from `step`: what a killed process left half-written goes, and so do the log's
+        rows after that step, which will be computed again. Pictures of later steps will be replaced."""
+        self.samples_folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self.samples_folder):
+            files.clear(folder)
         kept = [row for row in self._rows() if int(row["step"]) <= step]
         lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in kept)]
         files.write_text(self.log_path, "\n".join(lines) + "\n")

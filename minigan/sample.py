@@ -79,8 +79,11 @@ def _labels(gan, rows, digit):
     return np.arange(rows) % classes if digit is None else np.full(rows, digit)
 
 
-def _calculate(gan, terms, rng, out):
-    """The picture of a sum of digits, and what the judge sees in each of its parts."""
+def draw_sum(gan, terms, rng, out):
+    """The picture of a sum of digits in `out`, and what the judge sees in each of its parts, printed.
+
+    -> as arithmetic.calculate's second.
+    """
     pictures, seen = arithmetic.calculate(gan, terms, rng)
     names = [f"{'-' if sign < 0 else '+'} {digit}" for sign, digit in terms]
     names[0] = names[0].removeprefix("+ ")
@@ -96,6 +99,7 @@ def _calculate(gan, terms, rng, out):
     print("\n".join(caption.replace("\n", ": ") for caption in captions))
     print(f"around it: {', '.join(str(digit) for digit, _ in seen[len(terms) + 1 :])}")
     print(f"{len(pictures)} samples in {out}")
+    return seen
 
 
 def _save_array(path, samples):
@@ -125,7 +129,7 @@ def run(argv=None):
         raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     rng = np.random.default_rng(arguments.seed)
     if terms:
-        _calculate(gan, terms, rng, out)
+        draw_sum(gan, terms, rng, out)
         return 0
     rows = -(-arguments.n // COLUMNS)
     labels = _labels(gan, rows, arguments.digit)

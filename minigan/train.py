@@ -1,6 +1,7 @@
 """python -m minigan.train: train a GAN and leave a folder of pictures, curves and a checkpoint."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 
 import numpy as np
@@ -44,9 +45,14 @@ def run(argv=None):
         print(_list())
         return 0
     given = {item.name: getattr(arguments, item.name) for item in fields(Config) if hasattr(arguments, item.name)}
-    trainer = _resume(arguments, given) if arguments.resume is not None else _begin(arguments, given)
+    with ExitStack() as claim:
+        start = _begin if arguments.resume is None else _resume
+        return _fit(start(arguments, given, claim), arguments.quiet)
+
+
+def _fit(trainer, quiet):
     gan, folder = trainer.gan, trainer.run.folder
-    if not arguments.quiet:
+    if not quiet:
         config = gan.config
         print(
             f"{config.preset} on {config.dataset}: {trainer.total_steps} steps of {config.batch_size}, seed "
@@ -78,36 +84,40 @@ def _list():
     return "\n".join(lines)
 
 
-def _begin(arguments, given):
+def _begin(arguments, given, claim):
     config = Config.for_preset(**given)
     samples, conditions, shares = _data(config)
     gan = GAN(config, samples.shape[1:], shares)
     run = Run.create(arguments.out, config.preset)
+    claim.enter_context(run.claimed())
     run.write_config(config)
     run.start_log()
     return _trainer(arguments, gan, samples, conditions, run, None, None)
 
 
-def _resume(arguments, given):
+def _resume(arguments, given, claim):
     if arguments.out is not None:
         raise InputError("--resume continues in the run's own folder, so --out does not go with it; leave one out.")
     run = Run(arguments.resume)
     begun = run.read_config()
+    claim.enter_context(run.claimed())
     wanted = Config(**{**asdict(begun), **given})
     if "epochs" in given and "steps" not in given:
         wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule
     _refuse(run, begun, begun.differences(wanted, but=MAY_CHANGE))
-    if not run.checkpoint_path.exists():
-        raise InputError(f"the run in {run.folder} was stopped before its first checkpoint; delete it and begin again.")
-    gan, arrays, progress = load_gan(run.folder)
-    _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
-    gan.config = wanted
-    samples, conditions, _ = _data(wanted)
+    samples, conditions, shares = _data(wanted)
+    if run.ended_before_first_checkpoint(begun):
+        print(f"the run in {run.folder} has no checkpoint yet and begins again at step 0", file=sys.stderr)
+        gan, arrays, progress = GAN(wanted, samples.shape[1:], shares), None, None
+    else:
+        gan, arrays, progress = load_gan(run.folder)
+        _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
+        gan.config = wanted
     trainer = _trainer(arguments, gan, samples, conditions, run, arrays, progress)
-    if gan.step >= trainer.total_steps:
+    if gan.step >= trainer.total_steps and run.has_its_film():
         raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
     run.write_config(wanted)
-    run.cut_log(gan.step)
+    run.go_back_to(gan.step)
     return trainer
 
 

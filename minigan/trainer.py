@@ -1,11 +1,12 @@
 """The training loop: steps, log, sample pictures, checkpoints, and an eye on how training fails."""
 
 import math
+import os
 import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from tqdm import tqdm
@@ -57,42 +58,34 @@ class Trainer:
 
         Raises RunError when a loss is not finite; the last checkpoint is then as it was.
         """
-        gan, batch_size = self.gan, self.gan.config.batch_size
+        gan = self.gan
         started = time.perf_counter() - self.seconds
-        bar = tqdm(
-            total=self.total_steps * batch_size,
-            initial=gan.step * batch_size,
-            desc="first step (compiles on the first run)",
-            unit=" images",
-            unit_scale=True,
-            disable=self.quiet,
-            mininterval=0.5 if sys.stderr.isatty() else 15,
-        )
         if gan.step == 0:
             self._take_picture()
-        with np.errstate(all="ignore"), self._signals(), bar, open(self.run.log_path, "a", encoding="utf-8") as log:
-            while gan.step < self.total_steps and self.stop_signal is None:
-                chosen = self.batches.next_indices()
-                conditions = None if self.conditions is None else self.conditions[chosen]
-                figures = gan.train_step(datasets.to_float(self.samples[chosen]), conditions)
-                self.seconds = time.perf_counter() - started
-                self._check_finite(figures)
-                self._watch(figures)
-                bar.set_description("training", refresh=False)
-                bar.set_postfix(_postfix(figures), refresh=False)
-                bar.update(batch_size)
-                step, last = gan.step, gan.step == self.total_steps
-                if step % self.sample_every == 0 or last:
-                    self._take_picture()
-                looked = self.follower is not None and (step % gan.config.evaluate_every == 0 or last)
-                if looked:
-                    figures |= self.follower.figures(gan)
-                if step % LOG_EVERY == 0 or last or looked:
-                    self.run.append_log(log, self._row(figures))
-                if step % gan.config.checkpoint_every == 0 and not last:
-                    self.save()
-        self.save()
-        self._draw_curves()
+        with self._signals():
+            with np.errstate(all="ignore"), self._bar() as bar, open(self.run.log_path, "a", encoding="utf-8") as log:
+                while gan.step < self.total_steps and self.stop_signal is None:
+                    chosen = self.batches.next_indices()
+                    conditions = None if self.conditions is None else self.conditions[chosen]
+                    figures = gan.train_step(datasets.to_float(self.samples[chosen]), conditions)
+                    self.seconds = time.perf_counter() - started
+                    self._check_finite(figures)
+                    self._watch(figures)
+                    self._show(bar, figures)
+                    step, last = gan.step, gan.step == self.total_steps
+                    if step % self.sample_every == 0 or last:
+                        self._take_picture()
+                    looked = self.follower is not None and (step % gan.config.evaluate_every == 0 or last)
+                    if looked:
+                        figures |= self.follower.figures(gan)
+                    if step % LOG_EVERY == 0 or last or looked:
+                        self.run.append_log(log, self._row(figures))
+                    if step % gan.config.checkpoint_every == 0 and not last:
+                        os.fsync(log.fileno())  # or after a power cut the log might end before the checkpoint
+                        self.save()
+                os.fsync(log.fileno())
+            self.save()
+            self._draw_curves()
         return self.stop_signal if gan.step < self.total_steps else None
 
     def save(self):
@@ -135,6 +128,35 @@ class Trainer:
             "note": " ".join(self.notes()),
         }
 
+    @contextmanager
+    def _bar(self):
+        """The progress bar. That nobody reads it any more must not keep what was computed from being saved."""
+        batch_size = self.gan.config.batch_size
+        bar = tqdm(
+            total=self.total_steps * batch_size,
+            initial=self.gan.step * batch_size,
+            desc="first step (compiles on the first run)",
+            unit=" images",
+            unit_scale=True,
+            disable=self.quiet,
+            mininterval=0.5 if sys.stderr.isatty() else 15,
+        )
+        try:
+            yield bar
+        finally:
+            with suppress(BrokenPipeError):
+                bar.close()
+
+    def _show(self, bar, figures):
+        """Move the bar; that nobody reads it any more ends the loop after this step, as a signal does."""
+        try:
+            bar.set_description("training", refresh=False)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
+            bar.update(self.gan.config.batch_size)
+        except BrokenPipeError:
+            bar.disable = True
+            self.stop_signal = getattr(signal, "SIGPIPE", signal.SIGTERM)  # Windows has none
+
     def _check_finite(self, figures):
         for name, value in figures.items():
             if not math.isfinite(value):
@@ -173,17 +195,24 @@ class Trainer:
 
     @contextmanager
     def _signals(self):
-        """Ctrl-C and SIGTERM end the loop after the current step; a second one ends it at once."""
+        """Ctrl-C, SIGTERM and SIGHUP end the loop after the current step; a second one ends it at once.
+
+        Not so a second SIGHUP: for one closed terminal, both the system and the shell send it.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def stop(number, frame):
-            if self.stop_signal is not None:
+            if self.stop_signal is None:
+                self.stop_signal = number
+            elif number in (signal.SIGINT, signal.SIGTERM):
                 raise KeyboardInterrupt
-            self.stop_signal = number
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored: nohup
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, stop) for number in numbers}
         try:
             yield
         finally:
@@ -194,7 +223,3 @@ class Trainer:
 def _variety(samples):
     """√ of the mean variance of an entry over the samples: 0 when they are all the same."""
     return float(np.sqrt(samples.var(axis=0, dtype=np.float64).mean()))
-
-
-def _postfix(figures):
-    return {name: f"{value:.3f}" for name, value in figures.items()}

@@ -2,8 +2,10 @@
 
 import dataclasses
 import errno
+import io
 import json
 import os
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -233,7 +235,61 @@ def test_other_files_are_refused(tmp_path, content):
 def test_an_npz_of_something_else_is_refused(tmp_path, about):
     notes = {} if about is None else {"about": np.array(about)}
     np.savez(tmp_path / "x.npz", weights=np.zeros(3), **notes)
-    refused(tmp_path / "x.npz")
+    refused(tmp_path / "x.npz", "no checkpoint of minigan")
+
+
+@pytest.mark.parametrize("version", [True, "1", 1.0, 0, -1, None])
+def test_a_format_that_is_none_is_refused(tmp_path, version):
+    checkpoint.save(tmp_path / "x.npz", some_arrays(), {"format": version})
+    refused(tmp_path / "x.npz", "its notes name no format")
+
+
+def test_what_is_damaged_is_named(tmp_path):
+    path = tmp_path / "x.npz"
+    checkpoint.save(path, some_arrays(), ABOUT)
+    with np.load(path) as archive:
+        entries = dict(archive)
+    for name in some_arrays():
+        # the archive is whole: a program rewrote it
+        changed = {**entries, name: np.ones(2)}
+        np.savez(path, **changed)
+        refused(path, f"the checksum of {name} is wrong")
+        np.savez(path, **{key: array for key, array in entries.items() if key != name})
+        refused(path, f"the checksum of {name} is wrong")
+    np.savez(path, **entries, more=np.ones(2))
+    refused(path, "the checksum of more is wrong")
+    np.savez(path, **{**entries, "flag": np.ones(2), "step": np.array(3)})
+    refused(path, "the checksum of flag, step is wrong")
+    np.savez(path, **{key: array for key, array in entries.items() if key != "sums"})
+    refused(path, "there is no 'sums'")
+    checkpoint.save(path, some_arrays(), ABOUT)
+    whole, content = path.read_bytes(), some_arrays()["float64"].tobytes()
+    path.write_bytes(whole.replace(content, content[::-1]))
+    refused(path, "the array 'float64' cannot be read: Bad CRC-32")
+
+
+def test_a_header_that_claims_more_than_there_is_takes_no_memory(tmp_path):
+    claim = {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6)}
+    entry, path = io.BytesIO(), tmp_path / "x.npz"
+    np.lib.format.write_array_header_1_0(entry, claim)
+    about = io.BytesIO()
+    np.save(about, np.array(json.dumps({"format": 1})))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("about.npy", about.getvalue())
+        archive.writestr("x.npy", entry.getvalue())
+    refused(path, "the array 'x' cannot be read: its header claims 4000000000000 bytes, there are 0")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:  # a thousand times smaller than what comes out
+        archive.writestr("about.npy", about.getvalue())
+        archive.writestr("x.npy", entry.getvalue() + bytes(10**6))
+    tracemalloc.start()
+    refused(path, "larger than the file, or compressed")
+    assert tracemalloc.get_traced_memory()[1] < 10**5
+    tracemalloc.stop()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("about.npy", about.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("about.npy", about.getvalue())
+    refused(path, "two arrays of one name")
 
 
 def test_a_single_array_is_refused(tmp_path):
@@ -251,7 +307,12 @@ def test_a_newer_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
     checkpoint.save(tmp_path / "x.npz", some_arrays(), ABOUT)
     monkeypatch.undo()
-    refused(tmp_path / "x.npz", f"has format {checkpoint.FORMAT + 1}, this version reads {checkpoint.FORMAT}")
+    newer = f"has format {checkpoint.FORMAT + 1}, newer than {checkpoint.FORMAT}, the last that this version reads"
+    refused(tmp_path / "x.npz", newer)
+    # whatever else is new in it: a compressed array, no checksums
+    about = np.array(json.dumps({"format": checkpoint.FORMAT + 1}))
+    np.savez(tmp_path / "x.npz", about=about, x=np.array([{}], dtype=object))
+    refused(tmp_path / "x.npz", newer)
 
 
 # ---- a GAN's own state

@@ -159,6 +159,27 @@ def test_settings_changed_in_config_json_are_refused_too(capsys, runs):
     assert re.search(r"\blr\b.*\bn_critic\b", err)
 
 
+def test_two_processes_do_not_train_one_run(capsys, tmp_path, runs):
+    fcntl = pytest.importorskip("fcntl")
+    shutil.copytree(runs / "toy", "run")
+    before, other = snapshot(tmp_path), os.open("run", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)  # as another process would; a lock belongs to who opened
+    assert "another process is training the run in run" in refused(capsys, "train", "--resume", "run", "--steps", "4")
+    assert snapshot(tmp_path) == before
+    os.close(other)
+    seen = []
+
+    def second():
+        seen.append(refused(capsys, "train", "--resume", "run", "--steps", "6"))
+
+    with around_step(4, before=second):
+        assert resume("run", "--steps", "5") == 0
+    with around_step(2, before=lambda: seen.append(refused(capsys, "train", "--resume", "new", "--steps", "6"))):
+        begin("new", *SMALL, "--steps", "3")
+    assert ["another process" in err for err in seen] == [True, True]
+    assert resume("run", "--steps", "6") == resume("new", "--steps", "6") == 0
+
+
 def flip(data):
     return data[:50_000] + bytes([data[50_000] ^ 1]) + data[50_001:]  # among the numbers of a weight
 
@@ -190,7 +211,7 @@ def test_a_damaged_checkpoint_is_refused_by_every_command(capsys, tmp_path, runs
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"format": 99}, "has format 99, this version reads 1"),
+        ({"format": 99}, "has format 99, newer than 1"),
         ({"progress": None}, "checkpoint.npz"),
         ({"config": None}, "checkpoint.npz"),
     ],

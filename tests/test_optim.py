@@ -1,5 +1,6 @@
 """Optimizers against plain float64 loops of their docstrings' formulas."""
 
+import copy
 import math
 
 import numpy as np
@@ -144,6 +145,22 @@ def test_replaced_parameters_are_followed(name):
     for key, param in net.params.items():
         assert param.dtype == np.float64
         np.testing.assert_allclose(param, exact.params[key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_deep_copy_moves_its_own_parameters(name):
+    """Views kept from step to step are views no more once they are copied."""
+    net = network()
+    grads = random_grads(net, 4)
+    made = OPTIMIZERS[name](net, lr=0.01)
+    run(made, net, grads[:2])
+    other = copy.deepcopy(made)
+    before = {key: param.copy() for key, param in net.params.items()}
+    run(other, other.network, grads[2:])
+    assert all((net.params[key] == param).all() for key, param in before.items())
+    run(made, net, grads[2:])
+    for key, param in net.params.items():
+        np.testing.assert_array_equal(other.network.params[key], param)
 
 
 RATES = {  # lr, and how near it comes

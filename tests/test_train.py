@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -400,5 +401,23 @@ def test_a_trainer_says_where_the_good_checkpoint_is_only_if_there_is_one(tmp_pa
     with around_step(3, after=poison_losses), pytest.raises(RunError) as caught:
         begin(tmp_path / "run", *SMALL, "--steps", "5")
     assert "checkpoint" not in str(caught.value)
-    with pytest.raises(InputError, match="stopped before its first checkpoint; delete it and begin again"):
-        resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("kept", ["config.json", "config.json log.csv samples"])
+def test_a_power_cut_before_the_first_checkpoint(tmp_path, quick, never_stopped, capsys, kept):
+    run = tmp_path / "run"
+    with around_step(7, before=cut_power), pytest.raises(PowerCut):
+        begin(run, *TOY, *EVERY, "--steps", "25")
+    for path in run.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert resume(run, *EVERY) == 0
+    assert "has no checkpoint yet and begins again at step 0" in capsys.readouterr().err
+    assert_same(contents(run), never_stopped)
+    # a checkpoint that was there and is not any more is another matter
+    (run / "checkpoint.npz").unlink()
+    with pytest.raises(InputError, match="there is no checkpoint"):
+        resume(run, "--steps", "30")
+    (run / "training.gif").unlink()
+    with pytest.raises(InputError, match="there is no checkpoint"):  # the log knows of more than 8 steps
+        resume(run, "--steps", "30")

@@ -12,7 +12,6 @@ from numba.extending import intrinsic
 from minigan.kernels.jit import kernel
 
 PATIENCE = 200e-6  # seconds of watching before going to sleep
-COURTESY = 12e-6  # further seconds, in which the thread that rang lets go of the GIL
 
 
 class Bell:
@@ -26,18 +25,22 @@ class Bell:
         self.rung = np.zeros(1, np.int64)
         self.asleep, self.tokens = False, queue.SimpleQueue()
 
-    def ring(self):
-        self.rung[0] += 1
+    def ring(self, count):
+        """Say that it has been rung `count` times in all, and wake who sleeps."""
+        self.rung[0] = count
         if self.asleep:
             self.tokens.put(None)
 
     def wait(self, count):
-        """Until it has been rung more than `count` times in all."""
-        if _watch(self.rung, count, looks(PATIENCE), looks(COURTESY)):
-            return
+        """Until it has been rung `count` times in all."""
+        if not _watch(self.rung, count, looks(PATIENCE)):
+            self.sleep(count)
+
+    def sleep(self, count):
+        """The same for who has watched enough."""
         self.asleep = True
         try:
-            while self.rung[0] <= count:  # a token may be left from a ring that was seen before it was taken
+            while self.rung[0] < count:  # a token may be left from a ring that was seen before it was taken
                 self.tokens.get()
         finally:
             self.asleep = False
@@ -53,30 +56,43 @@ def _looks_per_second():
     never, count, times = np.zeros(1, np.int64), 20_000, []
     for _ in range(4):  # the first loads or compiles the code
         start = time.perf_counter()
-        _watch(never, 0, count, 0)
+        _watch(never, 1, count)
         times.append(time.perf_counter() - start)
     return count / min(times)
 
 
 @kernel
-def _watch(rung, count, looks, more):
-    """Look at rung[0] up to `looks` times, and `more` times again once it exceeds `count`; whether it does."""
-    for _ in range(looks):
-        if _load(rung) > count:
-            for _ in range(more):
-                _load(rung)
+def _watch(rung, count, looks):
+    """Look at rung[0] up to `looks` times; whether it has reached `count`."""
+    for _ in range(looks):  # noqa: SIM110 - Numba compiles no generators
+        if load(rung) >= count:
             return True
     return False
 
 
 @intrinsic
-def _load(typing_context, array):
+def load(typing_context, array):
     """array[0], read from memory each time: an ordinary load would be moved out of the loop, which writes nothing."""
 
     def generate(context, builder, signature, arguments):
-        fields = context.make_array(signature.args[0])(context, builder, arguments[0])
-        index = [context.get_constant(types.intp, 0)]
-        first = cgutils.get_item_pointer(context, builder, signature.args[0], fields, index, wraparound=False)
-        return builder.load_atomic(first, "acquire", 8)
+        return builder.load_atomic(_first(context, builder, signature, arguments), "acquire", 8)
 
     return types.int64(array), generate
+
+
+@intrinsic
+def store(typing_context, array, value):
+    """array[0] = value, in memory at once and after everything that was written before."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], _first(context, builder, signature, arguments), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+def _first(context, builder, signature, arguments):
+    """The address of the first entry of the array that is the first argument."""
+    fields = context.make_array(signature.args[0])(context, builder, arguments[0])
+    index = [context.get_constant(types.intp, 0)]
+    return cgutils.get_item_pointer(context, builder, signature.args[0], fields, index, wraparound=False)

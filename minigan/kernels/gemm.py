@@ -6,12 +6,20 @@ that a kernel needs next.
 
 import numpy as np
 
-from minigan.kernels import memory, threads
+from minigan.kernels import memory, orders, pointwise, threads
+
+FEW_ROWS = 128  # of a, up to which (bᵀ aᵀ)ᵀ is faster than a b where b is a transposed array, which BLAS sorts anew
+FEWEST = 1 << 19  # multiplications, below which writing orders down takes longer than what is gained
+_NONE, _NO_MATRIX = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
 
 
-def product(a, b, out):
-    """out = a b for 2-D arrays, shared among the threads; returns out."""
-    products((a, b, out))
+def product(a, b, out, bias=None, negative_slope=1):
+    """out = s(a b + bias), shared among the threads; s and bias as in pointwise.add_bias. Returns out."""
+    if bias is not None and _can_be_ordered(((a, b, out),)):
+        _order(((a, b, out),), bias, negative_slope)
+    else:
+        products((a, b, out))
+        pointwise.add_bias(out, bias, negative_slope)
     return out
 
 
@@ -22,6 +30,9 @@ def products(*triples):
     larger factor too; but rather into rows, and else where a line of the cache ends, because two cores that write the
     same line wait for each other: a weight gradient cut anywhere takes twice as long.
     """
+    if _can_be_ordered(triples):
+        _order(triples)
+        return
     if threads.openblas() is None:  # a BLAS whose threads cannot be told to stay out of the way
         for a, b, out in triples:
             _multiply(a, b, out)
@@ -30,6 +41,41 @@ def products(*triples):
     work = sum(out.size * a.shape[1] for a, _, out in triples) // threads.MULTIPLICATIONS
     with threads.one_blas_thread:
         threads.run(_shares, parts, work, parts, triples)
+
+
+def _can_be_ordered(triples):
+    """Orders know float32, stored without gaps; thin products are for _multiply."""
+    if threads.sgemm() is None or len(triples) > orders.MOST:
+        return False
+    work = 0
+    for a, b, out in triples:
+        if out.dtype != np.float32 or min(*out.shape, a.shape[1]) < 2 or not (_is_stored(a) and _is_stored(b)):
+            return False
+        work += out.size * a.shape[1]
+    return work >= FEWEST
+
+
+def _is_stored(a):
+    return a.dtype == np.float32 and (a.flags.c_contiguous or a.flags.f_contiguous)
+
+
+def _order(triples, bias=_NONE, negative_slope=1):
+    turned = [_NO_MATRIX] * len(triples)  # held here until the orders are done
+    for i, (_, b, out) in enumerate(triples):
+        if len(out) <= FEW_ROWS and not b.flags.c_contiguous:
+            turned[i] = memory.empty(out.shape[::-1], np.float32)
+
+    def write(all_orders):
+        for i, (a, b, out) in enumerate(triples):
+            factors = (*_stored(a), *_stored(b))
+            orders.write(all_orders, i, *factors, out, turned[i], bias, np.float32(negative_slope))
+
+    with threads.one_blas_thread:
+        threads.carry_out(len(triples), write)
+
+
+def _stored(a):
+    return (a, orders.PLAIN) if a.flags.c_contiguous else (a.T, orders.TRANSPOSED)
 
 
 def _shares(start, stop, parts, triples):

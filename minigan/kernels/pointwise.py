@@ -103,7 +103,8 @@ def add_bias_backward(grad_output, out, negative_slope):
         grad = memory.empty(grad_output.shape, grad_output.dtype)
         slope = grad.dtype.type(negative_slope)
         threads.run(_add_bias_backward, len(partial), 3 * grad.size, grad_output, out, grad, partial, slope, CHUNK)
-    return grad, partial.sum(axis=0, dtype=np.float64).astype(grad.dtype)
+    total = partial[0] if len(partial) == 1 else partial.sum(axis=0, dtype=np.float64).astype(grad.dtype)
+    return grad, total
 
 
 @kernel

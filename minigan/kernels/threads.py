@@ -16,46 +16,83 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numba import config
 
 from minigan.errors import InputError
-from minigan.kernels.bell import Bell
+from minigan.kernels import bell, orders
 
 WORTHWHILE = 100_000  # elements touched, below which a call is done before a second thread has woken
+COURTESY = 12e-6  # seconds in which the thread that begins a job lets go of the GIL
 MULTIPLICATIONS = 32  # of a matrix product that take about as long as touching one element
 
 
-class _Helper:
-    """A thread that calls what it is given and hands back None or the exception."""
+def available_cores():
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    def __init__(self):
-        self.job, self.error, self.begin, self.end, self.jobs = None, None, Bell(), Bell(), 0
+
+class _Helper:
+    """A thread that calls what it is given and hands back None or the exception; or carries out orders."""
+
+    def __init__(self, own_orders):
+        self.job, self.error, self.begin, self.end, self.jobs = None, None, bell.Bell(), bell.Bell(), 0
+        self.orders, self.count = own_orders, np.zeros(1, np.int64)
         threading.Thread(target=self._work, name="minigan kernel helper", daemon=True).start()
 
     def start(self, kernel, *arguments):
         self.jobs += 1
-        self.job = (kernel, arguments)
-        self.begin.ring()
+        self.count[0], self.job = 0, (kernel, arguments)
+        self.begin.ring(self.jobs)
+
+    def start_orders(self, count):
+        """Carry out the first `count` of self.orders."""
+        self.jobs += 1
+        self.count[0], self.error = count, None
+        self.begin.ring(self.jobs)
 
     def result(self):
         """The outcome of the last job, once it is done."""
-        self.end.wait(self.jobs - 1)
+        if self.count[0]:
+            orders.await_end(self.end.rung, self.jobs)
+        else:
+            self.end.wait(self.jobs)
         return self.error
 
     def _work(self):
         _team.at_work = True
         done = 0
-        while True:
-            self.begin.wait(done)
-            (kernel, arguments), self.job = self.job, None
-            try:
-                with np.errstate(all="ignore"):  # the caller's own share of the work warns, as the caller has it set
+        with np.errstate(all="ignore"):  # the caller's own share of the work warns, as the caller has it set
+            while True:
+                done = self._next(done)
+                (kernel, arguments), self.job = self.job, None
+                try:
                     kernel(*arguments)
-                self.error = None
-            except BaseException as error:  # handed to the caller, who raises it
-                self.error = error
-            kernel = arguments = None  # or the arrays would stay alive until the next job
-            done += 1
-            self.end.ring()
+                    self.error = None
+                except BaseException as error:  # handed to the caller, who raises it
+                    self.error = error
+                kernel = arguments = None  # or the arrays would stay alive until the next job
+                done += 1
+
+    def _next(self, done):
+        """Say that so many jobs are done, and wait for one of Python's, carrying out orders meanwhile.
+
+        -> how many are done then. The caller is told by `serve`, without the GIL, which it needs next; but one that
+        sleeps, or fell asleep just then, has to be woken from here.
+        """
+        while True:
+            if self.end.asleep or config.DISABLE_JIT:
+                self.end.ring(done)
+            if not config.DISABLE_JIT:
+                looks = bell.looks(bell.PATIENCE), bell.looks(COURTESY)
+                arguments = self.begin.rung, self.end.rung, done, self.orders, self.count, *looks
+                done = orders.serve(sgemm() or 0, *arguments)
+                self.end.ring(done)
+            if self.begin.rung[0] == done:
+                self.begin.sleep(done + 1)
+            if self.count[0] == 0:
+                return done
 
 
 class _Team(threading.local):
@@ -64,24 +101,18 @@ class _Team(threading.local):
     def __init__(self):
         self.helpers = []
         self.process = os.getpid()
+        self.orders = np.zeros((available_cores(), orders.MOST), orders.ORDER)  # a row for each thread
         self.at_work = False  # in the midst of a shared job, whose own jobs are then done alone
 
     def get(self, count):
         if self.process != os.getpid():  # a fork copies this list but not the threads
             self.helpers, self.process = [], os.getpid()
         while len(self.helpers) < count:
-            self.helpers.append(_Helper())
+            self.helpers.append(_Helper(self.orders[len(self.helpers) + 1]))
         return self.helpers[:count]
 
 
 _team = _Team()
-
-
-def available_cores():
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _from_environment():
@@ -117,30 +148,81 @@ def run(kernel, rows, work, *arguments):
             helper.start(kernel, borders[i], borders[i + 1], *arguments)
         kernel(0, borders[1], *arguments)
     finally:
-        while working:  # never leave while a helper still writes, not even on Ctrl-C
-            try:
-                errors.append(working[-1].result())
-                working.pop()
-            except KeyboardInterrupt as interrupt:
-                errors.append(interrupt)
-        _team.at_work = False
+        _join(working, errors)
     for error in errors:
-        if error is not None:
-            raise error
+        raise error
+
+
+def carry_out(count, write):
+    """Have `count` orders carried out by the team, without the GIL between its threads.
+
+    write(orders): writes them down, orders (threads, MOST). Nothing in them can fail.
+    """
+    parts = 1 if _team.at_work else _count
+    own, working, interrupts = _team.orders[0], [], []
+    write(_team.orders[:parts])
+    if parts == 1:
+        orders.perform(sgemm(), own, count)
+        return
+    try:
+        _team.at_work = True
+        for helper in _team.get(parts - 1):
+            working.append(helper)
+            helper.start_orders(count)
+        orders.perform(sgemm(), own, count)
+    finally:
+        _join(working, interrupts)
+    for interrupt in interrupts:
+        raise interrupt
+
+
+def _join(working, errors):
+    """Wait for the helpers in `working`, however often Ctrl-C is pressed: none may write once its caller has left."""
+    while working:
+        try:
+            error = working[-1].result()
+            working.pop()
+            if error is not None:
+                errors.append(error)
+        except KeyboardInterrupt as interrupt:
+            errors.append(interrupt)
+    _team.at_work = False
+
+
+@cache
+def sgemm():
+    """The address of OpenBLAS's cblas_sgemm with sizes of 64 bits, or None where there is none or no compiled code."""
+    found = _library()
+    if found is None or config.DISABLE_JIT:
+        return None
+    library, prefix, suffix = found
+    name = f"{prefix.removesuffix('openblas')}cblas_sgemm{suffix}"
+    if suffix != "64_" or not hasattr(library, name):
+        return None
+    return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
 
 
 @cache
 def openblas():
     """The setter and getter of the OpenBLAS that NumPy's wheel brings, or None with another BLAS."""
+    found = _library()
+    if found is None:
+        return None
+    library, prefix, suffix = found
+    return tuple(getattr(library, f"{prefix}_{verb}_num_threads{suffix}") for verb in ("set", "get"))
+
+
+@cache
+def _library():
+    """The OpenBLAS that NumPy's wheel brings, and what its names begin and end with; or None."""
     folder = Path(np.__file__).parent
     places = [folder.parent / "numpy.libs", folder / ".dylibs"]
     for path in [p for place in places if place.is_dir() for p in sorted(place.iterdir()) if "openblas" in p.name]:
         library = ctypes.CDLL(str(path))
         for prefix in ("scipy_openblas", "openblas"):
             for suffix in ("64_", ""):
-                name = f"{prefix}_set_num_threads{suffix}"
-                if hasattr(library, name):
-                    return getattr(library, name), getattr(library, name.replace("_set_", "_get_"))
+                if hasattr(library, f"{prefix}_set_num_threads{suffix}"):
+                    return library, prefix, suffix
     return None
 
 

@@ -11,13 +11,14 @@ from minigan.kernels import threads
 from minigan.kernels.jit import kernel
 
 
-def all_in_one(kernel, updated, constants):
+def all_in_one(kernel, constants, updated):
     """kernel(…, *arrays, *constants) for each tuple of flat arrays of one size in `updated`, in one hand-over.
 
     The constants are given in the arrays' dtype.
     """
     parts = threads.get_threads()
-    calls = [(arrays[0].size, arrays, [arrays[0].dtype.type(value) for value in constants]) for arrays in updated]
+    typed = {dtype: [dtype.type(value) for value in constants] for dtype in {arrays[0].dtype for arrays in updated}}
+    calls = [(arrays[0].size, arrays, typed[arrays[0].dtype]) for arrays in updated]
     work = sum(size * len(arrays) for size, arrays, _ in calls)
     threads.run(_shares, parts, work, parts, kernel, calls)
 

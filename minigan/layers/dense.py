@@ -12,8 +12,8 @@ def dense_forward(x, weight, bias, negative_slope=1):
 
     x (N, D), weight (D, F), bias (F,) or None -> out (N, F), cache.
     """
-    out = gemm.product(x, weight, out=memory.empty((x.shape[0], weight.shape[1]), x.dtype))
-    pointwise.add_bias(out, bias, negative_slope)
+    out = memory.empty((x.shape[0], weight.shape[1]), x.dtype)
+    gemm.product(x, weight, out, bias, negative_slope)
     return out, (x, weight, out, negative_slope)
 
 

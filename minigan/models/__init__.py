@@ -16,6 +16,7 @@ from minigan.models.progan import PROGAN
 from minigan.models.resnet import RESNET
 from minigan.models.sngan import SNGAN
 from minigan.models.wasserstein import WGAN, WGAN_GP
+from minigan.models.wavegan import WAVEGAN
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset", "Sizes", "get_preset"]
 
@@ -39,6 +40,7 @@ PRESETS = {
         BIGGAN,
         RESNET,
         DENSENET,
+        WAVEGAN,
         TOY,
     )
 }

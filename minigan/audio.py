@@ -1,0 +1,97 @@
+"""python -m minigan.audio: a GAN of short sounds, through the same code as pictures, which here have a height of 1."""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from minigan import cli, datasets, plotting, sounds
+from minigan.errors import InputError, RunError
+from minigan.files import write_json
+from minigan.gan import build_gan
+from minigan.kernels import threads
+
+TRAINED, JUDGED = 8192, 2000  # sounds
+SHOWN = 8
+STEPS = 1000
+OUT = "runs/audio"
+
+
+def parse(argv):
+    parser = cli.Parser(
+        "audio",
+        "Train a GAN on plucked tones that the program makes, and compare its sounds with held-out ones and noises.",
+    )
+    parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help=f"training steps (default: {STEPS})")
+    cli.add_seed_flags(parser)
+    parser.add_argument("--out", default=OUT, metavar="FOLDER", help=f"for the files (default: {OUT})")
+    return parser.parse_args(argv)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    cli.check_seeds(arguments)
+    if arguments.steps < 1:
+        raise InputError(f"--steps is {arguments.steps}, expected a whole number of at least 1.")
+    if arguments.threads is not None:
+        threads.set_threads(arguments.threads)
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    runs, shown = [], None
+    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
+        data_rng, order_rng, noise_rng = (np.random.default_rng([seed, i]) for i in range(3))
+        heard, held_out = sounds.plucked(TRAINED, data_rng), sounds.plucked(JUDGED, data_rng)
+        gan, seconds = _fit(arguments, heard, seed, order_rng)
+        made = {
+            "real": sounds.plucked(JUDGED, data_rng),
+            "white noise": sounds.white_noise(heard, JUDGED, noise_rng),
+            "shaped noise": sounds.shaped_noise(heard, JUDGED, noise_rng),
+            "GAN": gan.sample(JUDGED, noise_rng),
+        }
+        figures = {name: sounds.measure(some, held_out) for name, some in made.items()}
+        runs.append({"seed": seed, "seconds": round(seconds, 1), "figures": figures})
+        print(f"seed {seed}, {seconds:.0f} s of training, {JUDGED} held-out sounds:\n{_table(figures)}")
+        shown = shown or {name: some[:SHOWN] for name, some in made.items()}
+    report = {"steps": arguments.steps, "rate": sounds.RATE, "held_out": JUDGED, "runs": runs}
+    if len(runs) > 1:
+        for name, figures in cli.over_seeds(runs).items():
+            report[name] = figures
+            print(f"{name} of {len(runs)} seeds:\n{_table(figures)}")
+    for name, some in shown.items():
+        sounds.write_wav(out / f"{name.lower().replace(' ', '_')}.wav", some)
+    plotting.save_gallery(out / "spectrograms.png", {name: (_pictures(some), SHOWN) for name, some in shown.items()})
+    write_json(out / "figures.json", report)
+    print(f"done: listen to {out / 'gan.wav'}, look at {out / 'spectrograms.png'}; figures in {out / 'figures.json'}")
+    return 0
+
+
+def _fit(arguments, heard, seed, rng):
+    gan = build_gan("wavegan", seed=seed, sample_shape=heard.shape[1:])
+    batches = datasets.BatchIterator(len(heard), gan.config.batch_size, rng)
+    started = time.perf_counter()
+    with cli.watched(arguments.steps, f"seed {seed}", arguments.quiet) as watch, np.errstate(all="ignore"):
+        for step in range(1, arguments.steps + 1):
+            figures = gan.train_step(heard[batches.next_indices()])
+            if not all(math.isfinite(value) for value in figures.values()):
+                raise RunError(f"training diverged at step {step}: {figures}; try another --seed.")
+            watch(step, figures)
+    return gan, time.perf_counter() - started
+
+
+def _pictures(some):
+    """Spectrograms as pictures (N, frequencies, times, 1) in [-1, 1], high tones above, on a logarithmic scale."""
+    logs = np.log(sounds.spectrogram(some)[:, ::-1, :, None] + sounds.FLOOR)
+    low, high = math.log(sounds.FLOOR), math.log(sounds.WINDOW / 4)
+    return np.clip(2 * (logs - low) / (high - low) - 1, -1, 1).repeat(3, axis=2)
+
+
+def _table(figures):
+    lines = [f"{'':14}{'Fréchet':>12}{'harmonicity':>14}"]
+    for name, row in figures.items():
+        lines.append(f"{name:14}{row['frechet_distance']:>12.3g}{row['harmonicity']:>14.3f}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.main("audio", run)

@@ -1,0 +1,198 @@
+"""python -m minigan.inside RUN: walks between z, what D's filters see, and the gradient of D(x) as a picture."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minigan import arithmetic, cli, datasets, evaluation, insight, plotting
+from minigan.errors import InputError
+from minigan.files import write_json
+from minigan.kernels import threads
+from minigan.run import load_gan
+from minigan.sample import COLUMNS, draw_sum, walks
+
+ROWS = 10  # of walks
+SHOWN = 10  # pictures with their gradients
+JUDGED = 500  # samples and test pictures whose gradients are measured
+SEARCHED = 1000  # test pictures in which to look for what excites a filter
+SUM = "7-1+2"
+CELLS = 20  # each way of the field of D over the plane
+
+
+def parse(argv):
+    parser = cli.Parser(
+        "inside",
+        "Look into a trained GAN: walks from one z to another, what the filters of D's first layers see, and the\n"
+        "gradient of D(x) by the pixels, as pictures; and figures that say what they are worth.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
+    parser.add_argument(
+        "--arithmetic",
+        metavar="SUM",
+        help=f"with the mean z of digits, for networks that are told nothing (default: {SUM} where it can be)",
+    )
+    parser.add_argument(
+        "--judge", metavar="FILE", help="a classifier that classify has saved (default: for mnist the one in data/)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of z and of choices (default: 0)")
+    parser.add_argument("--out", metavar="FOLDER", help="for the files (default: inside, beside the checkpoint)")
+    return parser.parse_args(argv)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    if arguments.seed < 0:
+        raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
+    terms = arithmetic.parse_terms(SUM if arguments.arithmetic is None else arguments.arithmetic)
+    if arguments.threads is not None:
+        threads.set_threads(arguments.threads)
+    source = Path(arguments.run)
+    gan, _, _ = load_gan(source)
+    config = gan.config
+    out = Path(arguments.out or (source if source.is_dir() else source.parent) / "inside")
+    images, labels = datasets.load(config.dataset, "test", config.image_size)
+    labels = labels if gan.conditions.classes else None
+    if images.shape[1:] != gan.sample_shape:
+        raise InputError(
+            f"{config.dataset} now holds samples of {images.shape[1:]}, but the run's are {gan.sample_shape}."
+        )
+    judge = None if images.ndim == 2 else evaluation.judge_for(config.dataset, arguments.judge)
+    out.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([arguments.seed, 0])
+    report = {"run": str(source), "preset": config.preset, "dataset": config.dataset, "step": gan.step}
+    report["gradient"] = _gradients(gan, images, labels, rng, out)
+    if images.ndim == 4:
+        report["walks"] = _walks(gan, rng, judge, out)
+        report["filters"] = _filters(gan, images, labels, rng, out)
+    else:
+        _paths(gan, images, rng, out)
+    report["arithmetic"] = _sum(gan, terms, arguments, rng, out)
+    write_json(out / "figures.json", report)
+    print(_lines(report))
+    print(f"done: look at the pictures in {out}; the figures are in {out / 'figures.json'}")
+    return 0
+
+
+# ---- the gradient of D(x)
+
+
+def _gradients(gan, images, labels, rng, out):
+    """Of test pictures and of samples: figures, and gradient.png, for points field.png."""
+    chosen = np.sort(rng.choice(len(images), min(JUDGED, len(images)), replace=False))
+    x = insight.encoded(gan, images[chosen])
+    known = insight.likeliest(gan, x, None if labels is None else labels[chosen])
+    asked = gan.conditions.draw(len(x), rng)
+    made = gan.make(gan.draw_z(len(x), rng), asked)
+    if images.ndim == 2:
+        axis = np.linspace(-plotting.LIMIT, plotting.LIMIT, CELLS, dtype=gan.dtype)
+        places = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+        logits, grad = insight.saliency(gan, places, insight.likeliest(gan, places))
+        plotting.save_field(out / "field.png", places, logits, grad, images[:1000])
+    else:
+        page = {}
+        for title, samples, conditions in (("test pictures", x, known), ("samples", made, asked)):
+            few = samples[:SHOWN], None if conditions is None else conditions[:SHOWN]
+            page[title] = gan.preset.pictures(few[0]), SHOWN
+            page[f"gradient of D(x) of {title}: white is to be lighter"] = _as_pictures(gan, *few), SHOWN
+        plotting.save_gallery(out / "gradient.png", page)
+    pairs = {"real": (x, known), "samples": (made, asked)}
+    return {name: insight.steps_along(gan, *pair, rng) for name, pair in pairs.items()}
+
+
+def _as_pictures(gan, x, conditions):
+    """The gradient by the pixels (N, H, W, C), its largest entry 1 in each picture, grey where there is none. Where D
+    judges more than the picture, such as a coarser one, by the picture's own pixels."""
+    _, grad = insight.saliency(gan, x, conditions)
+    grad = grad[..., : gan.sample_shape[-1]]
+    largest = np.abs(grad).max(axis=(1, 2, 3), keepdims=True)
+    return grad / np.where(largest > 0, largest, 1)
+
+
+# ---- walks and sums of z
+
+
+def _labels(gan, rows):
+    """What each row is to show, or None."""
+    return np.arange(rows) % gan.conditions.classes if gan.conditions.classes else None
+
+
+def _walks(gan, rng, judge, out):
+    plotting.save_samples(out / "walks.png", walks(gan, ROWS, rng, _labels(gan, ROWS)), columns=COLUMNS)
+    return insight.compare_walks(gan, rng, _labels(gan, insight.MEASURED_WALKS), judge)
+
+
+def _paths(gan, points, rng, out):
+    """Walks of points: where G goes on them, over the data."""
+    rows = 10 * ROWS
+    plotting.save_samples(out / "walks.png", walks(gan, rows, rng, _labels(gan, rows)), points[:1000])
+
+
+def _sum(gan, terms, arguments, rng, out):
+    """{"sum", "seen": [...]} with the judge's words for each part and for the sum, and arithmetic.png; or why not."""
+    try:
+        seen = draw_sum(gan, terms, rng, out / "arithmetic.png")
+    except InputError as error:
+        if arguments.arithmetic is not None:
+            raise
+        return {"left_out": str(error)}
+    names = [*(("-" if sign < 0 else "+") + str(digit) for sign, digit in terms), "sum"]
+    words = [{"of": name, "seen": digit, "sure": sure} for name, (digit, sure) in zip(names, seen, strict=False)]
+    return {"sum": arguments.arithmetic or SUM, "seen": words, "around": [digit for digit, _ in seen[len(names) :]]}
+
+
+# ---- filters
+
+
+def _filters(gan, images, labels, rng, out):
+    """Of D's first two layers: filters1.png and filters2.png, and figures."""
+    chosen = rng.choice(len(images), min(SEARCHED, len(images)), replace=False)
+    x = insight.encoded(gan, images[chosen])
+    conditions = insight.likeliest(gan, x, None if labels is None else labels[chosen])
+    # the second layer of pairs is the first one again, for the other pictures
+    layers = insight.first_filters(gan, x[:2], count=1 if gan.preset.second else 2)
+    report = []
+    for number, layer in enumerate(layers, 1):
+        filters = insight.Filters(gan, layer, x, conditions)
+        ascended, answers = filters.ascend()
+        every = np.arange(len(filters.chosen))
+        found = filters.cut(gan.preset.pictures(ascended)[:, None], every)
+        patches = filters.cut(datasets.to_float(images[chosen])[filters.best], every)
+        tiles = np.concatenate([found, patches, np.ones_like(found)], axis=1)
+        columns = 4 * tiles.shape[1]
+        plotting.save_samples(out / f"filters{number}.png", tiles.reshape(-1, *tiles.shape[2:]), columns=columns)
+        answering = filters.deviation > 0
+        best = filters.answers[filters.best[:, 0], every]
+        above = [(a - filters.mean)[answering] / filters.deviation[answering] for a in (best, answers)]
+        report.append(
+            {
+                "layer": repr(layer),
+                "filters": filters.count,
+                "shown": len(every),
+                "silent": int((~answering).sum()),
+                "sees": list(filters.patch),
+                "best_patch_deviations_above_mean": float(np.median(above[0])) if answering.any() else None,
+                "ascent_deviations_above_mean": float(np.median(above[1])) if answering.any() else None,
+            }
+        )
+    return report
+
+
+def _lines(report):
+    """The report in words."""
+    lines = [f"{report['preset']} on {report['dataset']}, step {report['step']}"]
+    for name, figures in report["gradient"].items():
+        lines.append(
+            f"  D's logit of {name}: {figures['logit']:.2f}; a step of {insight.STEP:g} along its gradient adds "
+            f"{figures['rise_along_the_gradient']:.3f}, along a random direction "
+            f"{figures['rise_along_a_random_direction']:.3f}"
+        )
+    for name, figures in report.get("walks", {}).items():
+        sure = f", the judge {figures['sure']:.1%} sure" if "sure" in figures else ""
+        lines.append(f"  half-way by {name}: sharpness {figures['sharpness']:.2f} of that of the ends{sure}")
+    for figures in report.get("filters", []):
+        lines.append("  {filters} filters of {layer} see {sees[0]} x {sees[1]} pixels".format(**figures))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.main("inside", run)
