@@ -13,6 +13,7 @@ COMMANDS = {
     "classify": "train the classifier that recognises digits and judges generated ones",
     "recognise": "measure what GANs do for recognition: few labels, features, samples, other domains",
     "enhance": "make pictures larger or free of noise, and train the network that does it",
+    "restore": "fill holes in pictures or take blur away, and train the network that does it",
     "autoencode": "train a plain and a variational autoencoder, and compare them with a GAN",
     "inside": "look into a trained GAN: walks, what filters see, where D(x) comes from",
     "audio": "train a GAN of short sounds, and write its sounds as WAV files",

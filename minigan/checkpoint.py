@@ -9,10 +9,11 @@ import json
 import math
 import os
 import zipfile
+from tokenize import TokenError
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 from minigan.files import written_whole
 
 FORMAT = 1
@@ -55,7 +56,7 @@ def load(path):
         raise
     except _UNREADABLE as error:
         raise InputError(
-            f"{path} is damaged or no checkpoint of minigan ({error}); use another one or train again."
+            f"{path} is damaged or no checkpoint of minigan ({brief(error)}); use another one or train again."
         ) from None
     del arrays["about"]
     return arrays, about
@@ -84,9 +85,9 @@ def _read(archive, info):
                 raise ValueError(f"its header claims {claimed} bytes, there are {info.file_size - file.tell()}")
             file.seek(0)
             return np.lib.format.read_array(file, allow_pickle=False)
-    except _UNREADABLE as error:
-        what = str(error).partition("\n")[0]
-        raise ValueError(f"the array {info.filename.removesuffix('.npy')!r} cannot be read: {what}") from None
+    except (*_UNREADABLE, TokenError, MemoryError) as error:  # the last two: Python's parser, on brackets in a header
+        name = brief(info.filename.removesuffix(".npy"), 100)
+        raise ValueError(f"the array {name!r} cannot be read: {brief(error)}") from None
 
 
 def _about(path, entries):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from minigan import checkpoint, datasets, optim
-from minigan.errors import InputError
+from minigan.errors import InputError, RunError, brief
 from minigan.kernels import threads
 from minigan.layers import Dense, Sequential
 from minigan.losses import softmax, softmax_cross_entropy
@@ -48,7 +48,8 @@ class Classifier:
         """Train on images (N, H, W, C) uint8 and labels (N,), each picture moved by up to `shift` pixels, drawn anew.
 
         Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, value) is
-        called after each step with the loss. The same rng state gives the same weights.
+        called after each step with the loss. The same rng state gives the same weights. Raises RunError where the loss
+        is no longer finite.
         """
         if len(images) != len(labels) or images.shape[1:] != self.sample_shape:
             raise InputError(
@@ -67,6 +68,8 @@ class Classifier:
                 value, grad = softmax_cross_entropy(self.network.forward(x), labels[chosen])
                 self.network.backward(grad, need_input_grad=False, replace_grads=True)
                 optimizer.step()
+            if not math.isfinite(value):
+                raise RunError(f"training diverged at step {step + 1}: the loss is {value}; try another --seed.")
             watch(step + 1, value)
 
     def judge(self, images):
@@ -92,10 +95,16 @@ class Classifier:
         arrays, about = checkpoint.load(path)
         try:
             known = about["classifier"]
-            classifier = cls(tuple(known["sample_shape"]), known["classes"], kind=known.get("kind", "plain"))
+            shape, classes = tuple(known["sample_shape"]), known["classes"]
+            # before a network of that size is made
+            if max(*shape, classes) > sum(array.size for array in arrays.values()):
+                raise InputError(f"it has too few weights for pictures {shape} in {classes} classes")
+            classifier = cls(shape, classes, kind=known.get("kind", "plain"))
             checkpoint.fill(classifier._arrays(), arrays)
-        except (KeyError, TypeError, InputError) as error:
-            raise InputError(f"{path} holds no classifier of this version ({error}); make one with classify.") from None
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} holds no classifier of this version ({brief(error)}); make one with classify."
+            ) from None
         return classifier
 
     def _arrays(self):

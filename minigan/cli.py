@@ -13,8 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan.config import Config, value_type
-from minigan.errors import InputError, MiniganError
+from minigan.errors import InputError, MiniganError, brief
 from minigan.kernels import threads
+
+LONGEST = 1000  # characters of a message, in which an argument of any length may be quoted
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,7 +37,7 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("--threads", type=int, metavar="N", help=cores)
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; --help lists what there is.\n")
+        self.exit(2, f"{self.prog}: {brief(message, LONGEST)}; --help lists what there is.\n")
 
 
 def add_config_flags(parser, names):
@@ -92,16 +94,15 @@ def watched(total, title, quiet):
 
 
 def over_seeds(runs):
-    """{"mean": …, "deviation": …} of the "figures" of several runs, each system -> name -> number."""
-    hows = {"mean": np.mean, "deviation": lambda values: np.std(values, ddof=1)}
-    first = runs[0]["figures"]
-    return {
-        name: {
-            system: {key: float(how([run["figures"][system][key] for run in runs])) for key in first[system]}
-            for system in first
-        }
-        for name, how in hows.items()
-    }
+    """{"mean": …, "deviation": …} of the "figures" of several runs, which are numbers in dicts in dicts."""
+    figures = [run["figures"] for run in runs]
+    return {"mean": _entrywise(np.mean, figures), "deviation": _entrywise(lambda v: np.std(v, ddof=1), figures)}
+
+
+def _entrywise(how, values):
+    if not isinstance(values[0], dict):
+        return float(how(values))
+    return {name: _entrywise(how, [value[name] for value in values]) for name in values[0]}
 
 
 class Stopped(KeyboardInterrupt):
@@ -160,7 +161,7 @@ def _signals():
 
 def _fail(command, message, status):
     with suppress(OSError):  # the terminal may be gone
-        print(f"python -m minigan.{command}: {message}", file=sys.stderr)
+        print(f"python -m minigan.{command}: {brief(message, LONGEST)}", file=sys.stderr)
     _leave(status)
 
 

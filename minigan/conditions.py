@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 from minigan.layers import one_hot
 
 FITTED, FEWEST_FITTED = 100, 1000  # samples for each centre, and at least, from which centres are worked out
@@ -90,6 +90,8 @@ class Conditions:
     def __init__(self, config, shares):
         self.kind, self.clusters = config.condition, config.clusters
         self.shares = None if self.kind == "none" else np.asarray(shares, np.float64)
+        if self.shares is not None and not _are_shares(self.shares, self.clusters):
+            raise InputError(f"the conditions' shares are {brief(shares)}, expected one of at least 0 for each.")
         self.count = 0 if self.shares is None else len(self.shares)
         self.classes = self.count // self.clusters if self.kind == "labels" else 0
 
@@ -127,3 +129,9 @@ class Conditions:
         ):
             got = f"{conditions.dtype} {conditions.shape}" if isinstance(conditions, np.ndarray) else repr(conditions)
             raise InputError(f"{method}: conditions are {got}, expected {wanted}.")
+
+
+def _are_shares(shares, clusters):
+    if shares.ndim != 1 or not len(shares) or len(shares) % clusters:
+        return False
+    return bool(np.isfinite(shares).all() and shares.min() >= 0 and shares.sum() > 0)

@@ -94,7 +94,7 @@ class Config:
         """Read what to_json wrote; InputError naming `source` for anything else."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{source} is not JSON ({error}); it must be the config.json that training wrote."
             ) from None

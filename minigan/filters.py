@@ -51,15 +51,16 @@ def _bicubic_weights(size, factor):
 def gaussian(images, sigma):
     """The mean weighted by e^(-d²/2σ²), cut off at 4σ and normalised."""
     _, h, w, _ = _checked("gaussian", images)
+    return _filtered(images, *(gaussian_weights(size, sigma) for size in (h, w)))
+
+
+def gaussian_weights(size, sigma):
+    """(size, size): how much of each pixel of a row `gaussian` puts into each."""
     reach = math.ceil(4 * sigma)
-    window = gaussian_window(2 * reach + 1, sigma)
-    matrices = []
-    for size in (h, w):
-        weights = np.zeros((size, size))
-        for tap, weight in enumerate(window, -reach):
-            np.add.at(weights, (np.arange(size), np.clip(np.arange(size) + tap, 0, size - 1)), weight)
-        matrices.append(weights)
-    return _filtered(images, *matrices)
+    weights = np.zeros((size, size))
+    for tap, weight in enumerate(gaussian_window(2 * reach + 1, sigma), -reach):
+        np.add.at(weights, (np.arange(size), np.clip(np.arange(size) + tap, 0, size - 1)), weight)
+    return weights
 
 
 def gaussian_window(size, sigma):
@@ -67,6 +68,31 @@ def gaussian_window(size, sigma):
     d = np.arange(size) - (size - 1) / 2
     weights = np.exp(-(d**2) / (2 * sigma**2))
     return weights / weights.sum()
+
+
+def unsharp(images, sigma, amount):
+    """x + amount · (x - gaussian(x)): what the filter would take away is put on top (unsharp masking)."""
+    _checked("unsharp", images)
+    gap = images.astype(np.float32) - gaussian(images, sigma)
+    return _rounded(images + np.float32(amount) * gap)
+
+
+def wiener(images, sigma, noise):
+    """`gaussian` undone: with its matrices A = U S Vᵀ for rows and B = P T Qᵀ for columns and y the blurred picture,
+        x = V (s_i t_j / ((s_i t_j)² + noise²) · (Uᵀ y P)_ij) Qᵀ.
+
+    That is Wiener's filter (1949) for white noise, `noise` being its deviation beside the picture's, in the basis in
+    which this blur is diagonal; sines are only where pictures have no border.
+    """
+    _, h, w, _ = _checked("wiener", images)
+    (u, s, vt), (p, t, qt) = (np.linalg.svd(gaussian_weights(size, sigma)) for size in (h, w))
+    gain = np.multiply.outer(s, t)
+    gain = (gain / (gain**2 + noise**2))[:, :, None]
+    made = []
+    for block in _blocks(images):
+        mean = block.mean(axis=(1, 2), keepdims=True)  # a blur leaves a constant as it is, this filter would not
+        made.append(_rounded(apply_along(gain * apply_along(block - mean, u.T, p.T), vt.T, qt.T) + mean))
+    return np.concatenate(made)
 
 
 def median(images, size):
@@ -97,8 +123,12 @@ def apply_along(x, rows, columns):
 
 def _filtered(images, rows, columns):
     rows, columns = rows.astype(np.float32), columns.astype(np.float32)
-    blocks = [images[first : first + BLOCK].astype(np.float32) for first in range(0, len(images), BLOCK)]
-    return np.concatenate([_rounded(apply_along(block, rows, columns)) for block in blocks])
+    return np.concatenate([_rounded(apply_along(block, rows, columns)) for block in _blocks(images)])
+
+
+def _blocks(images):
+    for first in range(0, len(images), BLOCK):
+        yield images[first : first + BLOCK].astype(np.float32)
 
 
 def _rounded(x):

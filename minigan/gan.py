@@ -2,13 +2,14 @@
 
 import copy
 import json
+import math
 
 import numpy as np
 
 from minigan import checkpoint, init, optim, penalties
 from minigan.conditions import Conditions
 from minigan.config import Config
-from minigan.errors import InputError, RunError
+from minigan.errors import InputError, RunError, brief
 from minigan.kernels import memory, threads, updates
 from minigan.layers import Sequential, one_hot, sigmoid
 from minigan.losses import LOSSES, feature_matching
@@ -17,6 +18,7 @@ from minigan.optim import OPTIMIZERS
 from minigan.told import how_told
 
 SMALLEST_TRUNCATION = 0.01  # drawing normal numbers until they are smaller takes ever longer
+LARGEST_SAMPLE = {3: 1 << 22, 1: 1000}  # numbers in a picture, in a point
 SAMPLE_CHUNK = 250  # samples per pass through G, so that memory does not grow with how many are asked for
 
 
@@ -43,7 +45,7 @@ class GAN:
     def __init__(self, config, sample_shape=None, shares=None, dtype=np.float32):
         self.preset = preset = get_preset(config.preset)
         self.config, self.dtype = config, np.dtype(dtype)
-        self.sample_shape = tuple(sample_shape or preset.sample_shape)
+        self.sample_shape = _checked_shape(preset.sample_shape if sample_shape is None else sample_shape)
         if shares is None:
             shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
         self.conditions = Conditions(config, shares)
@@ -53,11 +55,17 @@ class GAN:
         sizes = Sizes(config.latent_dim, self.conditions.count, self.told.outputs, self.sample_shape, seen_shape)
         init_seed, noise_seed = np.random.SeedSequence(config.seed).spawn(2)
         self.rng = np.random.default_rng(noise_seed)
-        self.generator, self.discriminator = preset.build(sizes, np.random.default_rng(init_seed), self.rng, self.dtype)
-        self.averaged = copy.deepcopy(self.generator) if config.ema_decay else self.generator
         self.loss = _make_loss(config)
-        self.g_optimizer = _make_optimizer(config, self.generator, config.lr)
-        self.d_optimizer = _make_optimizer(config, self.discriminator, config.d_lr or config.lr)
+        try:
+            networks = preset.build(sizes, np.random.default_rng(init_seed), self.rng, self.dtype)
+            self.generator, self.discriminator = networks
+            self.averaged = copy.deepcopy(self.generator) if config.ema_decay else self.generator
+            self.g_optimizer = _make_optimizer(config, self.generator, config.lr)
+            self.d_optimizer = _make_optimizer(config, self.discriminator, config.d_lr or config.lr)
+        except MemoryError:
+            raise RunError(
+                "networks of this size do not fit into memory; try a smaller latent_dim or image_size."
+            ) from None
         self.step = 0
         self._grow()
         self._generated = None  # the fakes whose way through the generator is remembered
@@ -155,18 +163,24 @@ class GAN:
         if self.config.feature_matching:
             value, grad_fake = self._match_features(seen, real)
         else:
-            seen = self.told.see(seen, conditions)
-            outputs = self.discriminator.forward(seen)
-            value, grad_logits = self.loss.generator(self.told.logits(outputs, conditions))
-            more, grad_outputs = self.told.backward(grad_logits, outputs, conditions)
-            value += more
-            grad_fake = self.discriminator.backward(grad_outputs, need_param_grads=False)
-            if self.told.channels:
-                grad_fake = np.ascontiguousarray(grad_fake[..., : -self.told.channels])
+            value, grad_fake = self.judge(seen, conditions)
         self.generator.backward(grad_fake, need_input_grad=False, replace_grads=True)
         self._move(self.generator, self.g_optimizer)
         self._average()
         return {"g_loss": value}
+
+    def judge(self, fake, conditions=None, training=True):
+        """-> G's loss on `fake` (N, …), of these conditions if any, and its gradient by them, back through D; D stays.
+
+        training: False for a D that judges each sample by itself, with its running statistics.
+        """
+        outputs = self.discriminator.forward(self.told.see(fake, conditions), training)
+        value, grad_logits = self.loss.generator(self.told.logits(outputs, conditions))
+        more, grad_outputs = self.told.backward(grad_logits, outputs, conditions)
+        grad_fake = self.discriminator.backward(grad_outputs, need_param_grads=False)
+        if self.told.channels:
+            grad_fake = np.ascontiguousarray(grad_fake[..., : -self.told.channels])
+        return value + more, grad_fake
 
     def _match_features(self, fake, real):
         """-> λ ‖mean f(x) - mean f(G(z))‖² and its gradient by G(z), f being all of D but its last layer (Salimans et
@@ -309,6 +323,18 @@ class GAN:
             for slot, memories in optimizer.memory.items():
                 for name, array in memories.items():
                     yield f"{player}.optimizer.{slot}.{name}", array
+
+
+def _checked_shape(shape):
+    shape = tuple(shape)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in shape)
+    if not whole or math.prod(shape) > LARGEST_SAMPLE.get(len(shape), 0):
+        pictures, points = LARGEST_SAMPLE.values()
+        raise InputError(
+            f"sample_shape is {brief(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at "
+            f"most {points:,}."
+        )
+    return shape
 
 
 def _make_loss(config):

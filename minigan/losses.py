@@ -96,16 +96,19 @@ class NonSaturating(Minimax):
 
 
 class LeastSquares(AdversarialLoss):
-    """D: ½ mean (r - 1)² + ½ mean f². G: ½ mean (f - 1)² (Mao et al. 2017, equation 9)."""
+    """D: ½ mean (r - 1)² + ½ mean f². G: ½ mean (f - 1)² (Mao et al. 2017, equation 9).
+
+    The squares are float64, since float32 holds none of more than 1.8e19.
+    """
 
     def _real(self, r):
-        return (r - 1) ** 2 / 2, r - 1
+        return np.square(r - 1, dtype=np.float64) / 2, r - 1
 
     def _fake(self, f):
-        return f**2 / 2, f.copy()
+        return np.square(f, dtype=np.float64) / 2, f.copy()
 
     def _generator(self, f):
-        return (f - 1) ** 2 / 2, f - 1
+        return np.square(f - 1, dtype=np.float64) / 2, f - 1
 
 
 class Hinge(AdversarialLoss):

@@ -12,6 +12,7 @@ import numpy as np
 from minigan.errors import InputError
 
 BLOCK = 1000  # rows whose distances to all others are in memory at a time
+LARGEST = 1e25  # of a feature, of whose sixth power the kernel distance needs the square
 FEWEST_BLOCKS = 5  # of the kernel distance, whose spread is its standard error
 
 
@@ -101,10 +102,13 @@ def class_balance(labels, classes):
     labels (M,): whole numbers below `classes`. The entropy is 1 when all classes are equally frequent and 0 for one.
     """
     labels = np.asarray(labels)
-    if labels.ndim != 1 or not len(labels) or labels.min() < 0 or labels.max() >= classes:
+    whole = labels.dtype.kind in "iu" and labels.ndim == 1
+    if not whole or not len(labels) or labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"class_balance: labels must be numbers from 0 to {classes - 1}, at least one.")
     shares = np.bincount(labels, minlength=classes) / len(labels)
     there = shares[shares > 0]
+    if classes == 1:  # it is as frequent as all
+        return shares, 1, 1.0
     return shares, len(there), float(-(there * np.log(there)).sum() / math.log(classes) + 0.0)
 
 
@@ -118,7 +122,10 @@ def nearest_neighbours(samples, data):
         raise InputError(
             f"nearest_neighbours: samples are {samples.shape}, data {data.shape}; expected pictures of one shape."
         )
-    flat, others = (np.ascontiguousarray(a, np.float32).reshape(len(a), -1) for a in (samples, data))
+    with np.errstate(over="ignore"):  # what float32 does not hold is refused next
+        flat, others = (np.ascontiguousarray(a, np.float32).reshape(len(a), -1) for a in (samples, data))
+    if not (np.isfinite(flat).all() and np.isfinite(others).all()):
+        raise InputError("nearest_neighbours: the pictures hold NaN or infinite values; what made them is broken.")
     squares, index = np.einsum("ij,ij->i", others, others) / 2, np.empty(len(flat), np.int64)
     for first in range(0, len(flat), BLOCK // 4):
         nearness = flat[first : first + BLOCK // 4] @ others.T  # ‖x - y‖² = ‖x‖² - 2 (x·y - ‖y‖²/2)
@@ -132,9 +139,12 @@ def correlations(x, y):
     """-> Pearson's r of the pairs x (N,), y (N,), and Spearman's ρ, which is r of their ranks, equal values sharing the
     mean of theirs: how nearly one is a line in the other, and how nearly it rises with it. None, None where one of them
     is the same throughout."""
-    pairs = np.array([x, y], np.float64)
-    if pairs.ndim != 2 or not np.isfinite(pairs).all():
-        raise InputError(f"correlations: x and y make {pairs.shape}, expected two series of finite numbers.")
+    x, y = (np.asarray(series, np.float64) for series in (x, y))
+    if x.ndim != 1 or x.shape != y.shape or not (np.abs([x, y]) <= LARGEST).all():
+        raise InputError(
+            f"correlations: x and y are {x.shape} and {y.shape}, expected two series of as many finite numbers."
+        )
+    pairs = np.array([x, y])
     if (pairs == pairs[:, :1]).all(axis=1).any():
         return None, None
     ranks = [np.array([(np.sum(row < value) + np.sum(row <= value)) / 2 for value in row]) for row in pairs]
@@ -161,6 +171,8 @@ def jensen_shannon(real, fake, extent, cells=50):
     Between 0 and log 2. Points outside are counted in the nearest cell. An estimate: it grows with fewer points a cell.
     """
     real, fake = _pair(real, fake, least=1)
+    if not extent > 0:
+        raise InputError(f"jensen_shannon: extent is {extent!r}, expected a number above 0.")
     shares = []
     for points in (real, fake):
         place = np.clip((points + extent) / (2 * extent) * cells, 0, cells - 1).astype(int)
@@ -180,8 +192,10 @@ def _checked(name, features, least=2):
             f"{name} has shape {features.shape}, expected (samples, features) with at least {least} samples."
         )
     features = features.astype(np.float64)
-    if not np.isfinite(features).all():
-        raise InputError(f"{name} holds NaN or infinite values; the pictures or the network that made them are broken.")
+    if not (np.abs(features) <= LARGEST).all():
+        raise InputError(
+            f"{name} holds NaN or infinite values, or enormous ones; what they were made of or by is broken."
+        )
     return features
 
 

@@ -1,12 +1,16 @@
-"""Picture files of any format that Pillow reads, as arrays."""
+"""Picture files as arrays."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 from minigan.files import written_whole
 
+# that are read: of the others of Pillow some call another program (EPS: Ghostscript), none is a picture from the web
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
+MOST_PIXELS = 1 << 24  # of a picture that is read: a file of a few kilobytes may claim more than there is memory for
 MODES = {1: "L", 3: "RGB"}
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
@@ -14,12 +18,16 @@ SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 def read(path, channels):
     """The picture in `path` as (H, W, C) uint8, C 1 (grey) or 3 (red, green, blue), turned as its camera noted.
 
-    What is transparent is shown on white, 16 bits a pixel become 8. InputError for what is no picture.
+    What is transparent is shown on white, 16 bits a pixel become 8. InputError for what is no picture of one of
+    FORMATS, or one of more than MOST_PIXELS.
     """
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
+        # warnings: what is odd in a file that can be read
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise InputError(f"{path} has {image.width} x {image.height} pixels, expected at most {MOST_PIXELS:,}.")
             image = ImageOps.exif_transpose(image)
             if image.mode in SIXTEEN_BITS:
                 image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
@@ -33,8 +41,8 @@ def read(path, channels):
         raise InputError(f"there is no file {path}; name a picture, such as a PNG or a JPEG.") from None
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as a picture ({error}); name a PNG or a JPEG.") from None
+    except Exception as error:  # a decoder raises anything at all in a damaged file
+        raise InputError(f"{path} cannot be read as a picture ({brief(error)}); name a PNG or a JPEG.") from None
     return pixels.reshape(*pixels.shape[:2], channels)
 
 

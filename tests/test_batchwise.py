@@ -265,7 +265,7 @@ BUGS = {  # case, parts, check, function: what stands there, what stands there i
     },
     (STD, 1, check_forward, "minibatch_std_forward"): {
         "unbiased": (".mean(axis=1, keepdims=True) + ", ".sum(axis=1, keepdims=True) / (len(x) - 1) + "),
-        "eps outside": ("True) + VARIANCE_EPS)", "True)) + VARIANCE_EPS"),
+        "eps outside": ("True) + VARIANCE_EPS).astype(x.dtype)", "True)).astype(x.dtype) + VARIANCE_EPS"),
         "root of the mean": ("= std.mean(axis=2)", "= np.sqrt(np.square(std).mean(axis=2))"),
         "over pixels, not samples": ("len(x) // parts, -1)", "-1, x.shape[-1])"),
     },

@@ -1,18 +1,20 @@
 """Enhancement: gradients of its losses through D, what is planted in them, that it learns, and the command as typed."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mending_calls import call, contents, load_digits, load_few, refused
 from PIL import Image
 
-from minigan import checkpoint, cli, datasets, enhance, enhancement, filters, losses, pictures, plotting
-from minigan.enhancement import Enhancer, PairGame, Task
+from minigan import checkpoint, datasets, enhance, filters, losses, mending, pictures, plotting
+from minigan.classifier import shipped_judge
+from minigan.enhancement import Enhancer, Task
 from minigan.errors import InputError, RunError
 from minigan.gradcheck import check_function, check_gradients
 from minigan.kernels import threads
+from minigan.mending import PairGame
 from minigan.models import enhancer as networks
 
 
@@ -59,7 +61,7 @@ def test_the_enhancer_s_gradients(factor):
 
 
 def test_the_discriminator_s_gradients():
-    report = check_gradients(networks.pair_discriminator(2, np.random.default_rng(1), np.float64), draw(3, 8, 12, 4))
+    report = check_gradients(networks.pair_discriminator(4, np.random.default_rng(1), np.float64), draw(3, 8, 12, 4))
     assert report.ok, report
 
 
@@ -180,7 +182,7 @@ def test_each_player_moves_itself_only():
 
 @pytest.fixture(scope="module")
 def digits():
-    return {split: tuple(a[:300] for a in datasets.load("mnist", split)) for split in ("train", "test")}
+    return load_digits()
 
 
 def test_tasks():
@@ -213,24 +215,24 @@ def test_it_learns_and_repeats_itself(digits, monkeypatch, task, filter_name, ga
     monkeypatch.setattr(networks, "WIDTH", 16)
     images, test, seen, rng = digits["train"][0], digits["test"][0], [], np.random.default_rng(3)
     spoilt = task.spoil(test, rng)
-    simple = enhancement.measure(task.baselines(images, rng)[filter_name](spoilt), test)
+    simple = mending.measure(task.baselines(images, rng)[filter_name](spoilt), test)
 
     def train(steps, watch=lambda step, figures: None):
         made_by = Enhancer(1, task)
-        enhancement.fit(made_by, images, steps, 0.01, np.random.default_rng(7), watch)
+        mending.fit(made_by, images, steps, 0.01, np.random.default_rng(7), watch)
         return made_by
 
     trained = train(60, lambda step, figures: seen.append(step))
     assert seen == list(range(1, 61))
-    assert enhancement.measure(trained.apply(spoilt), test)["psnr"] > simple["psnr"] + gain
+    assert mending.measure(trained.apply(spoilt), test)["psnr"] > simple["psnr"] + gain
     a, b = (train(2).network.params for _ in range(2))
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def test_divergence_is_said(digits, monkeypatch):
-    monkeypatch.setattr(enhancement, "LR", 1e30)
+    monkeypatch.setattr(mending, "LR", 1e30)
     with pytest.raises(RunError, match="training diverged at step"):
-        enhancement.fit(Enhancer(1, Task(2)), digits["train"][0], 20, 0.01, np.random.default_rng(0))
+        mending.fit(Enhancer(1, Task(2)), digits["train"][0], 20, 0.01, np.random.default_rng(0))
 
 
 def test_pictures_of_any_size_one_by_one():
@@ -250,36 +252,15 @@ def test_pictures_of_any_size_one_by_one():
 # ---- the command
 
 
-def call(capsys, *words):
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        cli.main("enhance", enhance.run, [str(word) for word in words])
-    return stop.value.code, *capsys.readouterr()
-
-
-def refused(capsys, *words, status=2):
-    code, out, err = call(capsys, *words)
-    assert (code, out) == (status, ""), err
-    assert re.fullmatch(r"python -m minigan\.enhance: .{10,400}\n", err), err
-    return err
-
-
 @pytest.fixture
 def few(monkeypatch, tmp_path, digits):
-    """An empty folder, and few pictures to load: digits, and "coloured" ones of 16 x 12."""
+    """An empty folder, and few pictures to load."""
     monkeypatch.chdir(tmp_path)
-    load = datasets.load
-
-    def some(name, split="train"):
-        if name == "coloured":
-            return np.random.default_rng(1).integers(0, 256, (40, 16, 12, 3)).astype(np.uint8), None
-        return tuple(array[:60] for array in digits[split]) if name == "mnist" else load(name, split)
-
-    monkeypatch.setattr(datasets, "load", some)
+    load_few(monkeypatch, digits)
 
 
 def test_a_training_run(capsys, few):
-    code, out, _ = call(capsys, "--steps", 3, "--seeds", 2, "--out", "made", "--quiet")
+    code, out, _ = call(capsys, enhance, "--steps", 3, "--seeds", 2, "--out", "made", "--quiet")
     assert code == 0
     assert "deviation of 2 seeds" in out
     report = json.loads(Path("made/figures.json").read_text())
@@ -299,14 +280,14 @@ def test_a_training_run(capsys, few):
     )
     # what is written down is what the saved network does
     test, labels = datasets.load("mnist", "test")
-    judge = enhance.shipped_judge()
+    judge = shipped_judge()
     spoilt = filters.shrink(test, 2)
-    again = enhancement.measure(Enhancer.load("made/network.npz").apply(spoilt), test, labels, judge)
+    again = mending.measure(Enhancer.load("made/network.npz").apply(spoilt), test, labels, judge)
     assert again == first["network"]
-    assert enhancement.measure(filters.bicubic(spoilt, 2), test, labels, judge) == first["bicubic"]
+    assert mending.measure(filters.bicubic(spoilt, 2), test, labels, judge) == first["bicubic"]
     np.testing.assert_array_equal(pictures.read("made/example.png", 1), spoilt[0])
     assert Image.open("made/pictures.png").size[0] > 300
-    code, out, _ = call(capsys, "made/example.png", "larger.png", "--network", "made/network.npz")
+    code, out, _ = call(capsys, enhance, "made/example.png", "larger.png", "--network", "made/network.npz")
     assert (code, out) == (0, "larger.png: 14 x 14 pixels made 28 x 28 (2 times larger)\n")
     np.testing.assert_array_equal(
         pictures.read("larger.png", 1), Enhancer.load("made/network.npz").apply(spoilt[:1])[0]
@@ -314,31 +295,31 @@ def test_a_training_run(capsys, few):
 
 
 def test_colour_and_noise(capsys, few):
-    assert call(capsys, "--noise", 0.2, "--dataset", "coloured", "--steps", 2, "--out", "a", "--quiet")[0] == 0
+    assert call(capsys, enhance, "--noise", 0.2, "--dataset", "coloured", "--steps", 2, "--out", "a", "--quiet")[0] == 0
     report = json.loads(Path("a/figures.json").read_text())
     assert report["judge"] is None
     assert set(report["runs"][0]["figures"]["network"]) == {"psnr", "ssim"}
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (11, 13), np.uint8)).save("grey.png")
-    assert call(capsys, "grey.png", "clean.jpg", "--network", "a/network.npz")[0] == 0
+    assert call(capsys, enhance, "grey.png", "clean.jpg", "--network", "a/network.npz")[0] == 0
     assert Image.open("clean.jpg").size == (13, 11)
     assert Image.open("clean.jpg").mode == "RGB"
 
 
 def test_an_interrupted_run_leaves_nothing_half(capsys, few, monkeypatch, tmp_path):
     words = ["--dataset", "coloured", "--steps", 1]
-    assert call(capsys, *words, "--out", "kept", "--quiet")[0] == 0
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert call(capsys, enhance, *words, "--out", "kept", "--quiet")[0] == 0
+    before = contents(tmp_path)
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    for step in (PairGame, "step"), (enhancement, "measure"), (plotting, "save_comparison"):
+    for step in (PairGame, "step"), (mending, "measure"), (plotting, "save_comparison"):
         with monkeypatch.context() as patch:
             patch.setattr(*step, interrupted)
-            code, _, err = call(capsys, *words, "--out", "kept", "--quiet")
+            code, _, err = call(capsys, enhance, *words, "--out", "kept", "--quiet")
         assert code == 130
         assert "interrupted" in err
-        now = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        now = contents(tmp_path)
         assert now == before  # the same seed: even a network that was replaced is the same
 
 
@@ -380,6 +361,6 @@ def test_bad_use_is_one_sentence(capsys, few, tmp_path, words, expected):
     (tmp_path / "cut.png").write_bytes((tmp_path / "in.png").read_bytes()[:900])
     Enhancer(1, Task(2)).save("net.npz", {})
     checkpoint.save("foreign.npz", {"x": np.zeros(3)}, {})
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert expected in refused(capsys, "--steps", "1", *words)  # or something long would begin if it passed
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    before = contents(tmp_path)
+    assert expected in refused(capsys, enhance, "--steps", "1", *words)  # or something long would begin if it passed
+    assert contents(tmp_path) == before

@@ -6,17 +6,20 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 
 _RATIO = 1032  # deflate yields at most 258 bytes from 2 bits
 _CHUNK = 1 << 20
 _SLACK = 1e-4  # by which floats may lie outside their range
 _MOST_LABELS = 10_000
 _REMEDY = "save the pictures again with numpy.save or numpy.savez"
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, SyntaxError)
+# what damaged files make zipfile, zlib and NumPy raise; RuntimeError: a feature of zip that zipfile lacks
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OverflowError, RuntimeError, SyntaxError, TypeError, ValueError)
+_LONGEST_HEADER = 1000  # characters
 
 
 def load_arrays(path):
@@ -30,9 +33,9 @@ def load_arrays(path):
     try:
         arrays = _archive(path) if path.suffix == ".npz" else {"images": _single(path)}
     except InputError as error:
-        raise InputError(f"{path}: {error}; {_REMEDY}.") from None
+        raise InputError(f"{path}: {brief(error)}; {_REMEDY}.") from None
     except _BROKEN as error:
-        raise InputError(f"{path}: damaged or no {path.suffix} file ({error}); {_REMEDY}.") from None
+        raise InputError(f"{path}: damaged or no {path.suffix} file ({brief(error)}); {_REMEDY}.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except MemoryError:
@@ -106,7 +109,10 @@ def _array(file, size):
     if version not in ((1, 0), (2, 0)):
         raise InputError(f"format {version} is not one of plain numbers")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read_header(file)
+    try:
+        shape, fortran, dtype = read_header(file, max_header_size=_LONGEST_HEADER)
+    except (MemoryError, TokenError):  # Python's parser, of brackets within brackets, and of those never closed
+        raise InputError("its header cannot be read") from None
     if dtype.hasobject or dtype.kind not in "uif":
         raise InputError(f"it holds {dtype}, expected uint8 or floats, and whole numbers as labels")
     claimed = math.prod(shape) * dtype.itemsize

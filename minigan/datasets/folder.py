@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 
 FORMATS = ("PNG", "JPEG")
-MOST_PIXELS = 100_000_000  # of a picture: a file of a few kilobytes may claim more than there is memory for
+# of a picture, since a file of a few kilobytes may hold more than there is memory for; a JPEG is decoded smaller
+MOST_PIXELS = {"PNG": 1 << 25, "JPEG": 100_000_000}
 MOST_NAMED = 20  # skipped files that are named one by one
 
 
@@ -20,7 +21,7 @@ def load_folder(folder, size):
     The pictures lie in the folder itself, or in sub-folders, each of which is a label: 0, 1, … in the order of their
     names. They come sorted by label and name. Each is cut to the square in its middle and resized; what is transparent
     becomes white. C is 1 where every picture is grey, else 3. A file that is no whole PNG or JPEG, or has more than
-    MOST_PIXELS, is named on stderr and left out. Hidden files do not count.
+    MOST_PIXELS of its format, is named on stderr and left out. Hidden files do not count.
 
     Raises InputError where no size is given or no picture is left.
     """
@@ -74,12 +75,11 @@ def _read(path, size):
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
-            image = Image.open(path, formats=FORMATS)
-        with image:
-            if image.width * image.height > MOST_PIXELS:
-                raise _Unreadable(f"{image.width} x {image.height} pixels, expected at most {MOST_PIXELS}")
+        # warnings: what is odd in a file that can be read; of too many pixels, where the limit is ours
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
+            most = MOST_PIXELS["PNG" if image.format == "PNG" else "JPEG"]  # a JPEG may be called MPO
+            if image.width * image.height > most:
+                raise _Unreadable(f"{image.width} x {image.height} pixels, expected at most {most:,}")
             image.draft(None, (2 * size, 2 * size))  # a JPEG is decoded no larger than is of use
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I"):  # 16 bits
@@ -92,8 +92,8 @@ def _read(path, size):
             square = image.convert("RGB").crop((left, top, left + side, top + side))  # nothing beside it plays a part
             return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
     except Image.DecompressionBombError:
-        raise _Unreadable(f"more than {MOST_PIXELS} pixels") from None
+        raise _Unreadable("far too many pixels") from None
     except _Unreadable:
         raise
     except Exception as error:  # a decoder raises anything at all in a damaged file
-        raise _Unreadable(" ".join(f"no picture that can be read ({error})".split())) from None
+        raise _Unreadable(f"no picture that can be read ({brief(error)})") from None

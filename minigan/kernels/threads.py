@@ -34,7 +34,9 @@ def available_cores():
 
 
 class _Helper:
-    """A thread that calls what it is given and hands back None or the exception; or carries out orders."""
+    """A thread that calls what it is given and hands back None or the exception; or carries out orders.
+
+    Given None it ends."""
 
     def __init__(self, own_orders):
         self.job, self.error, self.begin, self.end, self.jobs = None, None, bell.Bell(), bell.Bell(), 0
@@ -67,6 +69,8 @@ class _Helper:
             while True:
                 done = self._next(done)
                 (kernel, arguments), self.job = self.job, None
+                if kernel is None:
+                    return
                 try:
                     kernel(*arguments)
                     self.error = None
@@ -95,18 +99,26 @@ class _Helper:
                 return done
 
 
+class _Helpers(list):
+    """The helpers end with the list, and that with the thread whose helpers they are."""
+
+    def __del__(self):
+        for helper in self:
+            helper.start(None)
+
+
 class _Team(threading.local):
     """The helpers of one calling thread, so that two threads of a program can each train their own network."""
 
     def __init__(self):
-        self.helpers = []
+        self.helpers = _Helpers()
         self.process = os.getpid()
         self.orders = np.zeros((available_cores(), orders.MOST), orders.ORDER)  # a row for each thread
         self.at_work = False  # in the midst of a shared job, whose own jobs are then done alone
 
     def get(self, count):
         if self.process != os.getpid():  # a fork copies this list but not the threads
-            self.helpers, self.process = [], os.getpid()
+            self.helpers, self.process = _Helpers(), os.getpid()
         while len(self.helpers) < count:
             self.helpers.append(_Helper(self.orders[len(self.helpers) + 1]))
         return self.helpers[:count]
@@ -235,6 +247,14 @@ class _OneBlasThread:
 
     def __init__(self):
         self.lock, self.inside, self.before = threading.Lock(), 0, 1
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self):
+        """In a forked child: whoever was inside, or had the lock, is no thread of the child's."""
+        if self.inside and openblas() is not None:
+            openblas()[0](self.before)
+        self.lock, self.inside = threading.Lock(), 0
 
     def __enter__(self):
         with self.lock:
@@ -246,7 +266,7 @@ class _OneBlasThread:
 
     def __exit__(self, *error):
         with self.lock:
-            self.inside -= 1
+            self.inside = max(0, self.inside - 1)  # in a child that was forked inside it is 0 already
             if self.inside == 0 and openblas() is not None:
                 openblas()[0](self.before)
 

@@ -46,7 +46,8 @@ def minibatch_std_forward(x, parts=1):
     """
     grouped = x.reshape(parts, len(x) // parts, -1)
     deviation = grouped - grouped.mean(axis=1, keepdims=True)
-    std = np.sqrt(np.square(deviation).mean(axis=1, keepdims=True) + VARIANCE_EPS)
+    squares = np.square(deviation, dtype=np.float64)  # or they would overflow long before std does
+    std = np.sqrt(squares.mean(axis=1, keepdims=True) + VARIANCE_EPS).astype(x.dtype)
     out = memory.empty((*x.shape[:-1], x.shape[-1] + 1), x.dtype)
     out[..., :-1] = x
     out.reshape(parts, -1, out.shape[-1])[..., -1] = std.mean(axis=2)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigan import init
-from minigan.errors import InputError
+from minigan.errors import InputError, RunError
 from minigan.layers.activations import leaky_relu_backward, leaky_relu_forward
 from minigan.layers.base import Layer
 from minigan.layers.conv import Conv2D, ConvTranspose2D
@@ -62,6 +62,11 @@ def weight_norm_backward(grad, cache):
 
 
 def _unit(x):
+    """x / ‖x‖, whatever the size of x, of which the squares may be more or less than its type holds. RunError for 0."""
+    largest = np.abs(x).max()
+    if largest == 0:
+        raise RunError("SpectralNorm: the weight has become 0, which has no norm to divide by; try a smaller rate.")
+    x = x / largest
     return x / np.linalg.norm(x)
 
 

@@ -31,15 +31,11 @@ def enhancer(channels, factor, rng, dtype):
     def conv(inputs, outputs):
         return Conv2D(inputs, outputs, 3, padding=1, rng=rng, dtype=dtype)
 
-    def block():
-        main = [conv(WIDTH, WIDTH), InstanceNorm(WIDTH, dtype=dtype), ReLU()]
-        return Residual(Sequential([*main, conv(WIDTH, WIDTH), InstanceNorm(WIDTH, dtype=dtype)]))
-
     def double():
         return [ConvTranspose2D(WIDTH, WIDTH, **HALVE, rng=rng, dtype=dtype), ReLU()]
 
     start = Conv2D(channels, WIDTH, **HALVE, rng=rng, dtype=dtype) if factor == 1 else conv(channels, WIDTH)
-    layers = [start, ReLU(), *(block() for _ in range(BLOCKS))]
+    layers = [start, ReLU(), *(residual_block(WIDTH, rng, dtype) for _ in range(BLOCKS))]
     for _ in range({1: 1, 2: 1, 4: 2}[factor]):
         layers += double()
     last = conv(WIDTH, channels)
@@ -47,14 +43,22 @@ def enhancer(channels, factor, rng, dtype):
     return Residual(Sequential([*layers, last]), UpsampleNearest2D(factor))
 
 
+def residual_block(width, rng, dtype):
+    """3x3 convolution, IN, ReLU, 3x3, IN, and what came in added (Johnson et al. 2016)."""
+    first, second = (Conv2D(width, width, 3, padding=1, rng=rng, dtype=dtype) for _ in range(2))
+    norms = [InstanceNorm(width, dtype=dtype) for _ in range(2)]
+    return Residual(Sequential([first, norms[0], ReLU(), second, norms[1]]))
+
+
 def pair_discriminator(channels, rng, dtype):
-    """[input, output] (N, H, W, 2C) to a logit for each patch, (N, H/4, W/4, 1) (Isola et al. 2017, section 3.2.2).
+    """[input, output] (N, H, W, C), C those of both, to a logit for each patch, (N, H/4, W/4, 1) (Isola et al. 2017,
+    section 3.2.2).
 
     4x4/2 convolutions→32→64 and 3x3→1; leaky ReLU 0.2, instance norm after the second. A logit sees 18 x 18 pixels.
     """
     return Sequential(
         [
-            Conv2D(2 * channels, WIDTH, **HALVE, rng=rng, dtype=dtype),
+            Conv2D(channels, WIDTH, **HALVE, rng=rng, dtype=dtype),
             LeakyReLU(0.2),
             Conv2D(WIDTH, 2 * WIDTH, **HALVE, rng=rng, dtype=dtype),
             InstanceNorm(2 * WIDTH, dtype=dtype),

@@ -1,0 +1,65 @@
+"""Networks that restore pictures: context encoders (Pathak et al. 2016), for holes and for blur.
+
+Fully convolutional: what was trained on small pictures takes pictures of other sizes, if their sides divide by 4.
+"""
+
+import numpy as np
+
+from minigan.layers import Composite, Conv2D, ConvTranspose2D, ReLU, Residual, Sequential
+from minigan.models.dcgan import HALVE
+from minigan.models.enhancer import residual_block
+
+WIDTH = 32  # channels at half the size; twice as many at a quarter
+BLOCKS = 4
+
+
+class Filled(Composite):
+    """y = p + m · main(x) for x = [p, 2m - 1], pictures and a channel that is 1 in the holes and -1 outside: what is
+    known stays.
+
+    With g = ∂L/∂y: main gets m g, p gets g besides, and the last channel ½ Σ g main(x), summed over the channels.
+    x (N, H, W, C + 1) -> out (N, H, W, C). params, grads, buffers: keyed "main.…".
+    """
+
+    def __init__(self, main):
+        super().__init__({"main": main})
+
+    def output_shape(self, input_shape):
+        return self.parts["main"].output_shape(input_shape)
+
+    def _forward(self, x, training, parts):
+        made, hole = self._run("main", x, training, parts), (x[..., -1:] + 1) / 2
+        return x[..., :-1] + hole * made, (hole, made)
+
+    def _backward(self, grad_output, cache, need):
+        hole, made = cache
+        through = self._back("main", hole * grad_output, need)
+        if not need.input:
+            return None
+        last = (grad_output * made).sum(axis=3, keepdims=True) / 2
+        return through + np.concatenate([grad_output, last], axis=3)
+
+
+def restorer(channels, holes, rng, dtype):
+    """Pictures (N, H, W, C), or with `holes` pictures and their holes (N, H, W, C + 1), to pictures (N, H, W, C).
+
+    An encoder and a decoder: 4x4/2 convolutions→32→64, four residual blocks at a quarter of the size, where each sees
+    the whole of a small picture, and 4x4/2 transposed convolutions→32→32, ReLU after each; 3x3→C. What the first
+    convolution gives also goes round the inner part. What it makes is added to the input, for holes within them only:
+    it learns what is still missing.
+    """
+    half, quarter = WIDTH, 2 * WIDTH
+
+    def halve(inputs, outputs):
+        return [Conv2D(inputs, outputs, **HALVE, rng=rng, dtype=dtype), ReLU()]
+
+    def double(inputs, outputs):
+        return [ConvTranspose2D(inputs, outputs, **HALVE, rng=rng, dtype=dtype), ReLU()]
+
+    start = halve(channels + 1 if holes else channels, half)
+    blocks = [residual_block(quarter, rng, dtype) for _ in range(BLOCKS)]
+    inner = Residual(Sequential([*halve(half, quarter), *blocks, *double(quarter, half)]))
+    last = Conv2D(half, channels, 3, padding=1, rng=rng, dtype=dtype)
+    last.params["weight"] *= 0.1  # it starts near the input
+    main = Sequential([*start, inner, *double(half, half), last])
+    return Filled(main) if holes else Residual(main)

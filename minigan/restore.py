@@ -1,0 +1,180 @@
+"""python -m minigan.restore: fill holes or take blur away, by a network trained for it or a search through a GAN."""
+
+import numpy as np
+
+from minigan import cli, fills, latent, mending_run, pictures, restoration
+from minigan.errors import InputError
+from minigan.kernels import threads
+from minigan.restoration import Restorer, Task
+from minigan.run import load_gan
+
+STEPS = 3000
+SEARCH_STEPS = 200
+SEARCHED = 200  # test pictures: a search is made for each
+
+
+def parse(argv):
+    parser = mending_run.make_parser(
+        "restore",
+        "Train a network that fills holes in pictures (--hole) or makes blurred ones sharp (--blur), and compare it\n"
+        "with simple methods on the test pictures; or, given IN and OUT, use a network that was trained on a picture.\n"
+        "With --generator nothing is trained: what a GAN can draw is searched for pictures that agree.",
+        STEPS,
+    )
+    parser.set_defaults(steps=None)
+    parser.add_argument(
+        "--generator",
+        metavar="RUN",
+        help=f"search this GAN, a folder of train, in so many --steps (default: {SEARCH_STEPS}) for each picture",
+    )
+    kinds = ", ".join(fills.HOLES)
+    parser.add_argument("--hole", metavar="NAME", help=f"learn to fill only these holes: {kinds} (default: all)")
+    parser.add_argument("--blur", type=float, metavar="X", help="learn to undo a blur of σ = X pixels")
+    parser.add_argument(
+        "--mask", metavar="FILE", help="a picture of the size of IN, white where IN is to be filled and black elsewhere"
+    )
+    return parser.parse_args(argv)
+
+
+def run(argv=None):
+    arguments = parse(argv)
+    if arguments.steps is None:
+        arguments.steps = STEPS if arguments.generator is None else SEARCH_STEPS
+    task = _check(arguments)
+    if arguments.threads is not None:
+        threads.set_threads(arguments.threads)
+    if arguments.input is not None:
+        return _use(arguments, task)
+    return _train(arguments, task) if arguments.generator is None else _search(arguments, task)
+
+
+def _check(arguments):
+    mending_run.check("restore", arguments)
+    if arguments.input is None and arguments.mask is not None:
+        raise InputError("--mask goes with a picture to restore; name it and a file for the result.")
+    if arguments.input is None and arguments.network is not None and arguments.generator is None:
+        raise InputError("--network goes with a picture to restore, or beside --generator to compare; name either.")
+    if arguments.input is not None and arguments.network is not None and arguments.generator is not None:
+        raise InputError("--network and --generator are two ways to restore a picture; give one of them.")
+    if arguments.hole is not None and arguments.blur is not None:
+        raise InputError("--hole and --blur are two tasks; give one of them.")
+    if arguments.mask is not None and arguments.blur is not None:
+        raise InputError("--mask and --blur are two tasks; give one of them.")
+    if arguments.blur is not None:
+        return Task((), arguments.blur)
+    return Task() if arguments.hole is None else Task((arguments.hole,))
+
+
+# ---- on a picture
+
+
+def _use(arguments, task):
+    source, target = mending_run.places("restore", arguments)
+    if arguments.generator is None:
+        restorer = mending_run.load_network(Restorer, arguments)
+        if arguments.blur is not None and arguments.blur != restorer.task.blur:
+            raise InputError(f"this network was trained for {restorer.task}, not for --blur {arguments.blur:g}.")
+        task, channels = restorer.task, restorer.channels
+    else:
+        gan = _load(arguments)
+        channels = gan.sample_shape[2]
+    if bool(task.holes) != (arguments.mask is not None):
+        wanted = "give a --mask" if task.holes else "leave out --mask"
+        raise InputError(f"to restore a picture ({task}), {wanted}.")
+    picture = pictures.read(source, channels)[None]
+    spoilt = restoration.with_hole(picture, _read_mask(arguments.mask, picture)) if task.holes else picture
+    if arguments.generator is None:
+        made = restorer.apply(spoilt)
+    else:
+        _same_size(gan, picture, source)
+        made = _searcher(arguments, gan, task, arguments.seed).outputs(spoilt)["search"]
+    pictures.write(target, made[0])
+    print(f"{target}: {picture.shape[2]} x {picture.shape[1]} pixels ({task})")
+    return 0
+
+
+def _read_mask(path, picture):
+    """The hole (1, H, W, 1) that a mask shows; InputError where it does not suit the picture (1, H, W, C)."""
+    hole = pictures.read(path, 1)[None] > restoration.GREY
+    if hole.shape[:3] != picture.shape[:3]:
+        (_, h, w, _), (_, height, width, _) = hole.shape, picture.shape
+        raise InputError(f"{path} has {w} x {h} pixels, expected {width} x {height}, those of the picture.")
+    if hole.all() or not hole.any():
+        got = "white" if hole.all() else "black"
+        raise InputError(f"{path} is all {got}; make white what is to be filled and black what is to be kept.")
+    return hole
+
+
+# ---- on the test pictures
+
+
+def _train(arguments, task):
+    learn = mending_run.train_network(arguments, Restorer, task)
+    out = mending_run.compare(arguments, task, learn, _save, {"adversarial": arguments.adversarial})
+    mask = f" --mask {out / 'mask.png'}" if task.holes else ""
+    print(f"try python -m minigan.restore {out / 'example.png'} restored.png{mask} --network {out / 'network.npz'}")
+    return 0
+
+
+def _save(out, restorer, about, example):
+    restorer.save(out / "network.npz", about)
+    _save_example(out, restorer, about, example)
+
+
+def _save_example(out, mends, about, example):
+    pictures.write(out / "example.png", mends.task.show(example[None])[0])
+    if mends.task.holes:
+        pictures.write(out / "mask.png", np.ascontiguousarray(example[..., -1:]))
+
+
+def _search(arguments, task):
+    gan = _load(arguments)
+    restorer = None if arguments.network is None else mending_run.load_network(Restorer, arguments)
+    if restorer is not None and (bool(restorer.task.holes), restorer.task.blur) != (bool(task.holes), task.blur):
+        raise InputError(f"--network was trained for {restorer.task}, not for {task}; name one of the same task.")
+
+    def learn(images, seed):
+        _same_size(gan, images, arguments.dataset)
+        searcher = _searcher(arguments, gan, task, seed)
+        return searcher if restorer is None else _Both(searcher, restorer)
+
+    about = {"generator": arguments.generator, "network": arguments.network, "prior": latent.PRIOR}
+    mending_run.compare(arguments, task, learn, _save_example, about, SEARCHED)
+    return 0
+
+
+class _Both:
+    """A search, and a network beside it."""
+
+    def __init__(self, searcher, restorer):
+        self.task, self.ways = searcher.task, (restorer, searcher)
+
+    def outputs(self, spoilt):
+        return {name: made for way in self.ways for name, made in way.outputs(spoilt).items()}
+
+
+def _load(arguments):
+    gan, _, _ = load_gan(arguments.generator)
+    latent.check(gan)
+    return gan
+
+
+def _searcher(arguments, gan, task, seed):
+    def progress(title, total):
+        return cli.watched(total, title, arguments.quiet)
+
+    return latent.Searcher(gan, task, arguments.steps, np.random.default_rng([seed, 0]), progress)
+
+
+def _same_size(gan, images, name):
+    """InputError unless these pictures (N, H, W, C) are such as the generator draws."""
+    if images.shape[1:] != gan.sample_shape:
+        (h, w, c), (height, width, channels) = images.shape[1:], gan.sample_shape
+        raise InputError(
+            f"{name} has {w} x {h} pixels of {c} numbers, expected {width} x {height} of {channels}, such as the "
+            "generator draws."
+        )
+
+
+if __name__ == "__main__":
+    cli.main("restore", run)

@@ -1,0 +1,264 @@
+"""The search through a GAN: its loss's gradient by z, what is planted in it, its views, and the command as typed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_gans
+from mending_calls import call, contents, load_digits, load_few, refused
+
+from minigan import build_gan, cli, fills, filters, latent, pictures, restoration, restore
+from minigan.datasets import to_uint8
+from minigan.errors import InputError
+from minigan.gradcheck import check_function
+from minigan.kernels import threads
+from minigan.latent import BlurView, HoleView, Searcher
+from minigan.models import PRESETS
+from minigan.restoration import Restorer, Task
+from minigan.run import Run
+
+SHAPE = (12, 16, 2)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(latent, "DRAWN", 20)
+    with threads.threads(1):
+        yield
+
+
+def images(n=3, seed=1, shape=SHAPE):
+    return np.random.default_rng(seed).integers(0, 256, (n, *shape)).astype(np.uint8)
+
+
+def small_gan(preset="dcgan", dtype=np.float64):
+    """Untrained, but with weights and statistics that make every part of it matter."""
+    gan = small_gans.small(preset, dtype)
+    rng = np.random.default_rng(3)
+    for network in {id(n): n for n in (gan.averaged, gan.discriminator)}.values():
+        for name, array in network.buffers.items():
+            if "running" in name:
+                array += rng.uniform(0.1, 0.4, array.shape).astype(dtype)
+    return gan
+
+
+TASKS = {"holes": Task(), "blur": Task((), 1.2)}
+
+
+def searcher(gan, task, steps=30, kind=Searcher):
+    return kind(gan, task, steps, np.random.default_rng(2), lambda title, total: cli.watched(total, title, quiet=True))
+
+
+def report(preset, task, kind=Searcher):
+    made = searcher(small_gan(preset), task, kind=kind)
+    seen = made.view(task.spoil(images(shape=made.gan.sample_shape), np.random.default_rng(4)))
+    conditions = None if made.conditions is None else made.conditions[:3]
+    return check_function(lambda z: made.loss(z, conditions, seen), made.z[:3].copy(), max_entries=20)
+
+
+UNEXPLAINED = pytest.mark.xfail(reason="off by 2.6e-7 at h 1e-5 and 3.0e-7 at 1e-6, where 1e-7 is asked; why is open")
+DRAWING = sorted(set(PRESETS) - {"cogan", "lapgan", "toy", "progan"})
+
+
+@pytest.mark.parametrize("preset", [*DRAWING, pytest.param("progan", marks=UNEXPLAINED)])
+def test_the_gradient_by_z_of_holes(preset):
+    checked = report(preset, TASKS["holes"])
+    assert checked.ok, checked
+
+
+def test_the_gradient_by_z_of_blur(monkeypatch):
+    monkeypatch.setattr(latent, "PRIOR", 2.0)
+    checked = report("dcgan", TASKS["blur"])
+    assert checked.ok, checked
+
+
+class NoPrior(Searcher):
+    """The prior in the value only."""
+
+    def loss(self, z, conditions, seen):
+        value, grad = super().loss(z, conditions, seen)
+        prior, latent.PRIOR = latent.PRIOR, 0
+        _, grad = super().loss(z, conditions, seen)
+        latent.PRIOR = prior
+        return value, grad
+
+
+class InTraining(Searcher):
+    """Batch statistics in D's way back only."""
+
+    def loss(self, z, conditions, seen):
+        value, _ = super().loss(z, conditions, seen)
+        own = self.gan.judge
+        self.gan.judge = lambda made, conditions, training: own(made, conditions)
+        _, grad = super().loss(z, conditions, seen)
+        self.gan.judge = own
+        return value, grad
+
+
+class BlurForgotten(Searcher):
+    """The blur's adjoint left out."""
+
+    def view(self, spoilt):
+        seen = super().view(spoilt)
+        seen.back = lambda grad: grad
+        return seen
+
+
+class BlurTwisted(Searcher):
+    """The blur itself in the place of its adjoint, which differs at the border."""
+
+    def view(self, spoilt):
+        seen = super().view(spoilt)
+        seen.back = seen.see
+        return seen
+
+
+class SummedOver(Searcher):
+    """1/N missing in the gradient."""
+
+    def loss(self, z, conditions, seen):
+        value, grad = super().loss(z, conditions, seen)
+        return value, grad * len(z)
+
+
+@pytest.mark.parametrize("kind", [NoPrior, InTraining, BlurForgotten, BlurTwisted, SummedOver])
+def test_planted_in_the_gradient_by_z(kind, monkeypatch):
+    monkeypatch.setattr(latent, "PRIOR", 2.0)
+    assert not report("dcgan", TASKS["blur"], kind).ok
+
+
+def test_the_weights_beside_holes():
+    """Pixel by pixel: the share of hole in the 7 x 7 around a known pixel, so that all sum to 1; none in the hole."""
+    task = Task(("scratches",))
+    spoilt = task.spoil(images(), np.random.default_rng(4))
+    seen = HoleView(spoilt, np.dtype(np.float64))
+    hole = seen.hole[..., 0]
+    for n in range(len(hole)):
+        expected = np.zeros(SHAPE[:2])
+        for i, j in np.argwhere(~hole[n]):
+            expected[i, j] = hole[n, max(i - 3, 0) : i + 4, max(j - 3, 0) : j + 4].sum()
+        expected /= SHAPE[2] * expected.sum()
+        np.testing.assert_allclose(seen.weight[n, ..., 0], expected)
+        assert seen.weight[n].sum() * SHAPE[2] == pytest.approx(1)
+
+
+def test_the_blur_is_the_filter_and_its_adjoint_is_one():
+    seen = BlurView(images(), np.dtype(np.float64), 1.2)
+    np.testing.assert_allclose(seen.see(images().astype(float)), filters.gaussian(images(), 1.2), atol=0.51)
+    x, y = (np.random.default_rng(i).standard_normal((3, *SHAPE)) for i in (1, 2))
+    assert (seen.see(x) * y).sum() == pytest.approx((x * seen.back(y)).sum())
+
+
+def test_blending():
+    """Holes: G's gradients in them, what is known outside. Blur: nearer to the blurred picture, and best by its own
+    measure."""
+    task, made = TASKS["holes"], images(seed=8).astype(np.float32)
+    seen = HoleView(task.spoil(images(), np.random.default_rng(4)), np.dtype(np.float32))
+    blended, inside = seen.blend(made), np.broadcast_to(seen.hole, made.shape)
+    assert abs(blended[~inside] - images()[~inside]).max() < 1e-3
+    assert abs(fills.laplacian(blended) - fills.laplacian(made))[inside].max() < 2
+    assert np.array_equal(seen.paste(made), np.where(inside, made, images()))
+    seen = BlurView(filters.gaussian(images(), 1.2), np.dtype(np.float64), 1.2)
+
+    def value(x):
+        """‖A x - y‖² + SHARPNESS ‖∇(x - made)‖²."""
+        d, y = x - made, (seen.target + 1) * 127.5
+        slopes = sum(np.square(np.diff(d, axis=axis)).sum() for axis in (1, 2))
+        return np.square(seen.see(x) - y).sum() + latent.SHARPNESS * slopes
+
+    blended = seen.blend(made.astype(np.float64))
+    assert value(blended) < 0.5 * value(made)
+    for seed in range(3):
+        aside = np.random.default_rng(seed).standard_normal(blended.shape)
+        assert value(blended) < min(value(blended + aside), value(blended - aside))
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_search_finds_what_the_generator_can_draw(task, monkeypatch):
+    """It begins at the picture itself where that was drawn; elsewhere it comes nearer, and stays among likely z."""
+    monkeypatch.setattr(restoration, "GRAIN", 0.0)  # the noise that no search can explain
+    made = searcher(small_gan("cgan", np.float32), task, steps=40)
+    spoilt = task.spoil(to_uint8(made.drawn), np.random.default_rng(4))
+    monkeypatch.setattr(latent, "PRIOR", 0.001)
+    if task.holes:
+        np.testing.assert_array_equal(made.begin(made.view(spoilt)), range(latent.DRAWN))
+    seen = made.view(spoilt[:5])
+    values = []
+    made.drawn, made.z, made.conditions = made.drawn[9:], made.z[9:], made.conditions[9:]
+    z = made.z.copy()
+    found = made.search(seen, lambda step, figures: values.append(figures["loss"]))
+    assert len(values) == 40
+    assert values[-1] < 0.8 * values[0]
+    assert found.shape == (5, *made.gan.sample_shape)
+    assert np.array_equal(made.z, z)  # what was drawn serves the next search
+
+
+def test_generators_that_draw_something_else():
+    for preset in ("cogan", "lapgan"):
+        with pytest.raises(InputError, match=f"a generator of {preset} does not draw the pictures themselves"):
+            latent.check(build_gan(preset))
+    with pytest.raises(InputError, match="a generator of toy"):
+        latent.check(build_gan("toy", sample_shape=(2,)))
+
+
+# ---- the command
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits()
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path, digits):
+    """An empty folder with an untrained run in it, and few pictures to load."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(restore, "SEARCHED", 12)
+    load_few(monkeypatch, digits)
+    for preset in ("digits", "cogan"):
+        gan = build_gan(preset)
+        Run.create(preset, preset).save(gan, type("Batches", (), {"state": dict})(), {})
+
+
+def test_searching_the_test_pictures(capsys, few, monkeypatch):
+    Restorer(1, Task()).save("net.npz", {})
+    words = ["--generator", "digits", "--network", "net.npz", "--steps", 2, "--seeds", 2, "--out", "a", "--quiet"]
+    code, out, err = call(capsys, restore, *words)
+    assert code == 0, err
+    assert "deviation of 2 seeds" in out
+    report = json.loads(Path("a/figures.json").read_text())
+    assert (report["generator"], report["test_pictures"], report["steps"]) == ("digits", 12, 2)
+    figures = report["runs"][0]["figures"]["scratches"]
+    assert list(figures) == ["mean fill", "diffusion", "biharmonic", "network", "G(z)", "search", "truth"]
+    assert report["deviation"]["scratches"]["search"]["psnr"] > 0
+    words = ["a/example.png", "out.png", "--mask", "a/mask.png", "--generator", "digits", "--steps", 2, "--quiet"]
+    assert call(capsys, restore, *words)[0] == 0
+    hole, made = pictures.read("a/mask.png", 1) == 255, pictures.read("out.png", 1)
+    example = pictures.read("a/example.png", 1)
+    assert np.array_equal(made[~hole], example[~hole])
+    assert (made[hole] != example[hole]).any()
+    words = ["a/example.png", "out.png", "--blur", 2, "--generator", "digits", "--steps", 2, "--quiet"]
+    assert call(capsys, restore, *words)[0] == 0
+    assert not np.array_equal(pictures.read("out.png", 1), made)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--generator", "none"], "none"),
+        (["--generator", "cogan"], "does not draw the pictures themselves"),
+        (["--generator", "digits", "--dataset", "coloured"], "expected 28 x 28 of 1"),
+        (["--generator", "digits", "--network", "blur.npz"], "trained for blur 2, not for holes"),
+        (["wide.png", "out.png", "--generator", "digits", "--mask", "wide.png"], "wide.png has 30 x 20 pixels"),
+        (["wide.png", "out.png", "--generator", "digits"], "give a --mask"),
+        (["wide.png", "out.png", "--generator", "digits", "--network", "blur.npz"], "two ways"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_use_is_one_sentence(capsys, few, tmp_path, words, expected):
+    Restorer(1, Task((), 2.0)).save("blur.npz", {})
+    pictures.write("wide.png", np.random.default_rng(1).integers(0, 256, (20, 30, 1)).astype(np.uint8))
+    before = contents(tmp_path)
+    assert expected in refused(capsys, restore, "--steps", "1", *words)
+    assert {path: data for path, data in contents(tmp_path).items() if path in before} == before
