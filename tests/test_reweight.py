@@ -12,7 +12,7 @@ from minigan.errors import InputError
 from minigan.gradcheck import check_function, check_gradients
 from minigan.layers import Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, ReLU, Sequential, Tanh
 from minigan.layers import reweight as module
-from minigan.layers.reweight import EqualizedRate, SpectralNorm, WeightNorm, power_iteration
+from minigan.layers.reweight import EqualizedRate, SpectralNorm, power_iteration
 from minigan.optim import SGD, Adam
 
 GAIN = 1.7
@@ -26,7 +26,7 @@ CASES = {  # the wrapped layer, the shape of x
 }
 every_case = pytest.mark.parametrize("name", CASES)
 each_layer = pytest.mark.parametrize("name", ["dense", "conv", "transposed"])
-every_kind = pytest.mark.parametrize("kind", [SpectralNorm, EqualizedRate, WeightNorm])
+every_kind = pytest.mark.parametrize("kind", [SpectralNorm, EqualizedRate])
 
 
 def draw(*shape, seed=1, dtype=np.float64):
@@ -42,8 +42,6 @@ def unit(x):
 
 
 def wrapped(kind, layer):
-    if issubclass(kind, WeightNorm):
-        return kind(layer, GAIN)
     return kind(layer, rng=rng(4), **({"gain": GAIN} if issubclass(kind, EqualizedRate) else {}))
 
 
@@ -173,23 +171,7 @@ def check_rate(layer, x):
         close([layer.forward(x, training=training)], [expected])
 
 
-def check_length(layer, x):
-    """gain · w / ‖w‖ for each output, in training and in use; how long w is makes no difference."""
-    rows = as_matrix(layer, layer._effective(True)[0])
-    np.testing.assert_allclose((rows**2).sum(axis=1), GAIN**2, rtol=1e-12)
-    weight = layer.params["weight"]
-    lengths = np.sqrt((as_matrix(layer, weight) ** 2).sum(axis=1))
-    shape = [1] * weight.ndim
-    shape[-2 if isinstance(layer.layer, ConvTranspose2D) else -1] = len(lengths)
-    expected = plain(layer, GAIN * weight / lengths.reshape(shape), x)
-    for training in (True, False):
-        close([layer.forward(x, training=training)], [expected])
-    layer.params["weight"] = weight * (1 + np.arange(len(lengths)).reshape(shape))
-    close([layer.forward(x)], [expected])
-
-
 CHECKS = {
-    WeightNorm: [check_length, check_gradient, check_two_forwards, check_params_stay],
     SpectralNorm: [
         *(check_use, check_iteration, check_gradient, check_training_gradient, check_two_forwards, check_params_stay)
     ],
@@ -411,9 +393,6 @@ WRONG = [
     (lambda: EqualizedRate(np.ones((2, 3)), rng()), r"(?s)EqualizedRate: layer is array.*, expected one of Dense"),
     (lambda: SpectralNorm(make(EqualizedRate, "dense")[0], rng()), "SpectralNorm: layer is EqualizedRate"),
     (lambda: SpectralNorm(zeros(), rng=rng()), r"SpectralNorm\(Dense\(2, 3\)\): the weight is 0 everywhere"),
-    (lambda: WeightNorm(zeros()), r"WeightNorm\(Dense\(2, 3\)\): the weight of an output is 0 everywhere"),
-    (lambda: WeightNorm(Dense(2, 3, rng=rng()), -1), "WeightNorm: gain is -1, expected a positive number"),
-    (lambda: WeightNorm(Tanh()), r"WeightNorm: layer is Tanh\(\), expected one of Dense"),
     (lambda: SpectralNorm(Dense(2, 3, rng=rng())), "SpectralNorm: rng is None, expected a numpy.random.Generator"),
     (lambda: EqualizedRate(Dense(2, 3, rng=rng())), "EqualizedRate: rng is None"),
     (lambda: EqualizedRate(Dense(2, 3, rng=rng()), rng(), 0), "EqualizedRate: gain is 0, expected a positive number"),

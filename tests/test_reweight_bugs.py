@@ -8,7 +8,6 @@ from test_reweight import (
     as_matrix,
     check_gradient,
     check_iteration,
-    check_length,
     check_params_stay,
     check_rate,
     check_training_gradient,
@@ -25,7 +24,7 @@ from test_reweight import (
 )
 
 from minigan.layers import ConvTranspose2D, Dense
-from minigan.layers.reweight import EqualizedRate, SpectralNorm, WeightNorm, power_iteration
+from minigan.layers.reweight import EqualizedRate, SpectralNorm, power_iteration
 from minigan.optim import SGD
 
 # ---- planted bugs
@@ -74,24 +73,6 @@ def equalized(forward=lambda c, layer: c, backward=lambda c: c):
         "_effective": lambda self, training: (self.params["weight"] * forward(self.scale, self), None),
         "_pull_back": lambda self, grad_weight, cache: grad_weight * backward(self.scale),
     }
-
-
-def lengthened(forward=lambda matrix: GAIN / np.sqrt((matrix**2).sum(axis=1, keepdims=True)), back=None):
-    """Other factors of w on the way forward, or back(G, W̄, gain/‖w‖) on the way back."""
-
-    def _effective(self, training):
-        matrix = self._matrix(self.params["weight"])
-        factors = forward(matrix)
-        return self._as_weight(matrix * factors), (matrix * factors, factors, GAIN)
-
-    def _pull_back(self, grad_weight, cache):
-        return self._as_weight(back(self._matrix(grad_weight), *cache[:2]))
-
-    return {"_effective": _effective} | ({} if back is None else {"_pull_back": _pull_back})
-
-
-def along(g, w):
-    return (g * w).sum(axis=1, keepdims=True)
 
 
 def of_fan(fan):
@@ -146,21 +127,6 @@ BUGS = {
     (SpectralNorm, check_two_forwards): {"memory of the first forward": {"_effective": of_the_first_forward}},
     (SpectralNorm, check_params_stay): PARAMS_BUGS,
     (EqualizedRate, check_params_stay): PARAMS_BUGS,
-    (WeightNorm, check_params_stay): PARAMS_BUGS,
-    (WeightNorm, check_gradient): {
-        "no gradient through the length": lengthened(back=lambda g, w, f: f * g),
-        "gain forgotten in the second term": lengthened(back=lambda g, w, f: f * (g - along(g, w) * w)),
-        "sign": lengthened(back=lambda g, w, f: f * (g + along(g, w) * w / GAIN**2)),
-        "not divided by the length": lengthened(back=lambda g, w, f: g - along(g, w) * w / GAIN**2),
-        "one length for all": lengthened(back=lambda g, w, f: f * (g - (g * w).sum() * w / GAIN**2)),
-        "w for w̄": lengthened(back=lambda g, w, f: f * (g - along(g, w / f) * (w / f) / GAIN**2)),
-    },
-    (WeightNorm, check_length): {
-        "gain forgotten": lengthened(lambda w: 1 / np.sqrt((w**2).sum(axis=1, keepdims=True))),
-        "length squared": lengthened(lambda w: GAIN / (w**2).sum(axis=1, keepdims=True)),
-        "length of all rows": lengthened(lambda w: GAIN / np.sqrt((w**2).sum())),
-        "mean for sum": lengthened(lambda w: GAIN / np.sqrt((w**2).mean(axis=1, keepdims=True))),
-    },
     (EqualizedRate, check_gradient): {
         "gain forgotten in the gradient": equalized(backward=lambda c: c / GAIN),
         "gradient not scaled": equalized(backward=lambda c: 1),
@@ -183,9 +149,7 @@ def altered(kind, methods):
 
 
 @each_layer
-@pytest.mark.parametrize(
-    ("kind", "methods"), [(SpectralNorm, pulled(right)), (EqualizedRate, equalized()), (WeightNorm, lengthened())]
-)
+@pytest.mark.parametrize(("kind", "methods"), [(SpectralNorm, pulled(right)), (EqualizedRate, equalized())])
 def test_nothing_planted(kind, methods, name):
     for check in CHECKS[kind]:
         check(*make(altered(kind, methods), name))

@@ -79,11 +79,8 @@ from minigan.layers.reversal import GradientReversal, gradient_reversal_backward
 from minigan.layers.reweight import (
     EqualizedRate,
     SpectralNorm,
-    WeightNorm,
     power_iteration,
     spectral_norm_backward,
     spectral_norm_forward,
-    weight_norm_backward,
-    weight_norm_forward,
 )
 from minigan.layers.shape import Flatten, Reshape

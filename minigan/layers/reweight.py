@@ -1,4 +1,4 @@
-"""Layers that compute with another weight than they learn: spectral and weight normalisation, equalised rate."""
+"""Layers that compute with another weight than the one they learn: spectral normalisation, equalised learning rate."""
 
 import math
 
@@ -43,24 +43,6 @@ def spectral_norm_backward(grad, cache):
     return (grad - (grad * normalised).sum() * np.outer(u, v)) / sigma
 
 
-def weight_norm_forward(matrix, gain):
-    """w̄ = gain · w / ‖w‖ for each row w of W: only its direction counts (Salimans and Kingma 2016, equation 2, with a
-    length that is not learnt). matrix W (O, K) -> W̄ (O, K), cache."""
-    factors = gain / np.linalg.norm(matrix, axis=1, keepdims=True)
-    normalised = matrix * factors
-    return normalised, (normalised, factors, gain)
-
-
-def weight_norm_backward(grad, cache):
-    """∂L/∂w = gain/‖w‖ · (g - (g·w̄) w̄ / gain²), g = ∂L/∂w̄ without what would change the length (equation 4).
-
-    grad (O, K) -> (O, K).
-    """
-    normalised, factors, gain = cache
-    along = (grad * normalised).sum(axis=1, keepdims=True) / grad.dtype.type(gain**2)
-    return factors * (grad - along * normalised)
-
-
 def _unit(x):
     """x / ‖x‖, whatever the size of x, of which the squares may be more or less than its type holds. RunError for 0."""
     largest = np.abs(x).max()
@@ -68,12 +50,6 @@ def _unit(x):
         raise RunError("SpectralNorm: the weight has become 0, which has no norm to divide by; try a smaller rate.")
     x = x / largest
     return x / np.linalg.norm(x)
-
-
-def _positive_gain(owner, gain):
-    if isinstance(gain, bool) or not (isinstance(gain, int | float | np.number) and 0 < gain < math.inf):
-        raise InputError(f"{owner}: gain is {gain!r}, expected a positive number.")
-    return float(gain)
 
 
 class _Reweighted(Layer):
@@ -102,16 +78,6 @@ class _Reweighted(Layer):
 
     def _check_input(self, x):
         self.layer._check_input(x)
-
-    def _matrix(self, weight):
-        """The weight with a row for each output."""
-        rows_first = np.moveaxis(weight, self._output_axis, 0)
-        return rows_first.reshape(len(rows_first), -1)
-
-    def _as_weight(self, matrix):
-        """The other way round from _matrix."""
-        rows_first = np.moveaxis(self.params["weight"], self._output_axis, 0).shape
-        return np.ascontiguousarray(np.moveaxis(matrix.reshape(rows_first), 0, self._output_axis))
 
     def _forward(self, x, training, negative_slope=1):
         weight, own = self._effective(training)
@@ -169,6 +135,15 @@ class SpectralNorm(_Reweighted):
         u = init.normal(len(matrix), rng, matrix.dtype, 1)
         self.buffers["u"], self.buffers["v"] = power_iteration(matrix, u, WARM_UP)
 
+    def _matrix(self, weight):
+        rows_first = np.moveaxis(weight, self._output_axis, 0)
+        return rows_first.reshape(len(rows_first), -1)
+
+    def _as_weight(self, matrix):
+        """The other way round from _matrix."""
+        rows_first = np.moveaxis(self.params["weight"], self._output_axis, 0).shape
+        return np.ascontiguousarray(np.moveaxis(matrix.reshape(rows_first), 0, self._output_axis))
+
     def _effective(self, training):
         matrix = self._matrix(self.params["weight"])
         u, v = (self.buffers[name].astype(matrix.dtype) for name in ("u", "v"))
@@ -201,10 +176,11 @@ class EqualizedRate(_Reweighted):
     def __init__(self, layer, rng=None, gain=HE_GAIN):
         super().__init__(layer)
         init.check_rng("EqualizedRate", rng)
-        gain = _positive_gain("EqualizedRate", gain)
+        if isinstance(gain, bool) or not (isinstance(gain, int | float | np.number) and 0 < gain < math.inf):
+            raise InputError(f"EqualizedRate: gain is {gain!r}, expected a positive number.")
         weight = self.params["weight"]
         self.params["weight"] = init.normal(weight.shape, rng, weight.dtype, 1)
-        self.scale = gain / math.sqrt(weight.size // weight.shape[self._output_axis])
+        self.scale = float(gain) / math.sqrt(weight.size // weight.shape[self._output_axis])
 
     def _effective(self, training):
         weight = self.params["weight"]
@@ -212,29 +188,3 @@ class EqualizedRate(_Reweighted):
 
     def _pull_back(self, grad_weight, cache):
         return grad_weight * grad_weight.dtype.type(self.scale)
-
-
-class WeightNorm(_Reweighted):
-    """`layer` with the weight gain · w / ‖w‖ for each output; formula in weight_norm_forward.
-
-    The weights cannot grow, so noise in what the layer sees keeps its say however long it is trained. A gradient is
-    always at right angles to w, so ‖w‖ only grows, and with it the rate at which the direction turns falls by itself.
-    gain: √2 before a ReLU. params: those of `layer`. Raises InputError for a gain that is not positive and for a weight
-    that is 0 for some output.
-    """
-
-    absorbs_leaky = True
-
-    def __init__(self, layer, gain=HE_GAIN):
-        super().__init__(layer)
-        self.gain = _positive_gain("WeightNorm", gain)
-        if not self._matrix(self.params["weight"]).any(axis=1).all():
-            raise InputError(f"{self!r}: the weight of an output is 0 everywhere, expected one that has a direction.")
-
-    def _effective(self, training):
-        weight = self.params["weight"]
-        normalised, cache = weight_norm_forward(self._matrix(weight), weight.dtype.type(self.gain))
-        return self._as_weight(normalised), cache
-
-    def _pull_back(self, grad_weight, cache):
-        return self._as_weight(weight_norm_backward(self._matrix(grad_weight), cache))
