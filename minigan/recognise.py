@@ -1,12 +1,9 @@
 """python -m minigan.recognise EXPERIMENT: what generative adversarial networks do for recognition, measured."""
 
-import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from minigan import cli, plotting
 from minigan.errors import InputError
@@ -34,9 +31,8 @@ def parse(argv):
     )
     steps = ", ".join(f"{name} {module.STEPS}" for name, module in EXPERIMENTS.items())
     parser.add_argument("--steps", type=int, metavar="N", help=f"training steps of each network (default: {steps})")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="repeat with seeds 0 to N - 1 (default: 3)")
+    cli.add_seed_flags(parser)
     parser.add_argument("--out", metavar="FOLDER", help="for the files (default: runs/<experiment>)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
     return parser.parse_args(argv)
 
 
@@ -58,13 +54,14 @@ def run(argv=None):
     out = Path(arguments.out or f"runs/{name}")
     out.mkdir(parents=True, exist_ok=True)
     runs, drawings = [], None
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         started = time.perf_counter()
-        outcome = experiment.run(data, gan, steps, seed, _follow(arguments.quiet))
+        outcome = experiment.run(data, gan, steps, seed, lambda title, n: cli.watched(n, title, arguments.quiet))
         seconds = time.perf_counter() - started
-        runs.append({"seed": seed, "seconds": round(seconds, 1), "accuracy": outcome.figures})
+        figures = {name: {"accuracy": value} for name, value in outcome.figures.items()}
+        runs.append({"seed": seed, "seconds": round(seconds, 1), "figures": figures})
         drawings = drawings or outcome.drawings
-        print(f"seed {seed}, {seconds:.0f} s, {len(data.test)} test pictures:\n{_table([outcome.figures])}")
+        print(f"seed {seed}, {seconds:.0f} s, {len(data.test)} test pictures:\n{_table(runs[-1:])}")
     report = {
         "experiment": name,
         "dataset": dataset,
@@ -81,39 +78,19 @@ def run(argv=None):
 def _check(arguments):
     if arguments.steps is not None and arguments.steps < 1:
         raise InputError(f"--steps is {arguments.steps}, expected a whole number of at least 1.")
-    if not 1 <= arguments.seeds <= 100:
-        raise InputError(f"--seeds is {arguments.seeds}, expected a whole number from 1 to 100.")
+    cli.check_seeds(arguments)
     if arguments.run is not None and arguments.experiment not in NEED_RUN:
         raise InputError(f"--run goes with {' and '.join(NEED_RUN)}; {arguments.experiment} trains all it needs.")
 
 
-def _follow(quiet):
-    """follow(title, steps): a progress bar as a context, which gives a function to call with each step's loss."""
-    interval = 0.5 if sys.stderr.isatty() else 15
-
-    @contextmanager
-    def follow(title, steps):
-        with tqdm(total=steps, desc=title, disable=quiet, mininterval=interval) as bar:
-
-            def watch(value):
-                bar.set_postfix(loss=f"{value:.3f}", refresh=False)
-                bar.update()
-
-            yield watch
-
-    return follow
-
-
 def _save(out, report, drawings):
-    figures = [run["accuracy"] for run in report["runs"]]
-    values = {name: [each[name] for each in figures] for name in figures[0]}
-    report["mean"] = {name: float(np.mean(each)) for name, each in values.items()}
-    if len(figures) > 1:
-        report["deviation"] = {name: float(np.std(each, ddof=1)) for name, each in values.items()}
-        print(f"{len(figures)} seeds:\n{_table(figures)}")
+    runs = report["runs"]
+    if len(runs) > 1:
+        report |= cli.over_seeds(runs)
+        print(f"{len(runs)} seeds:\n{_table(runs)}")
     for name, draw in drawings.items():
         draw(out / name)
-    plotting.save_accuracies(out / "accuracy.png", values)
+    plotting.save_accuracies(out / "accuracy.png", _accuracies(runs))
     write_json(out / "figures.json", report)
     print(
         f"done: look at {', '.join(str(out / name) for name in ['accuracy.png', *drawings])}; the figures are in "
@@ -121,12 +98,17 @@ def _save(out, report, drawings):
     )
 
 
-def _table(figures):
-    """Accuracy and error of each thing tried, over seeds: [name -> accuracy, ...] as text."""
-    width = max(len(name) for name in figures[0])
-    lines = [f"  {'':{width}}  accuracy     error" + ("  deviation" if len(figures) > 1 else "")]
-    for name in figures[0]:
-        values = [each[name] for each in figures]
+def _accuracies(runs):
+    """What was tried -> its accuracies, one a run."""
+    return {name: [run["figures"][name]["accuracy"] for run in runs] for name in runs[0]["figures"]}
+
+
+def _table(runs):
+    """Accuracy and error of each thing tried, as text: their means and the deviation where there are several runs."""
+    tried = _accuracies(runs)
+    width = max(map(len, tried))
+    lines = [f"  {'':{width}}  accuracy     error" + ("  deviation" if len(runs) > 1 else "")]
+    for name, values in tried.items():
         mean, spread = np.mean(values), f"{np.std(values, ddof=1):11.2%}" if len(values) > 1 else ""
         lines.append(f"  {name:{width}}{mean:10.2%}{1 - mean:10.2%}{spread}")
     return "\n".join(lines)

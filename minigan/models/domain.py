@@ -1,6 +1,6 @@
 """The networks of domain-adversarial training (Ganin et al. 2016, section 5.2.2), smaller than the paper's."""
 
-from minigan.layers import Conv2D, Dense, Flatten, GradientReversal, ReLU, Sequential
+from minigan.layers import BatchNorm, Conv2D, Dense, Flatten, GradientReversal, ReLU, Sequential
 from minigan.models.base import quarter_size
 from minigan.models.dcgan import HALVE
 
@@ -8,19 +8,16 @@ FEATURES = 128
 
 
 def domain_features(sample_shape, rng, dtype):
-    """Pictures (N, H, W, C) to features (N, 128): 4x4/2 convolutions→32→64, dense→128, ReLU after each."""
+    """Pictures (N, H, W, C) to features (N, 128): 4x4/2 convolutions→32→64 with batch norm, dense→128, ReLU after each.
+
+    The two domains are to be normalised apart: forward(x, parts=2).
+    """
     h, w, channels = quarter_size("domain", sample_shape)
-    return Sequential(
-        [
-            Conv2D(channels, 32, **HALVE, rng=rng, dtype=dtype),
-            ReLU(),
-            Conv2D(32, 64, **HALVE, rng=rng, dtype=dtype),
-            ReLU(),
-            Flatten(),
-            Dense(h * w * 64, FEATURES, rng=rng, dtype=dtype),
-            ReLU(),
-        ]
-    )
+    layers = []
+    for inputs, outputs in ((channels, 32), (32, 64)):
+        convolution = Conv2D(inputs, outputs, **HALVE, bias=False, rng=rng, dtype=dtype)
+        layers += [convolution, BatchNorm(outputs, dtype=dtype), ReLU()]
+    return Sequential([*layers, Flatten(), Dense(h * w * 64, FEATURES, rng=rng, dtype=dtype), ReLU()])
 
 
 def label_head(classes, rng, dtype):

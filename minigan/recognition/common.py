@@ -68,22 +68,27 @@ def balanced(labels, count, rng):
     return np.concatenate(chosen)
 
 
-def learn(title, steps, optimizers, step, follow):
+def falling(t):
+    """The learning rate's factor at t of the way: 1 until WARM, then on a line to 0."""
+    return min(1, (1 - t) / (1 - WARM))
+
+
+def learn(title, steps, optimizers, step, follow, schedule=falling):
     """Call `step(t)`, t from 0 to 1, so many times; it computes gradients, moves, and returns the loss.
 
-    The optimizers' learning rates are what they are for half of the steps and then fall to 0 on a line. follow(title,
-    steps) -> a context that gives a function to call with each loss. RunError where a loss is no longer finite.
+    schedule(t): the factor of the optimizers' learning rates. follow(title, steps) -> a context that gives a function
+    to call with each step, from 1, and its {"loss": …}. RunError where a loss is no longer finite.
     """
     rates = [optimizer.lr for optimizer in optimizers]
     with follow(title, steps) as watch:
         for i in range(steps):
             for optimizer, rate in zip(optimizers, rates, strict=True):
-                optimizer.lr = rate * min(1, (1 - i / steps) / (1 - WARM))
+                optimizer.lr = rate * schedule(i / steps)
             with np.errstate(all="ignore"), threads.one_blas_thread:
                 value = step(i / steps)
             if not math.isfinite(value):
                 raise RunError(f"training diverged at step {i + 1} of {title}; try another seed or data set.")
-            watch(value)
+            watch(i + 1, {"loss": value})
 
 
 def outputs(network, images):

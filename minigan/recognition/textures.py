@@ -8,11 +8,12 @@ from minigan.datasets import to_uint8
 
 CLOUD_WAVES, CLOUD_FREQUENCY = 6, 2.0  # plane waves that add up to a cloud; the deviation of how often each repeats
 STRIPES = (2.0, 6.0)  # across a picture
+BRIGHTEST, CONTRAST = 0.8, 0.3  # of white: of a background's first colour; the most between its two
 BLOCK = 1000  # pictures drawn at a time, so that the floats stay few
 
 
 def textures(n, h, w, rng):
-    """n backgrounds (n, h, w, 3) uint8, each one's colours between two random ones.
+    """n backgrounds (n, h, w, 3) uint8, each one's colours between two random ones that are not far apart.
 
     A third each: clouds (noise without high frequencies, other for each colour), gradients from side to side, and
     stripes. Which one, where, how wide and in what direction, is drawn from rng.
@@ -22,8 +23,9 @@ def textures(n, h, w, rng):
     for kind, draw in enumerate((_clouds, _gradients, _stripes)):
         members = np.flatnonzero(kinds == kind)
         share[members] = draw(len(members), h, w, rng)
-    first, second = rng.uniform(-1, 1, (2, n, 1, 1, 3)).astype(np.float32)
-    return to_uint8(first + share * (second - first))
+    first = rng.uniform(0, BRIGHTEST, (n, 1, 1, 3)).astype(np.float32)
+    second = np.clip(first + rng.uniform(-CONTRAST, CONTRAST, first.shape).astype(np.float32), 0, 1)
+    return to_uint8(2 * (first + share * (second - first)) - 1)
 
 
 def on_textures(images, rng):
