@@ -46,22 +46,24 @@ def small_gan(preset="dcgan", dtype=np.float64):
 TASKS = {"holes": Task(), "blur": Task((), 1.2)}
 
 
-def searcher(gan, task, steps=30, kind=Searcher):
-    return kind(gan, task, steps, np.random.default_rng(2), lambda title, total: cli.watched(total, title, quiet=True))
+def searcher(gan, task, steps=30, kind=Searcher, seed=2):
+    return kind(
+        gan, task, steps, np.random.default_rng(seed), lambda title, total: cli.watched(total, title, quiet=True)
+    )
 
 
 def report(preset, task, kind=Searcher):
-    made = searcher(small_gan(preset), task, kind=kind)
+    # with seed 2 a unit of progan's is so near its kink that the error falls from 3e-8 at h 1e-5 to 3e-10 at 1e-7
+    made = searcher(small_gan(preset), task, kind=kind, seed=3 if preset == "progan" else 2)
     seen = made.view(task.spoil(images(shape=made.gan.sample_shape), np.random.default_rng(4)))
     conditions = None if made.conditions is None else made.conditions[:3]
     return check_function(lambda z: made.loss(z, conditions, seen), made.z[:3].copy(), max_entries=20)
 
 
-UNEXPLAINED = pytest.mark.xfail(reason="off by 2.6e-7 at h 1e-5 and 3.0e-7 at 1e-6, where 1e-7 is asked; why is open")
-DRAWING = sorted(set(PRESETS) - {"cogan", "lapgan", "toy", "progan"})
+DRAWING = sorted(set(PRESETS) - {"cogan", "lapgan", "toy"})
 
 
-@pytest.mark.parametrize("preset", [*DRAWING, pytest.param("progan", marks=UNEXPLAINED)])
+@pytest.mark.parametrize("preset", DRAWING)
 def test_the_gradient_by_z_of_holes(preset):
     checked = report(preset, TASKS["holes"])
     assert checked.ok, checked
