@@ -11,6 +11,7 @@ COMMANDS = {
     "sample": "draw samples from a trained generator",
     "evaluate": "measure a trained generator: distances to the data, precision, recall, copies",
     "classify": "train the classifier that recognises digits and judges generated ones",
+    "recognise": "measure what GANs do for recognition: few labels, features, samples, other domains",
     "enhance": "make pictures larger or free of noise, and train the network that does it",
     "restore": "fill holes in pictures or take blur away, and train the network that does it",
     "autoencode": "train a plain and a variational autoencoder, and compare them with a GAN",

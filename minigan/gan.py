@@ -12,7 +12,7 @@ from minigan.config import Config
 from minigan.errors import InputError, RunError, brief
 from minigan.kernels import memory, threads, updates
 from minigan.layers import Sequential, one_hot, sigmoid
-from minigan.losses import LOSSES
+from minigan.losses import LOSSES, feature_matching
 from minigan.models import Sizes, get_preset
 from minigan.optim import OPTIMIZERS
 from minigan.told import how_told
@@ -189,11 +189,8 @@ class GAN:
             raise InputError("feature_matching needs real samples in g_step, and a discriminator not told by channels.")
         strength, features = self.config.feature_matching, Sequential(self.discriminator.layers[:-1])
         target = features.forward(real).mean(axis=0)
-        made = features.forward(fake)
-        gap = made.mean(axis=0) - target
-        grad = np.broadcast_to(gap * self.dtype.type(2 * strength / len(fake)), made.shape)
-        value = strength * float(np.square(gap).sum(dtype=np.float64))
-        return value, features.backward(np.ascontiguousarray(grad), need_param_grads=False)
+        value, grad = feature_matching(features.forward(fake), target)
+        return strength * value, features.backward(self.dtype.type(strength) * grad, need_param_grads=False)
 
     def _grow(self):
         """Tell networks that grow with training how far it has come."""

@@ -179,6 +179,42 @@ def softmax_cross_entropy(logits, labels):
     return value, grad / logits.dtype.type(n)
 
 
+def log_sum_exp(logits):
+    """log Σ_k e^(l_k) for each row of logits (N, K): (N, 1), finite at any logit; its gradient is softmax(logits)."""
+    largest = logits.max(axis=1, keepdims=True)
+    return largest + np.log(np.exp(logits - largest).sum(axis=1, keepdims=True))
+
+
+def semi_supervised(labelled, labels, unlabelled, fake, weight=0.5):
+    """A classifier into K classes as discriminator (Salimans et al. 2016, section 5): what it minimises.
+
+    The paper's class K + 1, "made up", has the logit 0. With Z = Σ_k e^(l_k), D(x) = Z / (Z + 1) = σ(log Z) is then the
+    probability that x is real, and the loss is
+        cross_entropy(labelled, labels) + weight · (-mean log D(unlabelled) - mean log(1 - D(fake))),
+    the game's own loss on s = log Z, of which ∂s/∂l_k = softmax(l)_k.
+    labelled, unlabelled, fake: logits (N, K), each N its own; labels (N,) -> value, grad_labelled, grad_unlabelled,
+    grad_fake. weight: 1 in the paper's formula, 1/2 in its program. InputError for anything else.
+    """
+    value, grad_labelled = softmax_cross_entropy(labelled, labels)
+    for name, logits in (("unlabelled", unlabelled), ("fake", fake)):
+        if getattr(logits, "ndim", 0) != 2 or logits.dtype != labelled.dtype or logits.shape[1] != labelled.shape[1]:
+            raise InputError(f"semi_supervised: {name} must be {labelled.dtype} logits (N, {labelled.shape[1]}).")
+    game, *grads = NonSaturating().discriminator(log_sum_exp(unlabelled), log_sum_exp(fake))
+    real, made = (
+        labelled.dtype.type(weight) * grad * softmax(logits)
+        for grad, logits in zip(grads, (unlabelled, fake), strict=True)
+    )
+    return value + weight * game, grad_labelled, real, made
+
+
+def feature_matching(made, target):
+    """-> ‖mean made - target‖², and its gradient 2/N (mean made - target) for each sample (Salimans et al. 2016,
+    section 3.1). made (N, …): D's features of samples; target (…): the mean features of real ones, a constant."""
+    gap = made.mean(axis=0) - target
+    grad = np.broadcast_to(gap * made.dtype.type(2 / len(made)), made.shape)
+    return float(np.square(gap).sum(dtype=np.float64)), np.ascontiguousarray(grad)
+
+
 def l1(made, truth):
     """-> (value, grad_made): the mean of |made - truth| over all entries, and sign(made - truth) / their number.
 

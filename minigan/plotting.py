@@ -227,6 +227,24 @@ def save_gallery(path, grids):
     _save_figure(figure, path)
 
 
+def save_accuracies(path, values):
+    """A bar for each thing tried, name -> accuracies (one a seed): their mean, and a dot for each of them.
+
+    The axis begins a little below the worst, or differences between good ones would not be seen.
+    """
+    figure, axes = _figure(7, 0.45 * len(values) + 0.9)
+    means = [float(np.mean(each)) for each in values.values()]
+    bars = axes.barh(range(len(values)), means, color="#1f77b4", alpha=0.6)
+    axes.bar_label(bars, [f"{mean:.2%}" for mean in means], padding=4, fontsize=8)
+    for row, each in enumerate(values.values()):
+        axes.plot(each, [row] * len(each), ".", color="#d62728", markersize=5)
+    least = min(min(each) for each in values.values())
+    axes.set(xlim=(max(0, least - 0.1 * (1 - least) - 0.01), 1.02), xlabel="accuracy on test pictures")
+    axes.set_yticks(range(len(values)), list(values), fontsize=8)
+    axes.invert_yaxis()
+    _save_figure(figure, path)
+
+
 def _draw_grids(places, grids):
     """(title, images, columns) each in its place."""
     for axes, (title, images, columns) in zip(places, grids, strict=False):

@@ -12,6 +12,7 @@ from minigan.layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianNoise,
     LeakyReLU,
     MaxPool2D,
     ReLU,
@@ -127,6 +128,13 @@ def test_batch_norm(wrap, shape, training):
 @pytest.mark.parametrize("rate", [0, 0.3, 0.5])
 def test_dropout_gradient(rate, training):
     passes(Dropout(rate, rng=rng()), draw(5, 4, 3), training=training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("deviation", [0, 0.3])
+def test_gaussian_noise_gradient(deviation, training):
+    passes(GaussianNoise(deviation, rng=rng()), draw(5, 4, 3), training=training)
+    passes(Sequential([Dense(3, 4, rng=rng()), GaussianNoise(deviation, rng=rng()), Tanh()]), draw(5, 3))
 
 
 @pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), Softplus()], ids=repr)
@@ -279,6 +287,16 @@ def test_batch_norm_statistics(shape, parts):
     np.testing.assert_allclose(out, gamma * (x - mean) / np.sqrt(var + 1e-3) + beta, rtol=0, atol=1e-12)
     assert np.array_equal(layer.forward(x[2:3], training=False), out[2:3]), "a sample must not see its batch"
     np.testing.assert_allclose(layer.buffers["running_mean"], mean, rtol=1e-12, err_msg="evaluation moved it")
+
+
+def test_gaussian_noise():
+    layer, x = GaussianNoise(0.3, rng=rng()), np.full((500, 400), 2.0)
+    noise = layer.forward(x) - x
+    assert abs(noise.mean()) < 0.004  # 200 000 draws: its standard deviation is 0.0007, the next one's 0.0005
+    assert abs(noise.std() - 0.3) < 0.003
+    assert abs((noise[1:] * noise[:-1]).mean()) < 0.002, "rows must not share their noise"
+    assert not np.array_equal(layer.forward(x) - x, noise), "every pass draws its own noise"
+    assert np.array_equal(layer.forward(x, training=False), x)
 
 
 def test_dropout_keeps_the_mean():

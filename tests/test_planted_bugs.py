@@ -17,6 +17,7 @@ from minigan.layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianNoise,
     LeakyReLU,
     MaxPool2D,
     ReLU,
@@ -245,6 +246,10 @@ def dropout():
     return Dropout(0.4, rng=rng())
 
 
+def noise():
+    return GaussianNoise(0.4, rng=rng())
+
+
 def square():
     return Reshape((4, 4, 2))
 
@@ -297,6 +302,8 @@ CASES = {  # the right layer, the wrong backward, the input[, training]
     "dropout: fresh mask": (dropout, lambda layer, g, _: g * (layer.rng.random(g.shape) >= 0.4) / 0.6, VECTORS),
     "dropout: not scaled": (dropout, formula(lambda g, x, y: g * (y != 0)), VECTORS),
     "dropout: lets all through": (dropout, formula(lambda g, x, y: g), VECTORS),
+    "noise: comes back too": (noise, lambda layer, g, _: g + 0.4 * layer.rng.standard_normal(g.shape), VECTORS),
+    "noise: taken for a factor": (noise, formula(lambda g, x, y: g * y / x), VECTORS),
     "relu: lets all through": (ReLU, formula(lambda g, x, y: g), AWAY),
     "relu: sign of x": (ReLU, formula(lambda g, x, y: g * np.sign(x)), AWAY),
     "leaky relu: slope of relu": (LeakyReLU, formula(lambda g, x, y: g * (x > 0)), AWAY),

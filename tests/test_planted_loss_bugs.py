@@ -43,6 +43,22 @@ def cross_entropy(change):
     return f, (draw(5, 3),)
 
 
+def semi_supervised(change=lambda *grads: grads):
+    def f(labelled, unlabelled, fake):
+        value, *grads = losses.semi_supervised(labelled, LABELS, unlabelled, fake)
+        return value, *change(*grads)
+
+    return f, (draw(5, 3), draw(4, 3, seed=2), draw(6, 3, seed=3))
+
+
+def matched(change=lambda grad: grad):
+    def f(made):
+        value, grad = losses.feature_matching(made, draw(3, 2, seed=2))
+        return value, change(grad)
+
+    return f, (draw(4, 3, 2),)
+
+
 def penalty(penalise, change):
     def f(weight):
         network = Sequential([Dense(3, 4, rng=np.random.default_rng(3), dtype=np.float64)])
@@ -73,6 +89,23 @@ def right_and_wrong():
     yield "cross entropy: 1/N missing", right, cross_entropy(lambda g: 5 * g)
     yield "cross entropy: sign", right, cross_entropy(lambda g: -g)
     yield "cross entropy: label not subtracted", right, cross_entropy(lambda g: g + np.eye(3)[LABELS] / 5)
+    right, share = semi_supervised(), losses.softmax(draw(4, 3, seed=2))
+    for name, change in {
+        "labelled sign": lambda a, b, c: (-a, b, c),
+        "unlabelled sign": lambda a, b, c: (a, -b, c),
+        "fake sign": lambda a, b, c: (a, b, -c),
+        "weight forgotten": lambda a, b, c: (a, 2 * b, 2 * c),
+        "means over the joined batch": lambda a, b, c: (a * 5 / 15, b * 4 / 15, c * 6 / 15),
+        "softmax forgotten": lambda a, b, c: (a, b / share, c),
+        "log Z's gradient shared out evenly": lambda a, b, c: (a, b / share / 3, c),
+        "the labels' share in the other batch": lambda a, b, c: (a, b + a[:4], c),
+    }.items():
+        yield f"semi-supervised: {name}", right, semi_supervised(change)
+    right = matched()
+    yield "feature matching: sign", right, matched(lambda g: -g)
+    yield "feature matching: 1/N missing", right, matched(lambda g: 4 * g)
+    yield "feature matching: mean over all entries", right, matched(lambda g: g / 6)
+    yield "feature matching: one sample alone", right, matched(lambda g: g * [[[4]], [[0]], [[0]], [[0]]])
     for penalise in (penalties.l1, penalties.l2):
         right = penalty(penalise, lambda g: g)
         yield f"{penalise.__name__}: sign", right, penalty(penalise, lambda g: -g)

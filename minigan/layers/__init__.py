@@ -48,6 +48,7 @@ from minigan.layers.minibatch import (
     minibatch_discrimination_backward,
     minibatch_discrimination_forward,
 )
+from minigan.layers.noise import GaussianNoise, gaussian_noise_backward, gaussian_noise_forward
 from minigan.layers.norm import (
     BatchNorm,
     batch_norm_backward,
@@ -74,6 +75,7 @@ from minigan.layers.resample import (
     upsample_nearest2d_backward,
     upsample_nearest2d_forward,
 )
+from minigan.layers.reversal import GradientReversal, gradient_reversal_backward, gradient_reversal_forward
 from minigan.layers.reweight import (
     EqualizedRate,
     SpectralNorm,

@@ -1,0 +1,36 @@
+"""Gaussian noise between layers, which keeps a network that sees few labels from trusting any single number."""
+
+import math
+
+from minigan import init
+from minigan.errors import InputError
+from minigan.layers.base import Layer
+
+
+def gaussian_noise_forward(x, deviation, rng):
+    """y = x + σ ε with ε ~ N(0, 1), drawn from rng for each entry; σ = deviation. x of any shape -> out, the same."""
+    return x + x.dtype.type(deviation) * rng.standard_normal(x.shape, dtype=x.dtype)
+
+
+def gaussian_noise_backward(grad_output):
+    """∂L/∂x = g: what is added does not depend on x."""
+    return grad_output.copy()
+
+
+class GaussianNoise(Layer):
+    """Adds noise of `deviation` in training, drawn from the Generator `rng`; otherwise y = x."""
+
+    def __init__(self, deviation, rng=None):
+        super().__init__()
+        if not (isinstance(deviation, int | float) and 0 <= deviation < math.inf):
+            raise InputError(f"GaussianNoise: deviation is {deviation!r}, expected a number of at least 0.")
+        self.deviation, self.rng = deviation, init.check_rng("GaussianNoise", rng)
+
+    def __repr__(self):
+        return f"GaussianNoise({self.deviation})"
+
+    def _forward(self, x, training):
+        return gaussian_noise_forward(x, self.deviation, self.rng) if training else x.copy(), None
+
+    def _backward(self, grad_output, cache, need):
+        return gaussian_noise_backward(grad_output)

@@ -1,0 +1,39 @@
+"""The gradient-reversal layer (Ganin et al. 2016, section 4.2)."""
+
+import math
+
+from minigan.errors import InputError
+from minigan.layers.base import Layer
+
+
+def gradient_reversal_forward(x, strength):
+    """y = x: nothing happens on the way forward. x of any shape -> out, cache."""
+    return x.copy(), strength
+
+
+def gradient_reversal_backward(grad_output, cache):
+    """-λ g, in the place of ∂L/∂x = g, with λ = strength.
+
+    This is the derivative of no function, and means to be none: what lies above minimises a loss, and what lies below
+    moves *up* that loss by the same backward pass. One step of gradient descent so plays both sides of a game.
+    """
+    return grad_output * grad_output.dtype.type(-cache)
+
+
+class GradientReversal(Layer):
+    """y = x on the way forward; the gradient comes back times -strength. strength may be set between passes."""
+
+    def __init__(self, strength=1.0):
+        super().__init__()
+        if not (isinstance(strength, int | float) and 0 <= strength < math.inf):
+            raise InputError(f"GradientReversal: strength is {strength!r}, expected a number of at least 0.")
+        self.strength = strength
+
+    def __repr__(self):
+        return f"GradientReversal({self.strength:g})"
+
+    def _forward(self, x, training):
+        return gradient_reversal_forward(x, self.strength)
+
+    def _backward(self, grad_output, cache, need):
+        return gradient_reversal_backward(grad_output, cache)

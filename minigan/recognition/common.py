@@ -1,0 +1,110 @@
+"""What the experiments of recognition share: their data, the loop that trains, and what is measured."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minigan import datasets
+from minigan.errors import InputError, RunError
+from minigan.kernels import threads
+
+CHUNK = 500  # pictures judged at a time
+WARM = 0.5  # of the steps, in which the learning rate is constant
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures (N, H, W, C) uint8 with labels (N,), those to learn from and those that decide."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+    @property
+    def sample_shape(self):
+        return self.images.shape[1:]
+
+    @property
+    def classes(self):
+        return int(max(self.labels.max(), self.test_labels.max())) + 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment found with one seed.
+
+    figures: what was tried -> its accuracy on test pictures. drawings: file name -> a function that draws it at a path.
+    """
+
+    figures: dict[str, float]
+    drawings: dict[str, Callable] = field(default_factory=dict)
+
+
+def load(name):
+    """The data set of that name or path; InputError where it has no labels or no pictures."""
+    (images, labels), (test, test_labels) = (datasets.load(name, split) for split in datasets.SPLITS)
+    if images.ndim != 4 or labels is None:
+        raise InputError(f"--dataset {name} holds no pictures with labels; choose one that does.")
+    return Data(images, labels, test, test_labels)
+
+
+def balanced(labels, count, rng):
+    """The indices of `count` samples, of each class as many (count / K, one more for some where that leaves a rest).
+
+    InputError where a class has too few.
+    """
+    classes = np.unique(labels)
+    each = np.full(len(classes), count // len(classes))
+    each[rng.permutation(len(classes))[: count % len(classes)]] += 1
+    chosen = []
+    for label, wanted in zip(classes, each, strict=True):
+        members = np.flatnonzero(labels == label)
+        if len(members) < wanted:
+            raise InputError(f"class {label} has {len(members)} pictures, too few to draw {wanted} of them.")
+        chosen.append(rng.choice(members, wanted, replace=False))
+    return np.concatenate(chosen)
+
+
+def falling(t):
+    """The learning rate's factor at t of the way: 1 until WARM, then on a line to 0."""
+    return min(1, (1 - t) / (1 - WARM))
+
+
+def learn(title, steps, optimizers, step, follow, schedule=falling):
+    """Call `step(t)`, t from 0 to 1, so many times; it computes gradients, moves, and returns the loss.
+
+    schedule(t): the factor of the optimizers' learning rates. follow(title, steps) -> a context that gives a function
+    to call with each step, from 1, and its {"loss": …}. RunError where a loss is no longer finite.
+    """
+    rates = [optimizer.lr for optimizer in optimizers]
+    with follow(title, steps) as watch:
+        for i in range(steps):
+            for optimizer, rate in zip(optimizers, rates, strict=True):
+                optimizer.lr = rate * schedule(i / steps)
+            with np.errstate(all="ignore"), threads.one_blas_thread:
+                value = step(i / steps)
+            if not math.isfinite(value):
+                raise RunError(f"training diverged at step {i + 1} of {title}; try another seed or data set.")
+            watch(i + 1, {"loss": value})
+
+
+def outputs(network, images):
+    """What network.forward(x, training=False) gives for pictures uint8 or floats in [-1, 1]."""
+    with threads.one_blas_thread:
+        chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
+        return np.concatenate([network.forward(datasets.to_float(chunk), training=False) for chunk in chunks])
+
+
+def accuracy(logits, labels):
+    """The share of rows of logits (N, K) whose largest is at the label (N,)."""
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def confusion(logits, labels):
+    """How often class i (row) was taken for class j (column): (K, K) counts."""
+    matrix = np.zeros((logits.shape[1], logits.shape[1]), int)
+    np.add.at(matrix, (labels, logits.argmax(axis=1)), 1)
+    return matrix
