@@ -69,6 +69,7 @@ def prepare(folder):
         "autoencode": "autoencoder.fit",
         "inside": "_gradients",
         "audio": "sounds.plucked",
+        "recognise": "load",
         "gradcheck": "judge_apart",
         "grade": "_grade",
         "bench": "benchmark",
