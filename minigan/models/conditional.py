@@ -3,12 +3,16 @@
 from minigan.models.base import Preset
 from minigan.models.dcgan import FAST, build_dcgan
 
+# with FAST's own 1,400 batches of 128, cgan was recognised as asked in 95.9 % instead of 97.7 %
+LONGER = {**FAST, "lr": 1e-3, "batch_size": 64, "epochs": 4}
+
 CGAN = Preset(
     name="cgan",
     summary="G and D told the label: beside z, and as ten more channels of the picture",
     source="Mirza and Osindero 2014",
     build=build_dcgan,
-    defaults={**FAST, "condition": "labels", "told_by": "concatenation"},
+    defaults={**LONGER, "condition": "labels", "told_by": "concatenation"},
+    minutes=4.5,
 )
 
 ACGAN = Preset(
@@ -16,5 +20,6 @@ ACGAN = Preset(
     summary="G told the label, D asked for it: both also minimise the cross-entropy of D's classifier",
     source="Odena et al. 2017",
     build=build_dcgan,
-    defaults={**FAST, "condition": "labels", "told_by": "auxiliary"},
+    defaults={**LONGER, "condition": "labels", "told_by": "auxiliary"},
+    minutes=4.0,
 )
