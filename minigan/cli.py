@@ -36,6 +36,10 @@ class Parser(argparse.ArgumentParser):
             cores = f"cores for kernels and BLAS (default: {threads.get_threads()})"
             self.add_argument("--threads", type=int, metavar="N", help=cores)
 
+    def print_help(self, file=None):
+        """argparse's own does not mind where the text cannot be written, and then ends as if it had been."""
+        print(self.format_help(), end="", file=file)
+
     def error(self, message):
         self.exit(2, f"{self.prog}: {brief(message, LONGEST)}; --help lists what there is.\n")
 

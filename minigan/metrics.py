@@ -12,7 +12,6 @@ import numpy as np
 from minigan.errors import InputError
 
 BLOCK = 1000  # rows whose distances to all others are in memory at a time
-LARGEST = 1e25  # of a feature, of whose sixth power the kernel distance needs the square
 FEWEST_BLOCKS = 5  # of the kernel distance, whose spread is its standard error
 
 
@@ -140,7 +139,7 @@ def correlations(x, y):
     mean of theirs: how nearly one is a line in the other, and how nearly it rises with it. None, None where one of them
     is the same throughout."""
     x, y = (np.asarray(series, np.float64) for series in (x, y))
-    if x.ndim != 1 or x.shape != y.shape or not (np.abs([x, y]) <= LARGEST).all():
+    if x.ndim != 1 or x.shape != y.shape or not _moderate([x, y]):
         raise InputError(
             f"correlations: x and y are {x.shape} and {y.shape}, expected two series of as many finite numbers."
         )
@@ -192,7 +191,7 @@ def _checked(name, features, least=2):
             f"{name} has shape {features.shape}, expected (samples, features) with at least {least} samples."
         )
     features = features.astype(np.float64)
-    if not (np.abs(features) <= LARGEST).all():
+    if not _moderate(features):
         raise InputError(
             f"{name} holds NaN or infinite values, or enormous ones; what they were made of or by is broken."
         )
@@ -220,3 +219,8 @@ def _radii(features, k):
     for rows, distance in _distances(features, features):
         radii[rows] = np.partition(distance, k, axis=1)[:, k]  # itself is the nearest
     return radii
+
+
+def _moderate(values):
+    """Neither NaN nor beyond 1e25, of whose sixth power the kernel distance needs the square."""
+    return bool((np.abs(values) <= 1e25).all())

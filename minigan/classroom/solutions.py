@@ -167,7 +167,7 @@ PARTS = {
     "weight_clipping": (critic_step,),
     "gradient_penalty": (interpolates, penalties.wgan_gp),
     "spectral_norm": SPECTRAL,
-    "frechet_distance": (metrics._checked, metrics._pair, metrics.frechet_distance),
+    "frechet_distance": (metrics._moderate, metrics._checked, metrics._pair, metrics.frechet_distance),
 }
 
 
