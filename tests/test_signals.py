@@ -32,16 +32,6 @@ def quick():
         yield
 
 
-@pytest.fixture(autouse=True)
-def signals_as_usual():
-    """Whatever was settled about them for these tests, as by nohup, which children inherit."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture(scope="module")
 def never_stopped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("never") / "run"
