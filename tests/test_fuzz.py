@@ -64,7 +64,9 @@ def test_a_warning_is_noise():
 
 
 def grow():
-    np.ones(20_000_000)
+    np.ones(
+        60_000_000
+    )  # much more than the limit, as the peak from which growth counts may lie well above what is held
 
 
 def leave():
