@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan import cli, datasets, plotting, sounds
-from minigan.errors import InputError, RunError
+from minigan.errors import RunError
 from minigan.files import write_json
 from minigan.gan import build_gan
 from minigan.kernels import threads
@@ -31,9 +31,7 @@ def parse(argv):
 
 def run(argv=None):
     arguments = parse(argv)
-    cli.check_seeds(arguments)
-    if arguments.steps < 1:
-        raise InputError(f"--steps is {arguments.steps}, expected a whole number of at least 1.")
+    cli.check_numbers(arguments)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
     out = Path(arguments.out)
@@ -54,10 +52,7 @@ def run(argv=None):
         print(f"seed {seed}, {seconds:.0f} s of training, {JUDGED} held-out sounds:\n{_table(figures)}")
         shown = shown or {name: some[:SHOWN] for name, some in made.items()}
     report = {"steps": arguments.steps, "rate": sounds.RATE, "held_out": JUDGED, "runs": runs}
-    if len(runs) > 1:
-        for name, figures in cli.over_seeds(runs).items():
-            report[name] = figures
-            print(f"{name} of {len(runs)} seeds:\n{_table(figures)}")
+    cli.add_spread(report, runs, _table)
     for name, some in shown.items():
         sounds.write_wav(out / f"{name.lower().replace(' ', '_')}.wav", some)
     plotting.save_gallery(out / "spectrograms.png", {name: (_pictures(some), SHOWN) for name, some in shown.items()})

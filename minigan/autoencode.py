@@ -125,10 +125,7 @@ def run(argv=None):
         "judge": judge.name if judge else None,
         "runs": runs,
     }
-    if len(runs) > 1:
-        for name, figures in cli.over_seeds(runs).items():
-            report[name] = figures
-            print(f"{name} of {len(runs)} seeds:\n{_table(figures)}")
+    cli.add_spread(report, runs, _table)
     plotting.save_gallery(out / "pictures.png", shown)
     write_json(out / "figures.json", report)
     print(f"done: look at {out / 'pictures.png'}; the figures are in {out / 'figures.json'}")
@@ -138,15 +135,11 @@ def run(argv=None):
 def _check(arguments):
     if arguments.steps is not None and arguments.minutes is not None:
         raise InputError("--steps and --minutes both say how long to train; give one of them.")
-    if arguments.steps is not None and arguments.steps < 1:
-        raise InputError(f"--steps is {arguments.steps}, expected a whole number of at least 1.")
     if arguments.minutes is not None and not 0 < arguments.minutes <= MOST_MINUTES:
         raise InputError(f"--minutes is {arguments.minutes}, expected a number above 0, up to {MOST_MINUTES}.")
-    cli.check_seeds(arguments)
+    cli.check_numbers(arguments)
     if not 2 <= arguments.latent_dim <= 1024:
         raise InputError(f"--latent-dim is {arguments.latent_dim}, expected a whole number from 2 to 1024.")
-    if arguments.image_size is not None and not 1 <= arguments.image_size <= 1024:
-        raise InputError(f"--image-size is {arguments.image_size}, expected a whole number from 1 to 1024.")
     if len(arguments.run) not in (0, 1, arguments.seeds):
         raise InputError(f"--run names {len(arguments.run)} runs, expected one, or one for each of --seeds.")
 

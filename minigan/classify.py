@@ -66,9 +66,7 @@ def run(argv=None):
 def _check(arguments):
     if not 0 < arguments.epochs <= 1000:
         raise InputError(f"--epochs is {arguments.epochs}, expected a number above 0 and at most 1000.")
-    cli.check_seeds(arguments)
-    if arguments.image_size is not None and not 1 <= arguments.image_size <= 1024:
-        raise InputError(f"--image-size is {arguments.image_size}, expected a whole number from 1 to 1024.")
+    cli.check_numbers(arguments)
 
 
 def _train(data, kind, epochs, seed, quiet):

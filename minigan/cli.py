@@ -74,10 +74,15 @@ def add_seed_flags(parser):
     parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
 
 
-def check_seeds(arguments):
-    """InputError where --seed or --seeds is out of range."""
+def check_numbers(arguments):
+    """InputError where --seed, --seeds, or --steps or --image-size where the command has them, is out of range."""
+    steps, size = getattr(arguments, "steps", None), getattr(arguments, "image_size", None)
     if arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
         raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
+    if steps is not None and steps < 1:
+        raise InputError(f"--steps is {steps}, expected a whole number of at least 1.")
+    if size is not None and not 1 <= size <= 1024:
+        raise InputError(f"--image-size is {size}, expected a whole number from 1 to 1024.")
 
 
 @contextmanager
@@ -101,6 +106,14 @@ def over_seeds(runs):
     """{"mean": …, "deviation": …} of the "figures" of several runs, which are numbers in dicts in dicts."""
     figures = [run["figures"] for run in runs]
     return {"mean": _entrywise(np.mean, figures), "deviation": _entrywise(lambda v: np.std(v, ddof=1), figures)}
+
+
+def add_spread(report, runs, table):
+    """Of several runs, add over_seeds to the report and print it; table(figures) -> text."""
+    if len(runs) > 1:
+        for name, figures in over_seeds(runs).items():
+            report[name] = figures
+            print(f"{name} of {len(runs)} seeds:\n{table(figures)}")
 
 
 def _entrywise(how, values):

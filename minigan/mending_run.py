@@ -47,13 +47,9 @@ def check(command, arguments):
     """InputError for what is wrong with these flags whatever the command."""
     if arguments.input is not None and arguments.output is None:
         raise InputError(f"there is nowhere to put the {command}d {arguments.input}; name a second file.")
-    cli.check_seeds(arguments)
-    if arguments.steps < 1:
-        raise InputError(f"--steps is {arguments.steps}, expected a whole number of at least 1.")
+    cli.check_numbers(arguments)
     if not 0 <= arguments.adversarial <= 100:
         raise InputError(f"--adversarial is {arguments.adversarial}, expected a number from 0 to 100.")
-    if arguments.image_size is not None and not 1 <= arguments.image_size <= 1024:
-        raise InputError(f"--image-size is {arguments.image_size}, expected a whole number from 1 to 1024.")
 
 
 # ---- using a network
@@ -132,10 +128,7 @@ def compare(arguments, task, learn, save, about, most=None):
         "judge": judge.name if judge else None,
         "runs": runs,
     }
-    if len(runs) > 1:
-        for name, figures in cli.over_seeds(runs).items():
-            report[name] = figures
-            print(f"{name} of {len(runs)} seeds:\n{_tables(figures)}")
+    cli.add_spread(report, runs, _tables)
     mends, pages = kept
     about = {"dataset": arguments.dataset, "steps": arguments.steps, **about, "seed": arguments.seed}
     save(out, mends, about, pages[0][0])

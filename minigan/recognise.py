@@ -76,9 +76,7 @@ def run(argv=None):
 
 
 def _check(arguments):
-    if arguments.steps is not None and arguments.steps < 1:
-        raise InputError(f"--steps is {arguments.steps}, expected a whole number of at least 1.")
-    cli.check_seeds(arguments)
+    cli.check_numbers(arguments)
     if arguments.run is not None and arguments.experiment not in NEED_RUN:
         raise InputError(f"--run goes with {' and '.join(NEED_RUN)}; {arguments.experiment} trains all it needs.")
 

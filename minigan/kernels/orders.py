@@ -10,11 +10,12 @@ from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minigan.kernels import memory
 from minigan.kernels.bell import load, store
 from minigan.kernels.jit import inlined_kernel, kernel
 
 MOST = 4  # orders at a time
-LINE = 32  # floats in a pair of lines of the cache, as in memory.ALIGNMENT
+LINE = memory.ALIGNMENT // 4  # floats
 PLAIN, TRANSPOSED = 111, 112  # CBLAS's own numbers
 _ROW_MAJOR = 101
 
