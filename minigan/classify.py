@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import cli, datasets, plotting
+from minigan import cli, datasets, metrics, plotting
 from minigan.classifier import BODIES, Classifier
 from minigan.errors import InputError
 from minigan.files import write_json
@@ -83,9 +83,7 @@ def _train(data, kind, epochs, seed, quiet):
 
 def _show(out, images, labels, probabilities):
     guesses, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-    matrix = np.zeros((classes, classes), int)
-    np.add.at(matrix, (labels, guesses), 1)
-    plotting.save_confusion(out / "confusion.png", matrix)
+    plotting.save_confusion(out / "confusion.png", metrics.confusion(labels, guesses, classes))
     wrong = np.flatnonzero(guesses != labels)
     worst = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")][:MISTAKES]
     captions = [f"{labels[i]} taken for {guesses[i]} ({probabilities[i, guesses[i]]:.0%})" for i in worst]

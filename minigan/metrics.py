@@ -181,6 +181,13 @@ def jensen_shannon(real, fake, extent, cells=50):
     return float(sum(terms) / 2)
 
 
+def confusion(labels, guesses, classes):
+    """How often class i (row) was taken for class j (column): (classes, classes) counts."""
+    matrix = np.zeros((classes, classes), int)
+    np.add.at(matrix, (labels, guesses), 1)
+    return matrix
+
+
 # ---- shared
 
 

@@ -101,10 +101,3 @@ def outputs(network, images):
 def accuracy(logits, labels):
     """The share of rows of logits (N, K) whose largest is at the label (N,)."""
     return float((logits.argmax(axis=1) == labels).mean())
-
-
-def confusion(logits, labels):
-    """How often class i (row) was taken for class j (column): (K, K) counts."""
-    matrix = np.zeros((logits.shape[1], logits.shape[1]), int)
-    np.add.at(matrix, (labels, logits.argmax(axis=1)), 1)
-    return matrix

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from minigan import datasets, optim, plotting
+from minigan import datasets, metrics, optim, plotting
 from minigan.errors import InputError
 from minigan.gan import GAN
 from minigan.layers import Dense, Flatten, Sequential
 from minigan.losses import softmax_cross_entropy
 from minigan.models.base import as_it_is
-from minigan.recognition.common import Outcome, accuracy, confusion, learn, outputs
+from minigan.recognition.common import Outcome, accuracy, learn, outputs
 
 STEPS = 2000
 BATCH_SIZE = 128
@@ -33,7 +33,7 @@ def run(data, gan, steps, seed, follow):
         probe.fit(data, steps, f"seed {seed}, {name}", follow)
         logits = outputs(probe, data.test)
         figures[name] = accuracy(logits, data.test_labels)
-    matrix = confusion(logits, data.test_labels)
+    matrix = metrics.confusion(data.test_labels, logits.argmax(axis=1), logits.shape[1])
     return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix)})
 
 
