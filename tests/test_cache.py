@@ -17,11 +17,11 @@ print(pointwise.leaky(np.array([-4.0, 3.0]), 0.25).tolist())
 EXPECTED = "[-1.0, 3.0]"
 
 
-def start(root, cache, **extra):
+def start(root, cache, source=SOURCE, **extra):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(cache), **extra}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", SOURCE], cwd=root, env=environment, **pipes)
+    return subprocess.Popen([sys.executable, "-c", source], cwd=root, env=environment, **pipes)
 
 
 def result(process):
@@ -63,3 +63,18 @@ def test_an_edited_kernel_is_compiled_anew(copied):
     assert source.read_text().count(old) == 1
     source.write_text(source.read_text().replace(old, "out[i] = x[i] if x[i] > 0 else 2 * slope * x[i]"))
     assert result(start(copied, copied / "cache")) == "[-2.0, 3.0]"
+
+
+def test_an_edited_part_of_another_files_kernel_is_compiled_anew(copied):
+    """Numba itself looks at the file of the kernel that is called, and would go on with the old bell."""
+    source = "import numpy as np; from minigan.kernels import bell, orders\n"
+    source += "count = np.zeros(1, np.int64); orders.await_end(count, 0); print(count[0])"
+    assert result(start(copied, copied / "cache", source)) == "0"
+    bell = copied / "minigan" / "kernels" / "bell.py"
+    old = 'return builder.load_atomic(_first(context, builder, signature, arguments), "acquire", 8)'
+    new = "place = _first(context, builder, signature, arguments)\n        "
+    new += 'builder.store_atomic(context.get_constant(types.int64, 7), place, "release", 8)\n        '
+    new += 'return builder.load_atomic(place, "acquire", 8)'
+    assert bell.read_text().count(old) == 1
+    bell.write_text(bell.read_text().replace(old, new))
+    assert result(start(copied, copied / "cache", source)) == "7"

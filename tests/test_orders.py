@@ -4,10 +4,13 @@ import time
 
 import numpy as np
 import pytest
+from numba import config
 
-from minigan.kernels import bell, gemm, orders, pointwise, threads
+from minigan.kernels import bell, gemm, orders, pointwise, threads, vectors
 
-needs_orders = pytest.mark.skipif(threads.sgemm() is None, reason="no compiled code, or a BLAS other than OpenBLAS")
+needs_orders = pytest.mark.skipif(
+    not vectors.LANES or config.DISABLE_JIT, reason="no compiled code, or no vectors that are known"
+)
 two_cores = pytest.mark.skipif(threads.available_cores() < 2, reason="one core: there is no team")
 
 
@@ -19,7 +22,7 @@ def draw(*shape):
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=two_cores)])
 @pytest.mark.parametrize(
     ("rows", "depth", "columns"),
-    [(64, 100, 257), (64, 784, 512), (gemm.FEW_ROWS, 70, 300), (gemm.FEW_ROWS + 1, 70, 300), (700, 90, 33)],
+    [(64, 100, 257), (64, 784, 512), (128, 70, 300), (128 + 1, 70, 300), (700, 90, 33)],
 )
 def test_dense_products_are_those_of_matmul(rows, depth, columns, count):
     x, weight, grad, bias = draw(rows, depth), draw(depth, columns), draw(rows, columns), draw(columns)
@@ -88,9 +91,10 @@ def test_jobs_of_both_kinds_in_turn_with_helpers_awake_and_asleep(pause):
 def test_a_caller_that_falls_asleep_just_when_its_job_is_done_is_woken(monkeypatch):
     helper = object.__new__(threads._Helper)
     helper.begin, helper.end, helper.orders, helper.count = bell.Bell(), bell.Bell(), None, np.zeros(1, np.int64)
+    helper.scratch = None
     helper.begin.ring(2)
 
-    def serve(sgemm, begin, end, done, *rest):
+    def serve(begin, end, done, *rest):
         helper.end.asleep = True
         return done
 

@@ -1,16 +1,19 @@
-"""Matrix products on the kernels' own team: every thread multiplies its share with a BLAS of one thread.
+"""Matrix products on the kernels' own team: every thread makes its share, in float32 by our own kernel (sgemm.py).
 
-A BLAS with threads of its own wakes and joins them at every product, and its idle threads spin for a while, on a core
-that a kernel needs next.
+What that does not know (float64, thin or strided matrices, processors without fused multiply-adds, no compiled code)
+is for NumPy's BLAS, with one thread: a BLAS with threads of its own wakes and joins them at every product, and its idle
+threads spin for a while, on a core that a kernel needs next.
 """
 
 import numpy as np
+from numba import config
 
-from minigan.kernels import memory, orders, pointwise, threads
+from minigan.kernels import memory, orders, pointwise, sgemm, threads
+from minigan.kernels.vectors import LANES
 
-FEW_ROWS = 128  # of a, up to which (bᵀ aᵀ)ᵀ is faster than a b where b is a transposed array, which BLAS sorts anew
+THIN = 16  # rows or columns, below which half of sgemm's vectors would be empty
 FEWEST = 1 << 19  # multiplications, below which writing orders down takes longer than what is gained
-_NONE, _NO_MATRIX = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+_NONE = np.zeros(0, np.float32)
 
 
 def product(a, b, out, bias=None, negative_slope=1):
@@ -26,9 +29,9 @@ def product(a, b, out, bias=None, negative_slope=1):
 def products(*triples):
     """out = a b for each (a, b, out), all in one hand-over; none may read what another writes.
 
-    BLAS first copies both factors into an order of its own, so out is cut along its much longer side, which cuts the
-    larger factor too; but rather into rows, and else where a line of the cache ends, because two cores that write the
-    same line wait for each other: a weight gradient cut anywhere takes twice as long.
+    Factors are copied into another order first, so out is cut along its much longer side, which cuts the larger factor
+    too; but rather into rows, and else where a line of the cache ends, because two cores that write the same line wait
+    for each other: a weight gradient cut anywhere takes twice as long.
     """
     if _can_be_ordered(triples):
         _order(triples)
@@ -43,13 +46,34 @@ def products(*triples):
         threads.run(_shares, parts, work, parts, triples)
 
 
+def stack(a, b, out, add=False):
+    """out = a b, or out + a b, for stacks of matrices (S, R, K), (S, K, C) and (S, R, C), by the calling thread alone.
+
+    Their numbers lie side by side along rows or along columns, those of out along rows.
+    """
+    if not _is_ours(out) or min(out.shape[1:]) < THIN:
+        if add:
+            out += np.matmul(a, b)
+        else:
+            np.matmul(a, b, out=out)
+        return
+    steps = [tuple(step // out.itemsize for step in array.strides) for array in (a, b, out)]
+    arguments = [x for array, step in zip((a, b, out), steps, strict=True) for x in (array.ctypes.data, step)]
+    sgemm.multiply_stack(len(out), *arguments, *out.shape[1:], a.shape[2], int(add), sgemm.scratch())
+
+
+def _is_ours(out):
+    """Whether sgemm can do a product of this dtype on this machine."""
+    return LANES and not config.DISABLE_JIT and out.dtype == np.float32
+
+
 def _can_be_ordered(triples):
     """Orders know float32, stored without gaps; thin products are for _multiply."""
-    if threads.sgemm() is None or len(triples) > orders.MOST:
+    if len(triples) > orders.MOST:
         return False
     work = 0
     for a, b, out in triples:
-        if out.dtype != np.float32 or min(*out.shape, a.shape[1]) < 2 or not (_is_stored(a) and _is_stored(b)):
+        if not _is_ours(out) or min(out.shape) < THIN or not (_is_stored(a) and _is_stored(b)):
             return False
         work += out.size * a.shape[1]
     return work >= FEWEST
@@ -60,22 +84,15 @@ def _is_stored(a):
 
 
 def _order(triples, bias=_NONE, negative_slope=1):
-    turned = [_NO_MATRIX] * len(triples)  # held here until the orders are done
-    for i, (_, b, out) in enumerate(triples):
-        if len(out) <= FEW_ROWS and not b.flags.c_contiguous:
-            turned[i] = memory.empty(out.shape[::-1], np.float32)
-
     def write(all_orders):
         for i, (a, b, out) in enumerate(triples):
-            factors = (*_stored(a), *_stored(b))
-            orders.write(all_orders, i, *factors, out, turned[i], bias, np.float32(negative_slope))
+            orders.write(all_orders, i, *_stored(a), *_stored(b), out, bias, np.float32(negative_slope))
 
-    with threads.one_blas_thread:
-        threads.carry_out(len(triples), write)
+    threads.carry_out(len(triples), write)
 
 
 def _stored(a):
-    return (a, orders.PLAIN) if a.flags.c_contiguous else (a.T, orders.TRANSPOSED)
+    return (a, False) if a.flags.c_contiguous else (a.T, True)
 
 
 def _shares(start, stop, parts, triples):

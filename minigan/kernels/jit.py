@@ -1,6 +1,11 @@
 """One decorator for every kernel, so that all of them are compiled, cached and callable without Numba's JIT alike."""
 
+from pathlib import Path
+
 from numba import njit
+
+# Numba compiles a kernel anew when its own file has changed; but kernels call each other across files.
+_SOURCES = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(Path(__file__).parent.glob("*.py"))]
 
 
 def kernel(function):
@@ -12,9 +17,13 @@ def kernel(function):
     With NUMBA_DISABLE_JIT=1 the plain Python function is returned and computes the same numbers, slowly.
     """
     try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # Numba: "no locator available", neither the package nor the user's cache is writable
         return njit(nogil=True, error_model="numpy")(function)
+    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if cache_file is not None:
+        cache_file._source_stamp = _SOURCES
+    return compiled
 
 
 def inlined_kernel(function):

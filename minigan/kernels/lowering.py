@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from minigan.kernels import memory, pointwise, threads, toom_cook, toom_cook_steps
+from minigan.kernels import gemm, memory, pointwise, threads, toom_cook, toom_cook_steps
 from minigan.kernels.im2col import col2im, im2col
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
@@ -222,7 +222,7 @@ def _convolve_backward(start, stop, way, grad, x, u, grad_x, sums):
         if grad_x is not None:
             way.to_input(product_grad_v(way, m, u), None, grad_x[part])
         if sums is not None:
-            total = _added(total, product_grad_u(way, way.input_side(x[part]), m))
+            total = product_grad_u(way, way.input_side(x[part]), m, total)
     if sums is not None:
         sums.add(start, total)
 
@@ -234,7 +234,7 @@ def _convolve_transposed_backward(start, stop, way, grad, y, u, grad_y, sums):
         if grad_y is not None:
             way.to_output(product(way, v, u, grad_y[part]), None, 1, grad_y[part])
         if sums is not None:
-            total = _added(total, product_grad_u(way, v, way.output_side(y[part])))
+            total = product_grad_u(way, v, way.output_side(y[part]), total)
     if sums is not None:
         sums.add(start, total)
 
@@ -243,7 +243,7 @@ def product(way, v, u, out):
     """M = V U, from which `way` will make `out`."""
     m = way.room_for_m(out)
     for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        np.matmul(v_stack, u_stack, out=m_stack)
+        gemm.stack(v_stack, u_stack, m_stack)
     return m
 
 
@@ -251,23 +251,16 @@ def product_grad_v(way, m, u):
     """dV = dM Uᵀ."""
     v = way.room_for_v(m)
     for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        np.matmul(m_stack, u_stack.transpose(0, 2, 1), out=v_stack)
+        gemm.stack(m_stack, u_stack.transpose(0, 2, 1), v_stack)
     return v
 
 
-def product_grad_u(way, v, m):
-    """dU = Vᵀ dM."""
-    u = way.room_for_u(m)
+def product_grad_u(way, v, m, so_far=None):
+    """dU = Vᵀ dM, added to what there is so far, if anything."""
+    u = way.room_for_u(m) if so_far is None else so_far
     for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        np.matmul(v_stack.transpose(0, 2, 1), m_stack, out=u_stack)
+        gemm.stack(v_stack.transpose(0, 2, 1), m_stack, u_stack, add=so_far is not None)
     return u
-
-
-def _added(total, u):
-    if total is None:
-        return u
-    pointwise.add(total, u)
-    return total
 
 
 def _or_zero(bias, out):

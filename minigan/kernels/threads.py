@@ -19,7 +19,7 @@ import numpy as np
 from numba import config
 
 from minigan.errors import InputError
-from minigan.kernels import bell, orders
+from minigan.kernels import bell, orders, sgemm
 
 WORTHWHILE = 100_000  # elements touched, below which a call is done before a second thread has woken
 COURTESY = 12e-6  # seconds in which the thread that begins a job lets go of the GIL
@@ -40,7 +40,7 @@ class _Helper:
 
     def __init__(self, own_orders):
         self.job, self.error, self.begin, self.end, self.jobs = None, None, bell.Bell(), bell.Bell(), 0
-        self.orders, self.count = own_orders, np.zeros(1, np.int64)
+        self.orders, self.count, self.scratch = own_orders, np.zeros(1, np.int64), sgemm.scratch()
         threading.Thread(target=self._work, name="minigan kernel helper", daemon=True).start()
 
     def start(self, kernel, *arguments):
@@ -90,8 +90,8 @@ class _Helper:
                 self.end.ring(done)
             if not config.DISABLE_JIT:
                 looks = bell.looks(bell.PATIENCE), bell.looks(COURTESY)
-                arguments = self.begin.rung, self.end.rung, done, self.orders, self.count, *looks
-                done = orders.serve(sgemm() or 0, *arguments)
+                arguments = self.begin.rung, self.end.rung, done, self.orders, self.count, self.scratch, *looks
+                done = orders.serve(*arguments)
                 self.end.ring(done)
             if self.begin.rung[0] == done:
                 self.begin.sleep(done + 1)
@@ -114,6 +114,7 @@ class _Team(threading.local):
         self.helpers = _Helpers()
         self.process = os.getpid()
         self.orders = np.zeros((available_cores(), orders.MOST), orders.ORDER)  # a row for each thread
+        self.scratch = sgemm.scratch()
         self.at_work = False  # in the midst of a shared job, whose own jobs are then done alone
 
     def get(self, count):
@@ -174,14 +175,14 @@ def carry_out(count, write):
     own, working, interrupts = _team.orders[0], [], []
     write(_team.orders[:parts])
     if parts == 1:
-        orders.perform(sgemm(), own, count)
+        orders.perform(own, count, _team.scratch)
         return
     try:
         _team.at_work = True
         for helper in _team.get(parts - 1):
             working.append(helper)
             helper.start_orders(count)
-        orders.perform(sgemm(), own, count)
+        orders.perform(own, count, _team.scratch)
     finally:
         _join(working, interrupts)
     for interrupt in interrupts:
@@ -199,19 +200,6 @@ def _join(working, errors):
         except KeyboardInterrupt as interrupt:
             errors.append(interrupt)
     _team.at_work = False
-
-
-@cache
-def sgemm():
-    """The address of OpenBLAS's cblas_sgemm with sizes of 64 bits, or None where there is none or no compiled code."""
-    found = _library()
-    if found is None or config.DISABLE_JIT:
-        return None
-    library, prefix, suffix = found
-    name = f"{prefix.removesuffix('openblas')}cblas_sgemm{suffix}"
-    if suffix != "64_" or not hasattr(library, name):
-        return None
-    return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
 
 
 @cache
