@@ -1,0 +1,64 @@
+"""What finished and evaluated runs draw, as one picture, and how good it is, as one table: the README's gallery.
+
+    python -m minigan.train --preset wgan; python -m minigan.evaluate runs/wgan      # and so on
+    python tests/gallery.py runs/wgan runs/progan --pictures gallery.png
+
+A script to run by hand; not a test. The pictures are samples of seed 0, not picked, one of each class in turn where the
+networks can be asked; in the way that the preset itself shows them, so pairs and levels side by side.
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from minigan import datasets, plotting
+from minigan.run import load_gan
+
+COLUMNS, ROWS = 14, 2
+FIGURES = ("frechet_distance", "precision", "recall", "sure", "as_asked")
+HEAD = ("preset", "steps", "Fréchet distance", "precision / recall", "over 95 % sure", "as asked")
+
+
+def pictures(gan):
+    """-> samples for people, and how many of them in a row."""
+    columns = COLUMNS * gan.sample_shape[1] // gan.preset.show(gan.make(*_one(gan))).shape[2]
+    rng, n = np.random.default_rng(0), ROWS * columns
+    labels = np.arange(n) % gan.conditions.classes if gan.conditions.classes else None
+    z = gan.draw_z(n, rng)
+    return datasets.to_uint8(gan.preset.show(gan.make(z, gan.conditions.draw(n, rng, labels)))), columns
+
+
+def _one(gan):
+    rng = np.random.default_rng(0)
+    return gan.draw_z(1, rng), gan.conditions.draw(1, rng)
+
+
+def line(name, report):
+    """A row of the table from an evaluation.json."""
+    value = {key: report["samples"].get(key, math.nan) for key in FIGURES}
+    asked = "" if math.isnan(value["as_asked"]) else f"{value['as_asked']:.1%}"
+    both = f"{value['precision']:.2f} / {value['recall']:.2f}"
+    return f"`{name}`", f"{report['step']}", f"{value['frechet_distance']:.3g}", both, f"{value['sure']:.1%}", asked
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--pictures", default="gallery.png")
+    arguments = parser.parse_args()
+    shown, lines = {}, [HEAD, ("---",) * len(HEAD)]
+    for run in map(Path, arguments.runs):
+        gan, _, _ = load_gan(run)
+        shown[gan.config.preset] = pictures(gan)
+        lines.append(line(gan.config.preset, json.loads((run / "evaluation.json").read_text())))
+    plotting.save_gallery(arguments.pictures, shown)
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+
+
+if __name__ == "__main__":
+    main()
