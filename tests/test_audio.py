@@ -23,7 +23,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_gradients_of_networks_of_height_1():
-    gan = build_gan("wavegan", dtype=np.float64, sample_shape=(1, 64, 1), latent_dim=3)
+    gan = build_gan("wavegan", dtype=np.float64, sample_shape=(1, 64, 1), latent_dim=3, condition="none")
     rng = np.random.default_rng(1)
     for network, x in (
         (gan.generator, rng.standard_normal((3, 3))),
