@@ -6,22 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import cli, datasets, plotting, sounds
+from minigan import cli, conditions, datasets, plotting, sounds
+from minigan.config import Config
 from minigan.errors import RunError
 from minigan.files import write_json
-from minigan.gan import build_gan
+from minigan.gan import GAN
 from minigan.kernels import threads
 
 TRAINED, JUDGED = 8192, 2000  # sounds
-SHOWN = 8
-STEPS = 1000
+SHOWN = 8  # of rising pitch
+STEPS = 1500
 OUT = "runs/audio"
 
 
 def parse(argv):
     parser = cli.Parser(
         "audio",
-        "Train a GAN on plucked tones that the program makes, and compare its sounds with held-out ones and noises.",
+        "Train a GAN on plucked tones that the program makes, told their pitches, and compare the sounds that it makes "
+        "when asked for pitches with held-out ones, with noises, and with those that it made before training.",
     )
     parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help=f"training steps (default: {STEPS})")
     cli.add_seed_flags(parser)
@@ -39,18 +41,24 @@ def run(argv=None):
     runs, shown = [], None
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         data_rng, order_rng, noise_rng = (np.random.default_rng([seed, i]) for i in range(3))
-        heard, held_out = sounds.plucked(TRAINED, data_rng), sounds.plucked(JUDGED, data_rng)
-        gan, seconds = _fit(arguments, heard, seed, order_rng)
+        (heard, pitches), (held_out, _) = sounds.plucked(TRAINED, data_rng), sounds.plucked(JUDGED, data_rng)
+        real, asked = sounds.plucked(JUDGED, data_rng)
+        config = Config.for_preset("wavegan", seed=seed)
+        told, shares = conditions.of_samples(config, heard, pitches)
+        gan = GAN(config, heard.shape[1:], shares)
         made = {
-            "real": sounds.plucked(JUDGED, data_rng),
+            "real": real,
             "white noise": sounds.white_noise(heard, JUDGED, noise_rng),
             "shaped noise": sounds.shaped_noise(heard, JUDGED, noise_rng),
-            "GAN": gan.sample(JUDGED, noise_rng),
+            "untrained": gan.sample(JUDGED, noise_rng, asked),
         }
-        figures = {name: sounds.measure(some, held_out) for name, some in made.items()}
+        seconds = _fit(arguments, gan, heard, told, order_rng)
+        made["GAN"] = gan.sample(JUDGED, noise_rng, asked)
+        figures = {name: sounds.measure(some, asked, held_out) for name, some in made.items()}
         runs.append({"seed": seed, "seconds": round(seconds, 1), "figures": figures})
         print(f"seed {seed}, {seconds:.0f} s of training, {JUDGED} held-out sounds:\n{_table(figures)}")
-        shown = shown or {name: some[:SHOWN] for name, some in made.items()}
+        rising = np.argsort(asked, kind="stable")[:: JUDGED // SHOWN][:SHOWN]
+        shown = shown or {name: some[rising] for name, some in made.items()}
     report = {"steps": arguments.steps, "rate": sounds.RATE, "held_out": JUDGED, "runs": runs}
     cli.add_spread(report, runs, _table)
     for name, some in shown.items():
@@ -61,17 +69,18 @@ def run(argv=None):
     return 0
 
 
-def _fit(arguments, heard, seed, rng):
-    gan = build_gan("wavegan", seed=seed, sample_shape=heard.shape[1:])
+def _fit(arguments, gan, heard, told, rng):
+    """Train on the sounds, told the condition of each (N,); -> seconds."""
     batches = datasets.BatchIterator(len(heard), gan.config.batch_size, rng)
     started = time.perf_counter()
-    with cli.watched(arguments.steps, f"seed {seed}", arguments.quiet) as watch, np.errstate(all="ignore"):
+    with cli.watched(arguments.steps, f"seed {gan.config.seed}", arguments.quiet) as watch, np.errstate(all="ignore"):
         for step in range(1, arguments.steps + 1):
-            figures = gan.train_step(heard[batches.next_indices()])
+            chosen = batches.next_indices()
+            figures = gan.train_step(heard[chosen], told[chosen])
             if not all(math.isfinite(value) for value in figures.values()):
                 raise RunError(f"training diverged at step {step}: {figures}; try another --seed.")
             watch(step, figures)
-    return gan, time.perf_counter() - started
+    return time.perf_counter() - started
 
 
 def _pictures(some):
@@ -82,9 +91,10 @@ def _pictures(some):
 
 
 def _table(figures):
-    lines = [f"{'':14}{'Fréchet':>12}{'harmonicity':>14}"]
+    lines = [f"{'':14}{'Fréchet':>10}{'harmonicity':>13}{'in tune':>10}{'fading spread':>15}"]
     for name, row in figures.items():
-        lines.append(f"{name:14}{row['frechet_distance']:>12.3g}{row['harmonicity']:>14.3f}")
+        distance, harmonicity, in_tune, spread = row.values()
+        lines.append(f"{name:14}{distance:>10.3g}{harmonicity:>13.3f}{in_tune:>10.1%}{spread:>12.2f} dB")
     return "\n".join(lines)
 
 

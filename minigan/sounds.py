@@ -16,23 +16,25 @@ LOWEST, SEMITONES = 220.0, 25  # A3 and the two octaves above it
 PARTIALS = 6
 WINDOW, HOP = 128, 64
 BANDS, TIMES = 16, 5  # of the features
-FLOOR = 0.03  # added to magnitudes before the logarithm: 60 dB below those of a full sine
+FLOOR = 0.3  # added to magnitudes before the logarithm: 40 dB below those of a full sine, hardly heard beside it
 LAGS = (7, 45)  # periods looked for, 178 to 1143 Hz
+IN_TUNE = 0.25  # of a semitone, by which a sound may miss the pitch that was asked for
 
 
 def plucked(n, rng):
-    """n tones: x(t) = v Σ_k e^{-(3 + 4k) a t} sin(2π k f t) / k, scaled to a largest value of 0.9.
+    """n tones x(t) = v Σ_k e^{-(3 + 4k) a t} sin(2π k f t) / k, scaled to a largest value of 0.9, and their pitches.
 
     f is a random semitone, the decay a from 1 to 3 per second, higher partials k decay faster, as of a string, and
-    those above half the rate are left out."""
+    those above half the rate are left out. -> sounds, semitones above LOWEST (n,) int64."""
     t = np.arange(LENGTH) / RATE
-    f = LOWEST * 2 ** (rng.integers(0, SEMITONES, (n, 1)) / 12)
+    pitches = rng.integers(0, SEMITONES, n)
+    f = LOWEST * 2 ** (pitches[:, None] / 12)
     decay = rng.uniform(1, 3, (n, 1))
     x = np.zeros((n, LENGTH))
     for k in range(1, PARTIALS + 1):
         x += (k * f < RATE / 2) * np.exp(-(3 + 4 * k) * decay * t) * np.sin(2 * np.pi * k * f * t) / k
     x *= 0.9 / np.abs(x).max(axis=1, keepdims=True)
-    return x.astype(np.float32).reshape(n, 1, LENGTH, 1)
+    return x.astype(np.float32).reshape(n, 1, LENGTH, 1), pitches
 
 
 def white_noise(sounds, n, rng):
@@ -52,8 +54,7 @@ def shaped_noise(sounds, n, rng):
 def spectrogram(sounds):
     """|STFT| with a Hann window: (N, 1, L, 1) -> magnitudes (N, frequencies, times)."""
     frames = np.lib.stride_tricks.sliding_window_view(_flat(sounds), WINDOW, axis=1)[:, ::HOP]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
-    return np.abs(np.fft.rfft(frames * hann)).transpose(0, 2, 1)
+    return np.abs(np.fft.rfft(frames * _hann(WINDOW))).transpose(0, 2, 1)
 
 
 def features(sounds):
@@ -75,10 +76,30 @@ def harmonicity(sounds):
     return np.max(values, axis=0)
 
 
-def measure(sounds, reference):
-    """{"frechet_distance": of the features from those of reference sounds, "harmonicity": the mean}."""
-    distance = metrics.frechet_distance(features(reference), features(sounds))
-    return {"frechet_distance": distance, "harmonicity": float(harmonicity(sounds).mean())}
+def pitch(sounds):
+    """The strongest frequency of each sound, in semitones above LOWEST, to less than a tenth of one. (N,)"""
+    spectrum = np.abs(np.fft.rfft(_flat(sounds) * _hann(LENGTH), 4 * LENGTH))[:, 1:]  # padding: bins of 2 Hz, not 8
+    return 12 * np.log2((1 + spectrum.argmax(axis=1)) * RATE / (4 * LENGTH) / LOWEST)
+
+
+def fading(sounds):
+    """By how many dB the second half of each sound is quieter than the first. (N,)"""
+    halves = np.square(_flat(sounds)).reshape(len(sounds), 2, -1).sum(axis=2) + 1e-12
+    return 10 * np.log10(halves[:, 0] / halves[:, 1])
+
+
+def measure(sounds, pitches, reference):
+    """What is heard of sounds (N, 1, L, 1) of which these pitches (N,) were asked for, beside reference sounds.
+
+    frechet_distance: of the features from the reference's. harmonicity: the mean. in_tune: the share within IN_TUNE of
+    the pitch asked for. fading_spread: the deviation of the fading at one pitch, 0 where such sounds are all alike."""
+    faded = fading(sounds)
+    return {
+        "frechet_distance": metrics.frechet_distance(features(reference), features(sounds)),
+        "harmonicity": float(harmonicity(sounds).mean()),
+        "in_tune": float((np.abs(pitch(sounds) - pitches) < IN_TUNE).mean()),
+        "fading_spread": float(np.sqrt(np.mean([faded[pitches == each].var() for each in np.unique(pitches)]))),
+    }
 
 
 def write_wav(path, sounds, gap=0.1):
@@ -92,6 +113,10 @@ def write_wav(path, sounds, gap=0.1):
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes(np.rint(np.clip(track, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+def _hann(length):
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
 def _flat(sounds):

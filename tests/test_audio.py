@@ -16,14 +16,14 @@ from minigan.kernels import threads
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(audio, "TRAINED", 64)
+    monkeypatch.setattr(audio, "TRAINED", 400)
     monkeypatch.setattr(audio, "JUDGED", 200)
     with threads.threads(1):
         yield
 
 
 def test_gradients_of_networks_of_height_1():
-    gan = build_gan("wavegan", dtype=np.float64, sample_shape=(1, 64, 1), latent_dim=3)
+    gan = build_gan("wavegan", dtype=np.float64, sample_shape=(1, 64, 1), latent_dim=3, condition="none")
     rng = np.random.default_rng(1)
     for network, x in (
         (gan.generator, rng.standard_normal((3, 3))),
@@ -38,16 +38,52 @@ def test_gradients_of_networks_of_height_1():
 
 def test_tones_are_tones_and_noises_are_not():
     rng = np.random.default_rng(1)
-    tones, others = sounds.plucked(500, rng), sounds.plucked(500, rng)
+    (tones, pitches), (others, _) = sounds.plucked(500, rng), sounds.plucked(500, rng)
     assert np.abs(tones).max() == pytest.approx(0.9)
-    real, white, shaped = (
-        sounds.measure(some, others)
-        for some in (tones, sounds.white_noise(tones, 500, rng), sounds.shaped_noise(tones, 500, rng))
+    assert set(pitches) == set(range(sounds.SEMITONES))
+    real, white, shaped, silent = (
+        sounds.measure(some, pitches, others)
+        for some in (
+            tones,
+            sounds.white_noise(tones, 500, rng),
+            sounds.shaped_noise(tones, 500, rng),
+            np.zeros_like(tones),
+        )
     )
-    assert real["frechet_distance"] < 0.1 * shaped["frechet_distance"] < 0.5 * white["frechet_distance"]
-    assert real["harmonicity"] > 0.9
-    assert white["harmonicity"] < 0.2
-    assert white["harmonicity"] < shaped["harmonicity"] < 0.9
+    far = {name: figures["frechet_distance"] for name, figures in (("white", white), ("shaped", shaped))}
+    assert real["frechet_distance"] < 0.05 * silent["frechet_distance"]
+    assert real["frechet_distance"] < 0.02 * far["shaped"] < 0.01 * far["white"]
+    assert real["harmonicity"] > 0.98
+    assert silent["harmonicity"] == 0
+    assert white["harmonicity"] < 0.1 < shaped["harmonicity"] < 0.3
+    assert real["in_tune"] == 1
+    assert max(noise["in_tune"] for noise in (white, shaped, silent)) < 0.1
+    assert real["fading_spread"] > 2 * shaped["fading_spread"]
+    assert silent["fading_spread"] == 0
+
+
+def test_each_fault_is_measured():
+    rng = np.random.default_rng(2)
+    (tones, pitches), (others, _) = sounds.plucked(500, rng), sounds.plucked(500, rng)
+
+    def figures(some, asked=pitches):
+        return sounds.measure(some, asked, others)
+
+    real = figures(tones)
+    noisy = figures(tones + 0.05 * rng.standard_normal(tones.shape))
+    assert noisy["harmonicity"] < real["harmonicity"] - 0.02
+    assert noisy["frechet_distance"] > 20 * real["frechet_distance"]
+    assert figures(tones, rng.permutation(pitches))["in_tune"] < 0.15  # tones, but not those asked for
+    assert figures(tones, pitches + 0.5)["in_tune"] == 0
+    _, first, which = np.unique(pitches, return_index=True, return_inverse=True)
+    alike = figures(tones[first][which])  # one tone of each pitch, again and again
+    assert alike["in_tune"] == 1
+    assert alike["fading_spread"] < 1e-6 < 1 < real["fading_spread"]
+    assert alike["frechet_distance"] > 5 * real["frechet_distance"]
+    steady = tones * np.exp(16 * np.arange(sounds.LENGTH) / sounds.RATE).reshape(1, 1, -1, 1)
+    assert figures(steady)["frechet_distance"] > 20 * real["frechet_distance"]
+    loud = sounds.fading(np.concatenate([tones, tones / 10]))
+    np.testing.assert_allclose(loud[:500], loud[500:], atol=1e-3)
 
 
 def test_a_sine_has_its_frequency_and_its_period():
@@ -57,10 +93,12 @@ def test_a_sine_has_its_frequency_and_its_period():
     assert (made[0].argmax(axis=0) == 500 * sounds.WINDOW / sounds.RATE).all()
     np.testing.assert_allclose(made[0].max(axis=0), sounds.WINDOW / 4, rtol=1e-3)
     assert sounds.harmonicity(sine)[0] == pytest.approx(1, abs=1e-6)
+    assert sounds.pitch(sine)[0] == pytest.approx(12 * np.log2(500 / sounds.LOWEST), abs=0.05)
+    assert sounds.fading(sine)[0] == pytest.approx(0, abs=0.01)
 
 
 def test_a_wav_file_holds_the_sounds():
-    some = sounds.plucked(3, np.random.default_rng(1))
+    some, _ = sounds.plucked(3, np.random.default_rng(1))
     sounds.write_wav(Path("x.wav"), some, gap=0.01)
     with wave.open("x.wav") as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
@@ -70,16 +108,48 @@ def test_a_wav_file_holds_the_sounds():
     assert track.shape[1] == sounds.LENGTH + 80
 
 
+NAMES = ["real", "white noise", "shaped noise", "untrained", "GAN"]
+
+
 def test_the_command():
     assert audio.run(["--steps", "2", "--seeds", "2", "--out", "made", "--quiet"]) == 0
     report = json.loads(Path("made/figures.json").read_text())
     first, second = (run["figures"] for run in report["runs"])
-    assert list(first) == ["real", "white noise", "shaped noise", "GAN"]
-    assert first["GAN"] != second["GAN"]
+    assert list(first) == NAMES
+    assert first["untrained"] != first["GAN"] != second["GAN"]
     both = [run["GAN"]["harmonicity"] for run in (first, second)]
     assert report["mean"]["GAN"]["harmonicity"] == pytest.approx(np.mean(both))
-    names = {"figures.json", "spectrograms.png", "real.wav", "white_noise.wav", "shaped_noise.wav", "gan.wav"}
-    assert {path.name for path in Path("made").iterdir()} == names
+    wavs = {f"{name.lower().replace(' ', '_')}.wav" for name in NAMES}
+    assert {path.name for path in Path("made").iterdir()} == {"figures.json", "spectrograms.png", *wavs}
+
+
+class Parrot:
+    """In the place of a GAN: gives back what it heard of the pitches asked for, silence before it heard anything."""
+
+    def __init__(self, config, sample_shape, shares):
+        self.config, self.heard = config, {}
+        assert len(shares) == sounds.SEMITONES * config.clusters
+
+    def train_step(self, heard, told):
+        pitches = told // self.config.clusters
+        assert (np.abs(sounds.pitch(heard) - pitches) < 0.1).all()
+        self.heard |= dict(zip(pitches.tolist(), heard, strict=True))
+        return {"loss": 0.0}
+
+    def sample(self, n, rng, pitches):
+        silence = np.zeros((1, sounds.LENGTH, 1), np.float32)
+        return np.stack([self.heard.get(each, silence) for each in pitches.tolist()])
+
+
+def test_the_command_tells_and_asks_for_pitches(monkeypatch):
+    monkeypatch.setattr(audio, "GAN", Parrot)
+    assert audio.run(["--steps", "6", "--out", "made", "--quiet"]) == 0
+    figures = json.loads(Path("made/figures.json").read_text())["runs"][0]["figures"]
+    assert [figures[name]["in_tune"] for name in ("real", "untrained", "GAN")] == [1, 0, 1]
+    with wave.open("made/gan.wav") as file:
+        track = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(audio.SHOWN, -1)
+    shown = sounds.pitch(track[:, : sounds.LENGTH].astype(np.float64).reshape(-1, 1, sounds.LENGTH, 1))
+    assert (np.diff(shown) > 1).all()  # rising
 
 
 @pytest.mark.parametrize(
