@@ -372,6 +372,19 @@ def test_a_probe_learns_and_leaves_the_body_alone(digits):
     assert outcome.figures == probe.run(digits, gan, 60, 0, follow).figures
 
 
+def test_a_domain_that_settled_is_normalised_by_its_own_pictures():
+    """After the same batch many times, the running statistics are the batch's."""
+    network = domain.DomainAdversarial((8, 4, 3), 3, 1)
+    rng = np.random.default_rng(0)
+    batch = rng.integers(0, 99, (domain.BATCH_SIZE, 8, 4, 3), dtype=np.uint8)
+    x = datasets.to_float(batch)
+    wanted = network.features.forward(x)
+    scale = np.abs(wanted).max()
+    assert np.abs(network.features.forward(x, training=False) - wanted).max() > 0.1 * scale
+    domain.settle(network.features, np.tile(batch, (domain.SETTLED // domain.BATCH_SIZE, 1, 1, 1)))
+    np.testing.assert_allclose(network.features.forward(x, training=False), wanted, atol=1e-3 * scale)
+
+
 def test_domain_learns(digits):
     """After few steps: it recognises clean digits, and what is textured breaks it."""
     figures = domain.run(digits, None, 60, 0, follow).figures
