@@ -373,7 +373,7 @@ def test_a_probe_learns_and_leaves_the_body_alone(digits):
 
 
 def test_a_domain_that_settled_is_normalised_by_its_own_pictures():
-    """After the same batch many times, the running statistics are the batch's."""
+    """After the same batch many times, the running statistics are the batch's, with the unbiased variance."""
     network = domain.DomainAdversarial((8, 4, 3), 3, 1)
     rng = np.random.default_rng(0)
     batch = rng.integers(0, 99, (domain.BATCH_SIZE, 8, 4, 3), dtype=np.uint8)
@@ -382,7 +382,7 @@ def test_a_domain_that_settled_is_normalised_by_its_own_pictures():
     scale = np.abs(wanted).max()
     assert np.abs(network.features.forward(x, training=False) - wanted).max() > 0.1 * scale
     domain.settle(network.features, np.tile(batch, (domain.SETTLED // domain.BATCH_SIZE, 1, 1, 1)))
-    np.testing.assert_allclose(network.features.forward(x, training=False), wanted, atol=1e-3 * scale)
+    np.testing.assert_allclose(network.features.forward(x, training=False), wanted, atol=1e-2 * scale)
 
 
 def test_domain_learns(digits):
