@@ -187,7 +187,7 @@ def test_output_that_nobody_takes_is_no_traceback(monkeypatch, capsys, place, co
         pytest.skip("the system has no /dev/full")
     with Gone(place) as gone, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", gone)
-        assert to_command(command, run, *words) == 1
+        assert to_command(command, run, *words) == (141 if place == "pipe" else 1)
     err = capsys.readouterr().err
     assert err == "" if place == "pipe" else re.fullmatch(rf"python -m minigan\.{command}: No space left.*\n", err)
 
@@ -202,7 +202,36 @@ def test_a_pipe_that_is_closed_at_once(words):
     with start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait() == 1
+        assert process.wait() == 141
+
+
+@needs_signals
+def test_a_terminal_that_is_closed_before_the_signal_comes(monkeypatch):
+    import pty
+
+    terminal, name = pty.openpty()
+
+    def run(argv):
+        os.close(terminal)
+        print("nobody reads this", flush=True)
+
+    with open(name, "w") as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", gone)
+        assert to_command("datasets", run) == 129
+
+
+@needs_signals
+@pytest.mark.parametrize("number", [0, 143])
+def test_a_pipe_that_is_closed_is_no_news_of_how_it_went(monkeypatch, number):
+    """What it would have ended with is told; success that nobody could read of is none."""
+
+    def run(argv):
+        print("stopped and saved at step 9")
+        return number
+
+    with Gone("pipe") as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", gone)
+        assert to_command("train", run) == (number or 141)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="the system has no SIGPIPE")
@@ -247,7 +276,7 @@ def test_training_whose_terminal_is_closed_saves_and_ends(tmp_path):
         while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert os.waitstatus_to_exitcode(ended[1]) in (1, 129)
+        assert os.waitstatus_to_exitcode(ended[1]) in (129, -signal.SIGHUP)  # the same to a shell
     finally:
         if not ended[0]:
             os.kill(pid, signal.SIGKILL)
