@@ -88,7 +88,8 @@ def _normalise(start, stop, x, mean, scale, beta, out, slope):
         part, row = line // rows, line % rows
         for c in range(channels):
             y = (x[part, row, c] - mean[part, c]) * scale[part, c] + beta[c]
-            out[part, row, c] = y if not y <= 0 else (slope * y if slope else slope)
+            below = slope * y
+            out[part, row, c] = y if not y <= 0 else (below if below < slope else slope)
 
 
 @kernel

@@ -3,7 +3,7 @@
 Arrays are seen as (M, C): M rows of C channels, in place where the docstring says so. The activation is
 a(y) = y for y > 0, else s·y, with s = negative_slope; s = 0 is ReLU and s = 1 is no activation at all. Its derivative
 follows from the sign of its output, so the input need not be kept. NaN stays NaN, and with s = 0 infinity becomes 0
-like every number below 0, which a product with s would not make of it.
+like every number below 0; their product is NaN, which is not less than s, unlike all other products.
 
 Sums over rows are taken in chunks of CHUNK rows, a row of partial sums each, and the chunks are added in float64: this
 is accurate, and the same whatever the number of threads.
@@ -113,7 +113,8 @@ def _add_bias(start, stop, out, bias, slope):
     for row in range(start, stop):
         for c in range(out.shape[1]):
             y = out[row, c] + bias[c]
-            out[row, c] = y if not y <= 0 else (slope * y if slope else slope)
+            below = slope * y
+            out[row, c] = y if not y <= 0 else (below if below < slope else slope)
 
 
 @kernel
@@ -125,7 +126,8 @@ def _add(start, stop, total, x):
 @kernel
 def _leaky(start, stop, x, out, slope):
     for i in range(np.uintp(start), np.uintp(stop)):
-        out[i] = x[i] if not x[i] <= 0 else (slope * x[i] if slope else slope)
+        below = slope * x[i]
+        out[i] = x[i] if not x[i] <= 0 else (below if below < slope else slope)
 
 
 @kernel

@@ -153,12 +153,14 @@ def _gather(
                 if run == c:
                     for k in range(w * c):
                         value = line[pw * c + k] + bias_line[k]
-                        out[target + k] = value if not value <= 0 else (slope * value if slope else slope)
+                        below = slope * value
+                        out[target + k] = value if not value <= 0 else (below if below < slope else slope)
                 else:
                     for p in range(w):
                         for k in range(run):
                             value = line[(p + pw) * slab + k] + bias_line[first + k]
-                            out[target + p * c + k] = value if not value <= 0 else (slope * value if slope else slope)
+                            below = slope * value
+                            out[target + p * c + k] = value if not value <= 0 else (below if below < slope else slope)
 
 
 @inlined_kernel
