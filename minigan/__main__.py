@@ -51,5 +51,7 @@ if __name__ == "__main__":
         main(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
+        from minigan.cli import NO_READER
+
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
-        sys.exit(1)
+        sys.exit(NO_READER)

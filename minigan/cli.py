@@ -2,6 +2,7 @@
 sentence with an exit status."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from minigan.config import Config, value_type
 from minigan.errors import InputError, MiniganError, brief
 from minigan.kernels import threads
 
+# exit status where nobody takes the output any more: that of programs which the signal ends, 1 where there is none
+NO_READER, NO_TERMINAL = (128 + getattr(signal, name, 1 - 128) for name in ("SIGPIPE", "SIGHUP"))
 LONGEST = 1000  # characters of a message, in which an argument of any length may be quoted
 
 
@@ -132,8 +135,11 @@ class Stopped(KeyboardInterrupt):
 def main(command, run, argv=None):
     """Parse and run a command: `run(argv)` returns an exit status or None. Errors become a sentence on stderr.
 
-    Exit status: 0, 1 when the work failed, 2 for bad use, 128 + its number after a signal (Ctrl-C: 130).
+    Exit status: 0, 1 when the work failed, 2 for bad use, 128 + its number after a signal (Ctrl-C: 130), which is also
+    what a shell says of programs that a closed pipe (141) or a closed terminal (129) has ended.
     """
+    terminals = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and stream.isatty()]
+    status = None
     try:
         with _signals():
             try:
@@ -148,10 +154,12 @@ def main(command, run, argv=None):
         number = getattr(stop, "number", signal.SIGINT)
         _fail(command, "interrupted; what was saved before is still there.", 128 + number)
     except BrokenPipeError:
-        _leave(1)
+        _leave(status or NO_READER)
     except MemoryError:
         _fail(command, "out of memory; try a smaller --batch-size or --n.", 1)
     except OSError as error:
+        if error.errno == errno.EIO and not all(stream.isatty() for stream in terminals):  # it was closed
+            _leave(status or NO_TERMINAL)
         where = f"{error.filename}: " if error.filename else ""
         _fail(command, f"{where}{error.strerror or error}; choose another place with --out or make room.", 1)
 

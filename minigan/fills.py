@@ -49,7 +49,7 @@ def mean_fill(x, hole):
     """The missing pixels become the mean of the known ones of their picture and channel, or 127.5 where none is."""
     known = ~hole
     count = known.sum(axis=(1, 2), keepdims=True)
-    total = (x * known).sum(axis=(1, 2), keepdims=True)
+    total = np.where(known, x, 0).sum(axis=(1, 2), keepdims=True)  # whatever is missing, NaN perhaps
     mean = np.where(count, total / np.maximum(count, 1), 127.5)
     return np.where(hole, mean, x).astype(x.dtype)
 
@@ -85,7 +85,9 @@ def laplacian(x):
 
 def conjugate_gradients(matrix, b, tolerance=TOLERANCE, most=MOST):
     """x with A x = b, for each of N systems by itself: b (N, …), matrix(v) = A v for v like b, A symmetric, positive
-    where b can lead (Hestenes and Stiefel 1952). It ends when every residual is shorter than tolerance · ‖b‖."""
+    where b can lead (Hestenes and Stiefel 1952). It ends when every residual is shorter than tolerance · ‖b‖.
+
+    A system is solved beside its largest number, whose square might be too large or too small for a float."""
 
     def dot(u, v):
         return np.einsum("ni,ni->n", u.reshape(len(u), -1), v.reshape(len(v), -1))
@@ -93,7 +95,9 @@ def conjugate_gradients(matrix, b, tolerance=TOLERANCE, most=MOST):
     def each(values):
         return values.astype(b.dtype).reshape(-1, *[1] * (b.ndim - 1))
 
-    x, residual = np.zeros_like(b), b.copy()
+    largest = np.abs(b).max(axis=tuple(range(1, b.ndim)), keepdims=True)
+    largest = np.where(largest > 0, largest, 1)
+    x, residual = np.zeros_like(b), b / largest
     direction, square = residual, dot(residual, residual)
     enough = tolerance**2 * square
     for _ in range(most):
@@ -106,7 +110,7 @@ def conjugate_gradients(matrix, b, tolerance=TOLERANCE, most=MOST):
         residual = residual - each(step) * image
         before, square = square, dot(residual, residual)
         direction = residual + each(np.where(busy, square, 0) / np.where(busy, before, 1)) * direction
-    return x
+    return x * largest
 
 
 def _smooth(x, hole, power):

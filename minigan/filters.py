@@ -11,6 +11,7 @@ import numpy as np
 
 from minigan.errors import InputError
 
+SMALLEST, LARGEST = 1e-6, 1000  # a deviation: less is nothing to a grey value, more is wider than any picture
 BLOCK = 1000  # pictures filtered at a time, so that the floats stay few
 
 
@@ -56,6 +57,7 @@ def gaussian(images, sigma):
 
 def gaussian_weights(size, sigma):
     """(size, size): how much of each pixel of a row `gaussian` puts into each."""
+    _positive("gaussian", sigma=sigma)
     reach = math.ceil(4 * sigma)
     weights = np.zeros((size, size))
     for tap, weight in enumerate(gaussian_window(2 * reach + 1, sigma), -reach):
@@ -85,6 +87,7 @@ def wiener(images, sigma, noise):
     which this blur is diagonal; sines are only where pictures have no border.
     """
     _, h, w, _ = _checked("wiener", images)
+    _positive("wiener", noise=noise)
     (u, s, vt), (p, t, qt) = (np.linalg.svd(gaussian_weights(size, sigma)) for size in (h, w))
     gain = np.multiply.outer(s, t)
     gain = (gain / (gain**2 + noise**2))[:, :, None]
@@ -104,7 +107,7 @@ def median(images, size):
     for first in range(0, len(images), BLOCK):
         block = np.pad(images[first : first + BLOCK], ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(block, (size, size), axis=(1, 2))
-        windows = windows.reshape(*windows.shape[:4], size * size)  # a copy, that partition may reorder
+        windows = windows.reshape(*windows.shape[:4], size * size).copy()  # of a single pixel it would be a view
         windows.partition(size * size // 2, axis=-1)
         out[first : first + BLOCK] = windows[..., size * size // 2]
     return out
@@ -133,6 +136,12 @@ def _blocks(images):
 
 def _rounded(x):
     return np.rint(np.clip(x, 0, 255)).astype(np.uint8)
+
+
+def _positive(name, **numbers):
+    for what, number in numbers.items():
+        if not SMALLEST <= number <= LARGEST:
+            raise InputError(f"{name}: {what} is {number!r}, expected a number from {SMALLEST:g} to {LARGEST:g}.")
 
 
 def _checked(name, images):

@@ -212,7 +212,7 @@ def feature_matching(made, target):
     section 3.1). made (N, …): D's features of samples; target (…): the mean features of real ones, a constant."""
     gap = made.mean(axis=0) - target
     grad = np.broadcast_to(gap * made.dtype.type(2 / len(made)), made.shape)
-    return float(np.square(gap).sum(dtype=np.float64)), np.ascontiguousarray(grad)
+    return float(np.square(gap, dtype=np.float64).sum()), np.ascontiguousarray(grad)
 
 
 def l1(made, truth):

@@ -42,7 +42,7 @@ def l2(network, strength):
     value = 0.0
     for weight, grad in _weights(network):
         grad += weight.dtype.type(strength) * weight
-        value += float(np.square(weight).sum(dtype=np.float64))
+        value += float(np.square(weight, dtype=np.float64).sum())
     return strength / 2 * value
 
 
@@ -60,7 +60,7 @@ def orthogonal(network, strength):
         between = matrix.T @ matrix
         np.fill_diagonal(between, 0)
         grad += (weight.dtype.type(4 * strength) * (matrix @ between)).reshape(weight.shape)
-        value += float(np.square(between).sum(dtype=np.float64))
+        value += float(np.square(between, dtype=np.float64).sum())
     return strength * value
 
 
@@ -107,15 +107,16 @@ def wgan_gp(g, strength=10.0, centre=1.0):
 
     g (N, …), ‖gₙ‖ its length for sample n, c = centre the length it is pulled to -> P, v.
     """
-    lengths = np.sqrt(np.square(g).sum(axis=tuple(range(1, g.ndim)), keepdims=True))
+    squares = np.square(g, dtype=np.float64)  # a float32 can hold neither those of long gradients nor of short ones
+    lengths = np.sqrt(squares.sum(axis=tuple(range(1, g.ndim)), keepdims=True))
     factor = np.where(lengths > 0, 1 - centre / np.where(lengths > 0, lengths, 1), 0)
-    value = strength * float(np.square(lengths - centre).mean(dtype=np.float64))
-    return value, g * (g.dtype.type(2 * strength / len(g)) * factor.astype(g.dtype))
+    value = strength * float(np.square(lengths - centre).mean())
+    return value, (g * (2 * strength / len(g) * factor)).astype(g.dtype)
 
 
 def r1(g, strength):
     """P = γ/2 · 1/N Σₙ ‖gₙ‖², v = γ/N gₙ, at real samples (Mescheder et al. 2018, equation 9). g (N, …) -> P, v."""
-    value = strength / 2 / len(g) * float(np.square(g).sum(dtype=np.float64))
+    value = strength / 2 / len(g) * float(np.square(g, dtype=np.float64).sum())
     return value, g * g.dtype.type(strength / len(g))
 
 

@@ -47,7 +47,7 @@ def shaped_noise(sounds, n, rng):
     flat = _flat(sounds)
     spectrum = np.sqrt(np.square(np.abs(np.fft.rfft(flat))).mean(axis=0))
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal((n, LENGTH))) * spectrum, LENGTH)
-    noise *= np.sqrt(np.square(flat).mean(axis=0).clip(1e-12)) / noise.std()
+    noise *= np.sqrt(np.square(flat).mean(axis=0).clip(1e-12)) / (noise.std() or 1)  # of silence too
     return np.clip(noise, -1, 1).astype(np.float32).reshape(n, 1, LENGTH, 1)
 
 

@@ -19,10 +19,10 @@ def optimal_discriminator(p, q):
 def jensen_shannon(p, q, cell):
     """JSD(p, q) = ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = (p + q)/2, in nats: 0 for p = q, log 2 where they never meet."""
     p, q = _densities(p, q)
-    m = (p + q) / 2
+    total = p + q
 
     def divergence(density):
-        ratio = np.where(density > 0, density, 1) / np.where(density > 0, m, 1)
+        ratio = np.where(density > 0, density, 1) / np.where(density > 0, total, 2) * 2  # density / m
         return (density * np.log(ratio)).sum() * cell
 
     return float(divergence(p) + divergence(q)) / 2

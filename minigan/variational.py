@@ -13,6 +13,8 @@ import numpy as np
 from minigan.errors import InputError
 from minigan.layers.activations import sigmoid, softplus
 
+LEAST_VARIANCE = (1 / 255) ** 2 / 3  # of a pixel known to half a grey value, which lie 2/255 apart
+
 
 def reparametrise_forward(codes, noise):
     """z = μ + exp(½ log σ²) ε, which is N(μ, σ²) for ε from N(0, I) and has a derivative by μ and σ (section 2.4).
@@ -39,11 +41,11 @@ def kl_to_standard_normal(codes):
 
     codes (N, 2Z): [μ, log σ²]. The gradient by μ is μ, by log σ² it is ½ (σ² - 1), both over N.
     """
-    mean, log_variance = np.split(codes, 2, axis=1)
-    variance = np.exp(log_variance)
-    terms = (mean**2 + variance - 1 - log_variance) / 2
-    grad = np.concatenate([mean, (variance - 1) / 2], axis=1) / codes.dtype.type(len(codes))
-    return float(terms.sum(dtype=np.float64) / len(codes)), grad
+    mean, log_variance = np.split(codes.astype(np.float64), 2, axis=1)
+    above = np.expm1(log_variance)  # σ² - 1
+    terms = (mean**2 + above - log_variance) / 2
+    grad = np.concatenate([mean, above / 2], axis=1) / len(codes)
+    return float(terms.sum() / len(codes)), grad.astype(codes.dtype)
 
 
 def pictures_of(outputs):
@@ -64,14 +66,16 @@ def bernoulli(outputs, x):
 
 def gaussian(outputs, x):
     """-> (value, grad_outputs): -log p(x|z) for pixels from N(m, s²) with m = tanh(u/2), and with the one s that suits
-    the batch best, s² = mean (x - m)² (Rybkin et al. 2021, section 3.2).
+    the batch best, s² = mean (x - m)² (Rybkin et al. 2021, section 3.2), but LEAST_VARIANCE where that is less, or
+    pictures made without any error would be infinitely likely.
 
-    With D pixels a picture: D/2 (log 2πs² + 1), so ∂/∂m = (m - x)/(N s²) and ∂m/∂u = (1 - m²)/2.
+    With D pixels a picture: D/2 (log 2πs² + mean (x - m)² / s²), so ∂/∂m = (m - x)/(N s²) and ∂m/∂u = (1 - m²)/2.
     """
     made = pictures_of(outputs)
     gap = made - x
-    variance = float(np.square(gap, dtype=np.float64).mean())
-    value = x[0].size / 2 * (math.log(2 * math.pi * variance) + 1)
+    square = float(np.square(gap, dtype=np.float64).mean())
+    variance = max(square, LEAST_VARIANCE)
+    value = x[0].size / 2 * (math.log(2 * math.pi * variance) + square / variance)
     return value, gap * (1 - made**2) / outputs.dtype.type(2 * variance * len(x))
 
 

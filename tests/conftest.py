@@ -4,6 +4,14 @@ import signal
 
 import pytest
 
+pytest.register_assert_rewrite("mending_calls", "training_runs")  # or their assertions would not say what differs
+
+from mending_calls import load_digits, load_few
+from training_runs import EVERY, TOY, begin, contents, samples_for_pictures
+
+from minigan.kernels import threads
+from minigan.models import domain, semi
+
 
 @pytest.fixture(scope="session", autouse=True)
 def signals_as_usual():
@@ -14,3 +22,40 @@ def signals_as_usual():
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+@pytest.fixture
+def quick():
+    """Runs with numbers for pictures, on one core."""
+    with threads.threads(1), samples_for_pictures():
+        yield
+
+
+@pytest.fixture(scope="session")
+def never_stopped(tmp_path_factory):
+    """25 steps in one go."""
+    folder = tmp_path_factory.mktemp("never") / "run"
+    with samples_for_pictures(), threads.threads(1):
+        assert begin(folder, *TOY, *EVERY, "--steps", "25") == 0
+    return contents(folder)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return load_digits()
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path, digits):
+    """An empty folder, and few pictures to load."""
+    monkeypatch.chdir(tmp_path)
+    load_few(monkeypatch, digits)
+
+
+@pytest.fixture
+def narrow_recognition(monkeypatch):
+    """Narrow networks for recognition, on one core."""
+    monkeypatch.setattr(semi, "HIDDEN", (24, 12))
+    monkeypatch.setattr(domain, "FEATURES", 16)
+    with threads.threads(1):
+        yield

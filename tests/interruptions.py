@@ -34,7 +34,7 @@ from PIL import Image
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from test_train import assert_same, contents, log_rows
+from training_runs import assert_same, contents, log_rows
 
 from minigan import checkpoint, train
 from minigan.gan import GAN

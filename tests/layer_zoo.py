@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigan import layers
+from minigan.models.restorer import Filled
 
 LAYERS = {}  # name -> function(rng) -> (layer, shape of x, shape of its condition or None)
 
@@ -150,6 +151,34 @@ def residual(rng):
     n, h, w, c = picture(rng)
     convolution = layers.Conv2D(c, c, 3, 1, 1, rng=rng)
     return layers.Residual(layers.Sequential([convolution, layers.LeakyReLU()])), (n, h, w, c), None
+
+
+@kind
+def concatenation(rng):
+    n, h, w, c = picture(rng)
+    return layers.Concatenation(layers.Conv2D(c, size(rng), 3, 1, 1, rng=rng)), (n, h, w, c), None
+
+
+@kind
+def filled(rng):
+    n, h, w, c = picture(rng)
+    return Filled(layers.Conv2D(c + 1, c, 3, 1, 1, rng=rng)), (n, h, w, c + 1), None
+
+
+@kind
+def noise(rng):
+    return layers.GaussianNoise(0.0, rng=rng), flat_or_picture(rng), None
+
+
+@kind
+def reversal(rng):
+    return layers.GradientReversal(0.5), flat_or_picture(rng), None
+
+
+@kind
+def reshape(rng):
+    n, h, w, c = picture(rng)
+    return layers.Reshape((h * w, c)), (n, h, w, c), None
 
 
 @kind

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_train import begin, samples_for_pictures
+from training_runs import begin, samples_for_pictures
 
 from minigan import autoencode, autoencoder, cli, datasets, filters, image_metrics, variational
 from minigan.autoencoder import Autoencoder, PrincipalComponents

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from test_train import SMALL, around_step, begin, contents, interrupt, log_rows, resume, samples_for_pictures
+from training_runs import SMALL, around_step, begin, contents, interrupt, log_rows, resume, samples_for_pictures
 
 from minigan import checkpoint, cli, plotting, sample, train, trainer
 from minigan.gan import GAN

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mending_calls import call, contents, load_digits, load_few, refused
+from mending_calls import call, contents, refused
 from PIL import Image
 
 from minigan import checkpoint, datasets, enhance, filters, losses, mending, pictures, plotting
@@ -180,11 +180,6 @@ def test_each_player_moves_itself_only():
 # ---- tasks and learning
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
 def test_tasks():
     images = np.random.default_rng(1).integers(0, 256, (20, 16, 12, 3)).astype(np.uint8)
     rng = np.random.default_rng(2)
@@ -250,13 +245,6 @@ def test_pictures_of_any_size_one_by_one():
 
 
 # ---- the command
-
-
-@pytest.fixture
-def few(monkeypatch, tmp_path, digits):
-    """An empty folder, and few pictures to load."""
-    monkeypatch.chdir(tmp_path)
-    load_few(monkeypatch, digits)
 
 
 def test_a_training_run(capsys, few):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from test_train import (
+from training_runs import (
     EVERY,
     TOY,
     around_step,
@@ -20,28 +20,13 @@ from test_train import (
     interrupt,
     log_rows,
     resume,
-    samples_for_pictures,
 )
 
 from minigan import cli, sample, train
-from minigan.kernels import threads
 from minigan.run import Run, load_gan
 
 FLAGS = [*TOY, *EVERY, "--steps", "25"]  # checkpoints at 8, 16, 24 and 25, pictures at 0, 6, 12, 18, 24 and 25
-
-
-@pytest.fixture(autouse=True)
-def quick():
-    with threads.threads(1), samples_for_pictures():
-        yield
-
-
-@pytest.fixture(scope="module")
-def never_stopped(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("never") / "run"
-    with samples_for_pictures(), threads.threads(1):
-        assert begin(folder, *FLAGS) == 0
-    return contents(folder)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def mount(*words):

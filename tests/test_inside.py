@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_gans import certain, encoded, reals, small, snapshot, told
-from test_train import begin, samples_for_pictures
+from training_runs import begin, samples_for_pictures
 
 from minigan import arithmetic, cli, datasets, inside, insight, sample
 from minigan.gan import build_gan

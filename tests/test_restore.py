@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mending_calls import call, contents, load_digits, load_few, refused
+from mending_calls import call, contents, refused
 from PIL import Image
 
 from minigan import checkpoint, datasets, enhance, fills, filters, losses, mending, pictures, restoration, restore
@@ -99,11 +99,6 @@ def test_the_losses_gradients_through_a_discriminator_that_sees_the_hole():
 # ---- tasks and learning
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
 def test_tasks(digits):
     images, rng = digits["test"][0][:40], np.random.default_rng(2)
     assert list(Task().parts()) == list(fills.HOLES)
@@ -168,13 +163,6 @@ def test_pictures_of_any_size_one_by_one():
 
 
 # ---- the command
-
-
-@pytest.fixture
-def few(monkeypatch, tmp_path, digits):
-    """An empty folder, and few pictures to load."""
-    monkeypatch.chdir(tmp_path)
-    load_few(monkeypatch, digits)
 
 
 def test_a_training_run(capsys, few):

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_train import EVERY, TOY, around_step, assert_same, begin, contents, resume, samples_for_pictures
 from tqdm import tqdm
+from training_runs import EVERY, TOY, around_step, assert_same, begin, contents, resume
 
 from minigan import checkpoint, cli, files, sample, train, trainer
 from minigan.datasets import __main__ as datasets_command
-from minigan.kernels import threads
 from minigan.run import load_gan
 
 ROOT = Path(train.__file__).parents[1]
@@ -24,20 +23,7 @@ UNENDING = ["--preset", "toy", "--batch-size", "16", "--steps", "1000000", "--ch
 UNENDING += ["--sample-every", "100000", "--threads", "1"]
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no SIGHUP")
-
-
-@pytest.fixture(autouse=True)
-def quick():
-    with threads.threads(1), samples_for_pictures():
-        yield
-
-
-@pytest.fixture(scope="module")
-def never_stopped(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("never") / "run"
-    with samples_for_pictures(), threads.threads(1):
-        assert begin(folder, *FLAGS) == 0
-    return contents(folder)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def send(*numbers):
@@ -187,7 +173,7 @@ def test_output_that_nobody_takes_is_no_traceback(monkeypatch, capsys, place, co
         pytest.skip("the system has no /dev/full")
     with Gone(place) as gone, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", gone)
-        assert to_command(command, run, *words) == 1
+        assert to_command(command, run, *words) == (141 if place == "pipe" else 1)
     err = capsys.readouterr().err
     assert err == "" if place == "pipe" else re.fullmatch(rf"python -m minigan\.{command}: No space left.*\n", err)
 
@@ -202,7 +188,36 @@ def test_a_pipe_that_is_closed_at_once(words):
     with start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait() == 1
+        assert process.wait() == 141
+
+
+@needs_signals
+def test_a_terminal_that_is_closed_before_the_signal_comes(monkeypatch):
+    import pty
+
+    terminal, slave = pty.openpty()
+
+    def run(argv):
+        os.close(terminal)
+        print("nobody reads this", flush=True)
+
+    with open(slave, "w") as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", gone)
+        assert to_command("datasets", run) == 129
+
+
+@needs_signals
+@pytest.mark.parametrize("number", [0, 143])
+def test_a_pipe_that_is_closed_is_no_news_of_how_it_went(monkeypatch, number):
+    """What it would have ended with is told; success that nobody could read of is none."""
+
+    def run(argv):
+        print("stopped and saved at step 9")
+        return number
+
+    with Gone("pipe") as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", gone)
+        assert to_command("train", run) == (number or 141)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="the system has no SIGPIPE")
@@ -222,6 +237,35 @@ def test_training_whose_progress_nobody_reads_any_more(tmp_path, never_stopped, 
     if step < 25:
         assert resume(run) == 0
     assert_same(contents(run), never_stopped)
+
+
+BROKEN_BAR = """
+import sys, time
+from tqdm import tqdm
+tqdm.monitor_interval = 0.1
+bar = tqdm(total=2, mininterval=0)
+print("begun", flush=True)
+sys.stdin.readline()
+try:
+    bar.update()
+except BrokenPipeError:
+    bar.disable = True
+    time.sleep(1)
+    sys.exit(3)
+"""
+
+
+def test_a_bar_that_nobody_reads_does_not_keep_the_program_from_ending():
+    """tqdm's thread then waits for the bar's lock, and up to tqdm 4.68 the end of Python for that thread."""
+    with start("-c", BROKEN_BAR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"begun\n"
+            process.stderr.close()
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            assert process.wait(timeout=30) == 3
+        finally:
+            process.kill()
 
 
 @needs_signals
@@ -247,7 +291,7 @@ def test_training_whose_terminal_is_closed_saves_and_ends(tmp_path):
         while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert os.waitstatus_to_exitcode(ended[1]) in (1, 129)
+        assert os.waitstatus_to_exitcode(ended[1]) in (129, -signal.SIGHUP)  # the same to a shell
     finally:
         if not ended[0]:
             os.kill(pid, signal.SIGKILL)

@@ -1,37 +1,40 @@
 """A run leaves what it promises, can be stopped anywhere and go on as if it had not been, and says when it fails."""
 
-import csv
-import io
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from training_runs import (
+    EVERY,
+    SMALL,
+    TOY,
+    PowerCut,
+    around_step,
+    assert_same,
+    begin,
+    contents,
+    cut_power,
+    interrupt,
+    log_rows,
+    resume,
+    samples_for_pictures,
+)
 
 import minigan
 from minigan import checkpoint, cli, datasets, optim, plotting, train, trainer
 from minigan.config import Config
 from minigan.errors import InputError, RunError
-from minigan.gan import GAN
 from minigan.kernels import threads
 from minigan.run import Run, load_gan
 from minigan.trainer import Trainer
-
-# Everything that has a memory: batches that straddle two epochs (step 17), steps of D alone, noise, an averaged G; and
-# conditions, which a resumed run works out anew.
-TOY = ["--preset", "toy", "--batch-size", "3000", "--n-critic", "2", "--instance-noise", "0.1", "--ema-decay", "0.9"]
-TOY += ["--condition", "labels", "--clusters", "2"]
-EVERY = ["--checkpoint-every", "8", "--sample-every", "6"]
-SMALL = ["--preset", "toy", "--batch-size", "16", "--sample-every", "100000"]
 
 
 @pytest.fixture(autouse=True)
@@ -39,102 +42,6 @@ def one_thread():
     """The same bits as the subprocesses with --threads 1, and quicker for networks this small."""
     with threads.threads(1):
         yield
-
-
-@contextmanager
-def samples_for_pictures():
-    """The numbers instead of pictures of them: they tell more and cost nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plotting, "save_samples", lambda path, samples, *rest: path.write_bytes(samples.tobytes()))
-        patch.setattr(plotting, "save_losses", lambda path, log: None)
-        patch.setattr(plotting, "save_gif", lambda path, paths: path.write_text(" ".join(p.name for p in paths)))
-        yield
-
-
-@pytest.fixture
-def quick():
-    with samples_for_pictures():
-        yield
-
-
-def begin(out, *flags):
-    return train.run(["--out", str(out), "--quiet", *flags])
-
-
-def resume(out, *flags):
-    return train.run(["--resume", str(out), "--quiet", *flags])
-
-
-@contextmanager
-def around_step(step, before=None, after=None):
-    """Call before() or after(gan, figures) in the middle of the loop, at the given step."""
-    original = GAN.train_step
-
-    def train_step(self, *batch):
-        now = self.step + 1 == step
-        if now and before:
-            before()
-        figures = original(self, *batch)
-        if now and after:
-            after(self, figures)
-        return figures
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(GAN, "train_step", train_step)
-        yield
-
-
-def interrupt(number=signal.SIGINT):
-    return lambda: os.kill(os.getpid(), number)
-
-
-class PowerCut(Exception):
-    pass
-
-
-def cut_power():
-    raise PowerCut
-
-
-def log_rows(folder):
-    text = (folder / "log.csv").read_text()
-    assert text.endswith("\n")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert all(None not in row and None not in row.values() for row in rows)  # no half line, none too long
-    return rows
-
-
-def contents(folder):
-    """All that a run leaves, but how long it took."""
-    arrays, about = checkpoint.load(folder / "checkpoint.npz")
-    about["progress"].pop("seconds")
-    return {
-        "arrays": {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()},
-        "about": about,
-        "log": [{name: value for name, value in row.items() if name != "seconds"} for row in log_rows(folder)],
-        "files": {
-            str(path.relative_to(folder)): path.read_bytes()
-            for path in folder.rglob("*")
-            if path.is_file() and path.name not in ("checkpoint.npz", "log.csv", "losses.png")
-        },
-    }
-
-
-def assert_same(got, expected, but=()):
-    for part in expected.keys() - set(but):
-        if isinstance(expected[part], dict):
-            assert got[part].keys() == expected[part].keys(), part
-            assert [key for key in got[part] if got[part][key] != expected[part][key]] == [], part
-        assert got[part] == expected[part], part
-
-
-@pytest.fixture(scope="module")
-def never_stopped(tmp_path_factory):
-    """25 steps in one go."""
-    folder = tmp_path_factory.mktemp("never") / "run"
-    with samples_for_pictures(), threads.threads(1):
-        assert begin(folder, *TOY, *EVERY, "--steps", "25") == 0
-    return contents(folder)
 
 
 # ---- what a run leaves

@@ -24,7 +24,10 @@ def moments(x):
     total_mean = (sizes * chunk_mean).sum(axis=1) / rows
     between = (sizes * (chunk_mean - total_mean[:, None]) ** 2).sum(axis=1)
     within = square.reshape(parts, count, channels).sum(axis=1, dtype=np.float64)
-    return total_mean, (within + between) / rows
+    var = (within + between) / rows
+    if not np.isfinite(var).all():  # a float32 cannot hold the squares of numbers beyond 1e19
+        return moments_plain(x)
+    return total_mean, var
 
 
 def normalise(x, mean, scale, beta, negative_slope):
@@ -85,7 +88,8 @@ def _normalise(start, stop, x, mean, scale, beta, out, slope):
         part, row = line // rows, line % rows
         for c in range(channels):
             y = (x[part, row, c] - mean[part, c]) * scale[part, c] + beta[c]
-            out[part, row, c] = y if y > 0 else slope * y
+            below = slope * y
+            out[part, row, c] = y if not y <= 0 else (below if below < slope else slope)
 
 
 @kernel
@@ -97,7 +101,9 @@ def _normalise_sums(start, stop, grad_output, out, x, mean, inv_std, sums, produ
         first = (chunk % count) * size
         for row in range(first, min(rows, first + size)):
             for c in range(channels):
-                g = grad_output[part, row, c] if out[part, row, c] > 0 else slope * grad_output[part, row, c]
+                g = grad_output[part, row, c]
+                if out[part, row, c] <= 0:
+                    g = slope * g if slope else slope
                 sums[chunk, c] += g
                 products[chunk, c] += g * ((x[part, row, c] - mean[part, c]) * inv_std[part, c])
 
@@ -108,7 +114,9 @@ def _normalise_backward(start, stop, grad_output, out, x, mean, inv_std, gamma, 
     for line in range(start, stop):
         part, row = line // rows, line % rows
         for c in range(channels):
-            g = grad_output[part, row, c] if out[part, row, c] > 0 else slope * grad_output[part, row, c]
+            g = grad_output[part, row, c]
+            if out[part, row, c] <= 0:
+                g = slope * g if slope else slope
             x_hat = (x[part, row, c] - mean[part, c]) * inv_std[part, c]
             grad[part, row, c] = gamma[c] * inv_std[part, c] * (g - mean_grad[part, c] - x_hat * mean_product[part, c])
 

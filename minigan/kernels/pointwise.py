@@ -2,7 +2,8 @@
 
 Arrays are seen as (M, C): M rows of C channels, in place where the docstring says so. The activation is
 a(y) = y for y > 0, else s·y, with s = negative_slope; s = 0 is ReLU and s = 1 is no activation at all. Its derivative
-follows from the sign of its output, so the input need not be kept.
+follows from the sign of its output, so the input need not be kept. NaN stays NaN, and with s = 0 infinity becomes 0
+like every number below 0; their product is NaN, which is not less than s, unlike all other products.
 
 Sums over rows are taken in chunks of CHUNK rows, a row of partial sums each, and the chunks are added in float64: this
 is accurate, and the same whatever the number of threads.
@@ -112,7 +113,8 @@ def _add_bias(start, stop, out, bias, slope):
     for row in range(start, stop):
         for c in range(out.shape[1]):
             y = out[row, c] + bias[c]
-            out[row, c] = y if y > 0 else slope * y
+            below = slope * y
+            out[row, c] = y if not y <= 0 else (below if below < slope else slope)
 
 
 @kernel
@@ -124,13 +126,14 @@ def _add(start, stop, total, x):
 @kernel
 def _leaky(start, stop, x, out, slope):
     for i in range(np.uintp(start), np.uintp(stop)):
-        out[i] = x[i] if x[i] > 0 else slope * x[i]
+        below = slope * x[i]
+        out[i] = x[i] if not x[i] <= 0 else (below if below < slope else slope)
 
 
 @kernel
 def _leaky_backward(start, stop, grad_output, out, grad, slope):
     for i in range(np.uintp(start), np.uintp(stop)):
-        grad[i] = grad_output[i] if out[i] > 0 else slope * grad_output[i]
+        grad[i] = grad_output[i] if not out[i] <= 0 else (slope * grad_output[i] if slope else slope)
 
 
 @kernel
@@ -174,7 +177,9 @@ def _add_bias_backward(start, stop, grad_output, out, grad, partial, slope, size
     for chunk in range(start, stop):
         for row in range(chunk * size, min(rows, (chunk + 1) * size)):
             for c in range(channels):
-                g = grad_output[row, c] if out[row, c] > 0 else slope * grad_output[row, c]
+                g = grad_output[row, c]
+                if out[row, c] <= 0:
+                    g = slope * g if slope else slope
                 grad[row, c] = g
                 partial[chunk, c] += g
 
@@ -187,12 +192,14 @@ def add_bias_plain(out, bias, negative_slope):
 
 def leaky_plain(x, negative_slope):
     """The twin of leaky."""
-    return np.where(x > 0, x, x.dtype.type(negative_slope) * x)
+    slope = x.dtype.type(negative_slope)
+    return np.where(x <= 0, slope * x if slope else slope, x)
 
 
 def leaky_backward_plain(grad_output, out, negative_slope):
     """The twin of leaky_backward."""
-    return np.where(out > 0, grad_output, grad_output.dtype.type(negative_slope) * grad_output)
+    slope = grad_output.dtype.type(negative_slope)
+    return np.where(out <= 0, slope * grad_output if slope else slope, grad_output)
 
 
 def tanh_backward_plain(grad_output, out):

@@ -7,6 +7,7 @@ import numpy as np
 
 from minigan.kernels import memory, threads
 from minigan.kernels.jit import inlined_kernel, kernel
+from minigan.kernels.pointwise import leaky_plain
 
 BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
 SLAB = 128  # channels of a picture that are transformed together, so that intermediate results stay in the first caches
@@ -152,12 +153,14 @@ def _gather(
                 if run == c:
                     for k in range(w * c):
                         value = line[pw * c + k] + bias_line[k]
-                        out[target + k] = value if value > 0 else slope * value
+                        below = slope * value
+                        out[target + k] = value if not value <= 0 else (below if below < slope else slope)
                 else:
                     for p in range(w):
                         for k in range(run):
                             value = line[(p + pw) * slab + k] + bias_line[first + k]
-                            out[target + p * c + k] = value if value > 0 else slope * value
+                            below = slope * value
+                            out[target + p * c + k] = value if not value <= 0 else (below if below < slope else slope)
 
 
 @inlined_kernel
@@ -235,4 +238,4 @@ def gather_plain(v, side, shape, stride=(1, 1), padding=(0, 0), bias=0, negative
     frame = np.zeros((n, max(samples_h * sh, h + ph), max(samples_w * sw, w + pw), c), v.dtype)
     frame[:, : samples_h * sh, : samples_w * sw] = phases.reshape(n, samples_h * sh, samples_w * sw, c)
     out = frame[:, ph : ph + h, pw : pw + w] + bias
-    return np.where(out > 0, out, negative_slope * out).astype(v.dtype)
+    return leaky_plain(out, negative_slope).astype(v.dtype)

@@ -65,7 +65,8 @@ class BatchNorm(Layer):
 
     momentum: the weight of the new statistic in the running one, as in PyTorch: r ← (1 - momentum) r + momentum s,
     where s is the batch's mean, or its unbiased variance. With training=False the running statistics are used, and the
-    backward pass is that of a fixed affine map.
+    backward pass is that of a fixed affine map. Numbers beyond 1e19 are normalised too, but their variance is
+    beyond a float32, so that running_var becomes infinite.
     params: gamma (C,) starting at 1, beta (C,) at 0. buffers: running_mean (C,), running_var (C,).
     forward takes `parts`: a batch made of that many equal parts, such as real and fake images, is normalised part by
     part, and updates the running statistics once per part, in order.

@@ -15,7 +15,10 @@ def pixel_norm_forward(x, eps):
 
     x (N, C) or (N, H, W, C) -> out like x, cache.
     """
-    inv_norm = 1 / np.sqrt(_mean_product(x, x) + eps)
+    square = _mean_product(x, x)
+    if not np.isfinite(square).all():  # a float32 cannot hold the squares of numbers beyond 1e19
+        square = _mean_product(x, x, np.float64)
+    inv_norm = (1 / np.sqrt(square + eps)).astype(x.dtype, copy=False)
     out = np.multiply(x, inv_norm, out=memory.empty(x.shape, x.dtype))
     return out, (out, inv_norm)
 
@@ -32,9 +35,9 @@ def pixel_norm_backward(grad_output, cache):
     return grad
 
 
-def _mean_product(a, b):
+def _mean_product(a, b, dtype=None):
     """⟨a b⟩, the last axis kept with length 1."""
-    return np.einsum("...c,...c->...", a, b)[..., None] / a.shape[-1]
+    return np.einsum("...c,...c->...", a, b, dtype=dtype)[..., None] / a.shape[-1]
 
 
 def minibatch_std_forward(x, parts=1):
