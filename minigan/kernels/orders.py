@@ -73,7 +73,8 @@ def _add_bias(o):
     for r in range(np.uintp(o.rows)):
         for c in range(columns):
             y = out[r * step + c] + bias[c]
-            out[r * step + c] = y if y > 0 else slope * y
+            below = slope * y
+            out[r * step + c] = y if not y <= 0 else (below if below < slope else slope)
 
 
 @kernel
