@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from minigan import cli, datasets, mending, pictures, plotting
 from minigan.classifier import shipped_judge
@@ -112,7 +113,9 @@ def compare(arguments, task, learn, save, about, most=None):
         started = time.perf_counter()
         mends = learn(images, seed)
         seconds = time.perf_counter() - started
-        results = {name: _measured(part, mends, images, test, labels, judge, seed) for name, part in parts.items()}
+        results = {}
+        for name, part in tqdm(parts.items(), desc=f"seed {seed}, measuring", disable=arguments.quiet):
+            results[name] = _measured(part, mends, images, test, labels, judge, seed)
         figures = {name: rows for name, (rows, _) in results.items()}
         figures = figures if task.parts() else figures[""]
         runs.append({"seed": seed, "seconds": round(seconds, 1), "figures": figures})
