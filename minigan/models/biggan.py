@@ -156,4 +156,5 @@ BIGGAN = Preset(
         "ema_decay": 0.999,
         "epochs": 2,
     },
+    minutes=9.5,
 )

@@ -101,4 +101,5 @@ COGAN = Preset(
     show=show,
     second=back,
     defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
+    minutes=4.5,
 )

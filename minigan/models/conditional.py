@@ -12,7 +12,7 @@ CGAN = Preset(
     source="Mirza and Osindero 2014",
     build=build_dcgan,
     defaults={**LONGER, "condition": "labels", "told_by": "concatenation"},
-    minutes=4.0,
+    minutes=4,
 )
 
 ACGAN = Preset(
@@ -21,5 +21,5 @@ ACGAN = Preset(
     source="Odena et al. 2017",
     build=build_dcgan,
     defaults={**LONGER, "condition": "labels", "told_by": "auxiliary"},
-    minutes=3.5,
+    minutes=4.5,
 )

@@ -75,6 +75,7 @@ DCGAN = Preset(
     source="Radford et al. 2016",
     build=build_dcgan,
     defaults={"lr": 2e-4, "beta1": 0.5, "epochs": 3},
+    minutes=2.5,
 )
 
 FAST = {"lr": 1.5e-3, "beta1": 0.5, "batch_size": 128, "ema_decay": 0.999, "epochs": 3}
@@ -93,4 +94,5 @@ DIGITS_UNCONDITIONAL = Preset(
     source="as digits; clusters in the place of labels as in Sage et al. 2018",
     build=build_dcgan,
     defaults={**FAST, "condition": "clusters", "clusters": 100},
+    minutes=2.5,
 )

@@ -204,4 +204,5 @@ LAPGAN = Preset(
     show=show,
     guide=guide,
     defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
+    minutes=4,
 )

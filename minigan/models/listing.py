@@ -37,6 +37,7 @@ LISTING = Preset(
     source="the article's listing",
     build=build_listing,
     defaults={"lr": 1e-4, "beta1": 0.9, "batch_size": 100, "epochs": 2},
+    minutes=1,
 )
 
 LISTING_FIXED = Preset(
@@ -54,4 +55,5 @@ LISTING_FIXED = Preset(
         "ema_decay": 0.999,
         "epochs": 4,
     },
+    minutes=2,
 )

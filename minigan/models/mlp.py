@@ -61,6 +61,7 @@ MLP = Preset(
     source="Goodfellow et al. 2014",
     build=build_mlp,
     defaults={"lr": 2e-4, "beta1": 0.5, "epochs": 20},
+    minutes=2,
 )
 
 TOY = Preset(
@@ -71,4 +72,5 @@ TOY = Preset(
     defaults={"dataset": "ring", "latent_dim": 2, "lr": 1e-3, "beta1": 0.5, "batch_size": 256, "epochs": 20},
     sample_shape=(2,),
     classes=8,
+    minutes=0.3,
 )

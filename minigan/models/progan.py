@@ -154,5 +154,6 @@ PROGAN = Preset(
     summary="grows from 7x7 to 28x28 while it is trained; equalised learning rate, pixel norm, minibatch deviation",
     source="Karras et al. 2018",
     build=build_progan,
-    defaults={"lr": 1e-3, "beta1": 0.0, "ema_decay": 0.999, "epochs": 5, "grow_steps": 600},
+    defaults={"lr": 1e-3, "beta1": 0.0, "ema_decay": 0.999, "epochs": 3, "grow_steps": 550},
+    minutes=8,
 )

@@ -20,4 +20,5 @@ SNGAN = Preset(
     source="Miyato et al. 2018",
     build=build_sngan,
     defaults={"loss": "hinge", "lr": 5e-4, "d_lr": 1e-3, "beta1": 0.0, "ema_decay": 0.999, "epochs": 3},
+    minutes=2.5,
 )

@@ -40,4 +40,5 @@ WGAN_GP = Preset(
         "ema_decay": 0.99,
         "epochs": 4,
     },
+    minutes=3.5,
 )
