@@ -1,15 +1,15 @@
 """Holes in pictures: how they are made, and how they are filled without learning.
 
 A hole is a boolean array (N, H, W, 1), True where the picture is missing; pictures x are floats (N, H, W, C) of any
-range. The smooth fills solve a linear system in the missing pixels by conjugate gradients, for all pictures at once:
+range. The smooth fills solve a linear system in the missing pixels by conjugate gradients (kernels/smoothing.py):
 the matrix is never written down, only applied.
 """
 
 import numpy as np
 
 from minigan.errors import InputError
+from minigan.kernels import smoothing
 
-BLOCK = 100  # pictures filled at a time
 TOLERANCE = 1e-3  # of the residual's length, beside the right-hand side's: less than a grey value
 MOST = 500  # iterations
 SCRATCHES, WIDTH = 4, 1 / 14  # lines across a picture, and how wide one is beside the picture
@@ -122,12 +122,8 @@ def _smooth(x, hole, power):
     def matrix(v):
         for _ in range(power):
             v = laplacian(v)
-        return v * inside
+        return v * hole
 
-    filled = []
-    for first in range(0, len(x), BLOCK):
-        inside = hole[first : first + BLOCK]
-        start = mean_fill(x[first : first + BLOCK], inside)
-        some = (~inside).any(axis=(1, 2), keepdims=True)  # a picture without a known pixel has nothing to go by
-        filled.append(start + conjugate_gradients(matrix, -matrix(start) * some))
-    return np.concatenate(filled)
+    start = mean_fill(x, hole)
+    some = (~hole).any(axis=(1, 2), keepdims=True)  # a picture without a known pixel has nothing to go by
+    return start + smoothing.smooth(-matrix(start) * some, hole, power, TOLERANCE, MOST)

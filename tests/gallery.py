@@ -13,10 +13,12 @@ import math
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from minigan import datasets, plotting
+from minigan.models.progan import LAST
 from minigan.run import load_gan
 
 COLUMNS, ROWS = 14, 2
@@ -38,6 +40,18 @@ def _one(gan):
     return gan.draw_z(1, rng), gan.conditions.draw(1, rng)
 
 
+def stages(run, gan):
+    """Title -> the first rows of what networks that grow drew at the end of each stage but the last, as one picture."""
+    frames = {int(path.stem.rpartition("_")[2]): path for path in (run / "samples").glob("step_*.png")}
+    found = {}
+    for stage in range(LAST):
+        step = max(step for step in frames if step <= (2 * stage + 1) * gan.config.grow_steps)
+        page = np.rint(255 * plt.imread(frames[step])[..., :1]).astype(np.uint8)
+        side = page.shape[0] // 10
+        found[f"{gan.config.preset} at step {step}"] = page[None, : ROWS * side], 1
+    return found
+
+
 def line(name, report):
     """A row of the table from an evaluation.json."""
     value = {key: report["samples"].get(key, math.nan) for key in FIGURES}
@@ -54,6 +68,8 @@ def main():
     shown, lines = {}, [HEAD, ("---",) * len(HEAD)]
     for run in map(Path, arguments.runs):
         gan, _, _ = load_gan(run)
+        if hasattr(gan.generator, "grow"):
+            shown |= stages(run, gan)
         shown[gan.config.preset] = pictures(gan)
         lines.append(line(gan.config.preset, json.loads((run / "evaluation.json").read_text())))
     plotting.save_gallery(arguments.pictures, shown)

@@ -5,6 +5,7 @@ import pytest
 
 from minigan import fills, filters
 from minigan.errors import InputError
+from minigan.kernels import smoothing
 
 
 def draw(*shape, seed=3):
@@ -52,8 +53,7 @@ def solved(x, hole, power):
 
 @pytest.mark.parametrize(("fill", "power"), [(fills.harmonic, 1), (fills.biharmonic, 2)])
 def test_smooth_fills(fill, power, monkeypatch):
-    monkeypatch.setattr(fills, "BLOCK", 2)  # and the last block is smaller
-    monkeypatch.setattr(fills.conjugate_gradients, "__defaults__", (1e-10, 500))
+    monkeypatch.setattr(fills, "TOLERANCE", 1e-10)
     x, hole = draw(3, 7, 6, 2), holes(3, 7, 6)
     expected = solved(x, hole, power)
     spoilt = np.where(hole, 1e3, x)  # what was in the hole plays no part
@@ -61,6 +61,26 @@ def test_smooth_fills(fill, power, monkeypatch):
     np.testing.assert_allclose(fill(spoilt, hole), expected, atol=1e-6)
     assert np.array_equal(spoilt, before)
     assert abs(expected - solved(x, hole, 3 - power)).max() > 0.1  # the two fills differ
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_the_kernel_s_iterations_are_those_of_conjugate_gradients(power, dtype):
+    """Stopped after few of them, long before the solution; systems of very different sizes, one of them zero."""
+    hole = holes(4, 9, 6)
+    b = (draw(4, 9, 6, 2) * hole * np.reshape([1, 1e6, 0, 1e-6], (4, 1, 1, 1))).astype(dtype)
+
+    def matrix(v):
+        for _ in range(power):
+            v = fills.laplacian(v)
+        return v * hole
+
+    channels = np.split(b.astype(np.float64), 2, axis=3)  # a system each
+    expected = np.concatenate([fills.conjugate_gradients(matrix, one, 1e-3, 4) for one in channels], axis=3)
+    found = smoothing.smooth(b, hole, power, 1e-3, 4)
+    assert found.dtype == dtype
+    largest = np.abs(expected).max(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(found / np.maximum(largest, 1e-30), expected / np.maximum(largest, 1e-30), atol=1e-6)
 
 
 def test_fills_of_simple_pictures():
@@ -89,7 +109,7 @@ def test_mean_fill():
 
 def test_poisson_blending(monkeypatch):
     """L x = L guide in the hole, and nothing is changed outside."""
-    monkeypatch.setattr(fills.conjugate_gradients, "__defaults__", (1e-10, 500))
+    monkeypatch.setattr(fills, "TOLERANCE", 1e-10)
     x, guide, hole = draw(2, 6, 7, 2), draw(2, 6, 7, 2, seed=9), holes(2, 6, 7)
     made = fills.poisson(x, hole, guide)
     inside = np.broadcast_to(hole, x.shape)
