@@ -65,7 +65,7 @@ def write_in_place(patch):
 @pytest.mark.parametrize(
     ("plant", "expected"),
     [
-        (forget_the_order, "arrays|files|log"),
+        (forget_the_order, "arrays|about|log|files"),
         (save_too_rarely, "steps lost, with a checkpoint every 7"),
         (write_in_place, "is damaged or no checkpoint"),
     ],

@@ -3,7 +3,7 @@
 from minigan.models.base import Preset
 from minigan.models.dcgan import FAST, build_dcgan
 
-# with FAST's own 1,400 batches of 128, cgan was recognised as asked in 95.9 % instead of 97.7 %
+# with FAST's own 1,400 batches of 128, cgan was recognised as asked in 95.9 % instead of 97.7 %, acgan in 93.3 %
 LONGER = {**FAST, "lr": 1e-3, "batch_size": 64, "epochs": 4}
 
 CGAN = Preset(
@@ -20,6 +20,6 @@ ACGAN = Preset(
     summary="G told the label, D asked for it: both also minimise the cross-entropy of D's classifier",
     source="Odena et al. 2017",
     build=build_dcgan,
-    defaults={**LONGER, "condition": "labels", "told_by": "auxiliary"},
+    defaults={**LONGER, "condition": "labels", "told_by": "auxiliary", "epochs": 6},
     minutes=4.5,
 )
