@@ -22,6 +22,7 @@ from minigan.models.progan import LAST
 from minigan.run import load_gan
 
 COLUMNS, ROWS = 14, 2
+PAGE = 10  # pictures each way on the pages that training draws
 FIGURES = ("frechet_distance", "precision", "recall", "sure", "as_asked")
 HEAD = ("preset", "steps", "Fréchet distance", "precision / recall", "over 95 % sure", "as asked")
 
@@ -41,14 +42,16 @@ def _one(gan):
 
 
 def stages(run, gan):
-    """Title -> the first rows of what networks that grow drew at the end of each stage but the last, as one picture."""
+    """What networks that grow drew at the end of each stage but the last, cut out of the run's own pictures."""
     frames = {int(path.stem.rpartition("_")[2]): path for path in (run / "samples").glob("step_*.png")}
     found = {}
     for stage in range(LAST):
         step = max(step for step in frames if step <= (2 * stage + 1) * gan.config.grow_steps)
-        page = np.rint(255 * plt.imread(frames[step])[..., :1]).astype(np.uint8)
-        side = page.shape[0] // 10
-        found[f"{gan.config.preset} at step {step}"] = page[None, : ROWS * side], 1
+        page = np.rint(255 * np.atleast_3d(plt.imread(frames[step]))[..., :1]).astype(np.uint8)
+        side = len(page) // PAGE
+        rows = [np.split(row, PAGE, axis=1) for row in np.split(page[: PAGE * side, : PAGE * side], PAGE)]
+        cells = [cell for row in rows for cell in row][: ROWS * COLUMNS]
+        found[f"{gan.config.preset} at step {step}"] = np.stack(cells), COLUMNS
     return found
 
 
