@@ -255,7 +255,7 @@ BUGS = {  # case, parts, check, function: what stands there, what stands there i
         "sum for mean": (" / a.shape[-1]", ""),
         "over the picture": ("[..., None]", ".mean(axis=(1, 2), keepdims=True)[..., None]"),
     },
-    (PIXEL, 1, check_forward, "pixel_norm_forward"): {"eps forgotten": ("(x, x) + eps", "(x, x)")},
+    (PIXEL, 1, check_forward, "pixel_norm_forward"): {"eps forgotten": ("square + eps", "square")},
     (PIXEL, 1, check_backward, "pixel_norm_backward"): {
         "projection dropped": ("-_mean_product", "0 * _mean_product"),
         "projection's sign": ("-_mean_product", "_mean_product"),

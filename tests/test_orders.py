@@ -9,7 +9,7 @@ from numba import config
 from minigan.kernels import bell, gemm, orders, pointwise, threads, vectors
 
 needs_orders = pytest.mark.skipif(
-    not vectors.LANES or config.DISABLE_JIT, reason="no compiled code, or no vectors that are known"
+    not vectors.FUSED or config.DISABLE_JIT, reason="no compiled code, or no vectors that are known"
 )
 two_cores = pytest.mark.skipif(threads.available_cores() < 2, reason="one core: there is no team")
 

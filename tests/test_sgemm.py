@@ -12,7 +12,7 @@ from numba import config
 from minigan.kernels import gemm, sgemm, threads, vectors
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.skipif(not vectors.LANES or config.DISABLE_JIT, reason="no compiled code, or no vectors")
+pytestmark = pytest.mark.skipif(not vectors.FUSED or config.DISABLE_JIT, reason="no compiled code or fused sums")
 
 
 def draw(rng, rows, columns, turned):
@@ -107,7 +107,7 @@ def test_stacks(dtype, add):
 
 @pytest.mark.parametrize("features", [{"avx2": True, "fma": True}, {"neon": True}, {"sse2": True}])
 def test_registers_of_other_processors(features, tmp_path):
-    """Vectors of 8 and 4 numbers, and none: what this processor can do too, only slower."""
+    """Vectors of 8 and 4 numbers, and no fused multiply-adds: what this processor can do too, only slower."""
     source = f"""
 import llvmlite.binding
 ask, llvmlite.binding.get_host_cpu_features = llvmlite.binding.get_host_cpu_features, lambda: {features}
@@ -121,11 +121,11 @@ out, grad_x, grad_weight = np.empty_like(grad), np.empty_like(x), np.empty_like(
 gemm.product(x, weight, out, np.zeros(90, np.float32))
 gemm.products((x.T, grad, grad_weight), (grad, weight.T, grad_x))
 made, wanted = (out, grad_x, grad_weight), (x @ weight, grad @ weight.T, x.T @ grad)
-print(vectors.LANES, max(abs(m - w).max() for m, w in zip(made, wanted)) < 1e-4)
+print(vectors.LANES, vectors.FUSED, max(abs(m - w).max() for m, w in zip(made, wanted)) < 1e-4)
 """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     process = subprocess.run(
         [sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    lanes = 8 if "avx2" in features else 4 if "neon" in features else 0
-    assert process.stdout == f"{lanes} True\n", process.stderr
+    lanes, fused = (8 if "avx2" in features else 4), "sse2" not in features
+    assert process.stdout == f"{lanes} {fused} True\n", process.stderr

@@ -9,7 +9,7 @@ import numpy as np
 from numba import config
 
 from minigan.kernels import memory, orders, pointwise, sgemm, threads
-from minigan.kernels.vectors import LANES
+from minigan.kernels.vectors import FUSED
 
 THIN = 16  # rows or columns, below which half of sgemm's vectors would be empty
 FEWEST = 1 << 19  # multiplications, below which writing orders down takes longer than what is gained
@@ -64,7 +64,7 @@ def stack(a, b, out, add=False):
 
 def _is_ours(out):
     """Whether sgemm can do a product of this dtype on this machine."""
-    return LANES and not config.DISABLE_JIT and out.dtype == np.float32
+    return FUSED and not config.DISABLE_JIT and out.dtype == np.float32
 
 
 def _can_be_ordered(triples):

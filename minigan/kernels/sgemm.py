@@ -46,11 +46,8 @@ def multiply(a, a_row, a_column, b, b_row, b_column, out, out_row, rows, columns
             _fill_panel(b + 4 * (k * b_row + column * b_column), b_row, b_column, deep, width, panel)
             row = 0
             ahead, ahead_row = panel, np.int64(0)
-            if b_column == 1 and column + WIDTH < columns:
-                ahead, ahead_row = (
-                    b + 4 * (k * b_row + column + WIDTH),
-                    b_row,
-                )  # the next panel, while the first tile is made
+            if b_column == 1 and column + WIDTH < columns:  # the first tile fetches the next panel on the way
+                ahead, ahead_row = b + 4 * (k * b_row + column + WIDTH), b_row
             while row < rows:
                 high = ROWS if rows - row >= ROWS else FEW_ROWS if rows - row >= FEW_ROWS else 1
                 a_here, out_here = a + 4 * (row * a_row + k * a_column), out + 4 * (row * out_row + column)

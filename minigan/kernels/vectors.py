@@ -1,8 +1,8 @@
 """What Numba cannot say of vector registers, said in LLVM's own language: the inmost loops of `sgemm`.
 
 Addresses are those of float32 numbers, steps are counted in numbers. LANES: float32 numbers in a register of this
-processor, 0 where it has no fused multiply-add, or none that is known here; ROWS and WIDTH: a tile of sums that fits
-into its registers, with some to spare for the factors.
+processor; ROWS and WIDTH: a tile of sums that fits into its registers, with some to spare for the factors; FUSED:
+whether it is known to multiply and add in one, without which BLAS is as fast and `gemm` leaves products to it.
 """
 
 from llvmlite import ir
@@ -15,16 +15,16 @@ _FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
 def _registers():
-    """-> LANES and ROWS for this processor."""
+    """-> LANES, ROWS and FUSED for this processor."""
     features = get_host_cpu_features()
     if features.get("avx512f"):
-        return 16, 12
+        return 16, 12, True
     if features.get("avx2") and features.get("fma"):
-        return 8, 6
-    return (4, 12) if features.get("neon") else (0, 12)
+        return 8, 6, True
+    return (4, 12, True) if features.get("neon") else (4, 6, False)
 
 
-LANES, ROWS = _registers()
+LANES, ROWS, FUSED = _registers()
 WIDTH = 2 * LANES
 
 
@@ -33,7 +33,7 @@ def tile_kernel(rows, lanes=LANES):
     out[r, c] if add.
 
     For r < rows and c < 2 · lanes; b holds rows of 2 · lanes numbers, one behind the other, depth is at least 1. Every
-    sum is taken in the order of k, by fused multiply-adds. The 2 · lanes numbers at ahead + k · ahead_row, for each k,
+    sum is taken in the order of k. The 2 · lanes numbers at ahead + k · ahead_row, for each k,
     are fetched into the cache on the way, for they are needed next.
     """
     vector = ir.VectorType(_FLOAT, lanes)
@@ -43,8 +43,6 @@ def tile_kernel(rows, lanes=LANES):
         a, b, out, ahead = (builder.inttoptr(address, _FLOAT.as_pointer()) for address in (a, b, out, ahead))
         cells = [(r, half) for r in range(rows) for half in range(2)]
         places = [_vector_at(builder, out, vector, builder.mul(out_row, _INT64(r)), half) for r, half in cells]
-        multiply_add = ir.FunctionType(vector, [vector] * 3)
-        multiply_add = cgutils.get_or_insert_function(builder.module, multiply_add, f"llvm.fma.v{lanes}f32")
         for place in places:
             _fetch(builder, place, to_write=True)
         start, load = builder.block, builder.append_basic_block("load")
@@ -66,8 +64,7 @@ def tile_kernel(rows, lanes=LANES):
             number = builder.load(builder.gep(a_k, [builder.mul(a_row, _INT64(r))]), align=4)
             spread.append(_in_every_lane(builder, number, vector))
         later = [
-            builder.call(multiply_add, [spread[r], halves[half], total])
-            for (r, half), total in zip(cells, sums, strict=True)
+            _multiply_add(builder, spread[r], halves[half], total) for (r, half), total in zip(cells, sums, strict=True)
         ]
         next_k = builder.add(k, _INT64(1))
         nexts = (
@@ -152,6 +149,15 @@ def _vector_at(builder, pointer, vector, offset, half):
     """The address of the vector `offset` numbers and `half` vectors behind the pointer."""
     place = builder.gep(pointer, [builder.add(offset, _INT64(half * vector.count))])
     return builder.bitcast(place, vector.as_pointer())
+
+
+def _multiply_add(builder, a, b, total):
+    """a b + total, rounded once where FUSED."""
+    if not FUSED:
+        return builder.fadd(builder.fmul(a, b), total)
+    multiply_add = ir.FunctionType(a.type, [a.type] * 3)
+    multiply_add = cgutils.get_or_insert_function(builder.module, multiply_add, f"llvm.fma.v{a.type.count}f32")
+    return builder.call(multiply_add, [a, b, total])
 
 
 def _fetch(builder, pointer, to_write=False):
