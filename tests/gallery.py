@@ -9,7 +9,6 @@ networks can be asked; in the way that the preset itself shows them, so pairs an
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -23,22 +22,17 @@ from minigan.run import load_gan
 
 COLUMNS, ROWS = 14, 2
 PAGE = 10  # pictures each way on the pages that training draws
-FIGURES = ("frechet_distance", "precision", "recall", "sure", "as_asked")
 HEAD = ("preset", "steps", "Fréchet distance", "precision / recall", "over 95 % sure", "as asked")
 
 
 def pictures(gan):
-    """-> samples for people, and how many of them in a row."""
-    columns = COLUMNS * gan.sample_shape[1] // gan.preset.show(gan.make(*_one(gan))).shape[2]
-    rng, n = np.random.default_rng(0), ROWS * columns
+    """-> samples for people, and how many of them in a row; fewer where each shows several pictures."""
+    rng, n = np.random.default_rng(0), ROWS * COLUMNS
     labels = np.arange(n) % gan.conditions.classes if gan.conditions.classes else None
     z = gan.draw_z(n, rng)
-    return datasets.to_uint8(gan.preset.show(gan.make(z, gan.conditions.draw(n, rng, labels)))), columns
-
-
-def _one(gan):
-    rng = np.random.default_rng(0)
-    return gan.draw_z(1, rng), gan.conditions.draw(1, rng)
+    made = gan.preset.show(gan.make(z, gan.conditions.draw(n, rng, labels)))
+    columns = COLUMNS * gan.sample_shape[1] // made.shape[2]
+    return datasets.to_uint8(made[: ROWS * columns]), columns
 
 
 def stages(run, gan):
@@ -57,8 +51,8 @@ def stages(run, gan):
 
 def line(name, report):
     """A row of the table from an evaluation.json."""
-    value = {key: report["samples"].get(key, math.nan) for key in FIGURES}
-    asked = "" if math.isnan(value["as_asked"]) else f"{value['as_asked']:.1%}"
+    value = report["samples"]
+    asked = f"{value['as_asked']:.1%}" if "as_asked" in value else ""
     both = f"{value['precision']:.2f} / {value['recall']:.2f}"
     return f"`{name}`", f"{report['step']}", f"{value['frechet_distance']:.3g}", both, f"{value['sure']:.1%}", asked
 

@@ -59,9 +59,9 @@ def test_an_edited_kernel_is_compiled_anew(copied):
     assert result(start(copied, copied / "cache")) == EXPECTED
     assert files(copied / "cache") == compiled, "nothing was edited, so nothing is compiled"
     source = copied / "minigan" / "kernels" / "pointwise.py"
-    old = "below = slope * x[i]"
+    old = "out[i] = activated(x[i], slope)"
     assert source.read_text().count(old) == 1
-    source.write_text(source.read_text().replace(old, "below = 2 * slope * x[i]"))
+    source.write_text(source.read_text().replace(old, "out[i] = activated(x[i], 2 * slope)"))
     assert result(start(copied, copied / "cache")) == "[-2.0, 3.0]"
 
 

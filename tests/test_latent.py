@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_gans
-from mending_calls import call, contents, load_digits, load_few, refused
+from mending_calls import call, contents, refused
 
 from minigan import build_gan, cli, fills, filters, latent, pictures, restoration, restore
 from minigan.datasets import to_uint8
@@ -207,17 +207,10 @@ def test_generators_that_draw_something_else():
 # ---- the command
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
 @pytest.fixture
-def few(monkeypatch, tmp_path, digits):
-    """An empty folder with an untrained run in it, and few pictures to load."""
-    monkeypatch.chdir(tmp_path)
+def few(few, monkeypatch):
+    """A folder with an untrained run in it, and few pictures to load."""
     monkeypatch.setattr(restore, "SEARCHED", 12)
-    load_few(monkeypatch, digits)
     for preset in ("digits", "cogan"):
         gan = build_gan(preset)
         Run.create(preset, preset).save(gan, type("Batches", (), {"state": dict})(), {})

@@ -51,7 +51,7 @@ def stack(a, b, out, add=False):
 
     Their numbers lie side by side along rows or along columns, those of out along rows.
     """
-    if not _is_ours(out) or min(out.shape[1:]) < THIN:
+    if not _is_ours(out):
         if add:
             out += np.matmul(a, b)
         else:
@@ -63,8 +63,8 @@ def stack(a, b, out, add=False):
 
 
 def _is_ours(out):
-    """Whether sgemm can do a product of this dtype on this machine."""
-    return FUSED and not config.DISABLE_JIT and out.dtype == np.float32
+    """Whether products like this, (R, C) or a stack of them, are for sgemm, on this machine."""
+    return FUSED and not config.DISABLE_JIT and out.dtype == np.float32 and min(out.shape[-2:]) >= THIN
 
 
 def _can_be_ordered(triples):
@@ -73,7 +73,7 @@ def _can_be_ordered(triples):
         return False
     work = 0
     for a, b, out in triples:
-        if not _is_ours(out) or min(out.shape) < THIN or not (_is_stored(a) and _is_stored(b)):
+        if not (_is_ours(out) and _is_stored(a) and _is_stored(b)):
             return False
         work += out.size * a.shape[1]
     return work >= FEWEST

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.leaky import activated, passed_back
 from minigan.kernels.pointwise import CHUNK, add_bias_plain, chunks, leaky_backward_plain
 
 
@@ -88,8 +89,7 @@ def _normalise(start, stop, x, mean, scale, beta, out, slope):
         part, row = line // rows, line % rows
         for c in range(channels):
             y = (x[part, row, c] - mean[part, c]) * scale[part, c] + beta[c]
-            below = slope * y
-            out[part, row, c] = y if not y <= 0 else (below if below < slope else slope)
+            out[part, row, c] = activated(y, slope)
 
 
 @kernel
@@ -101,9 +101,7 @@ def _normalise_sums(start, stop, grad_output, out, x, mean, inv_std, sums, produ
         first = (chunk % count) * size
         for row in range(first, min(rows, first + size)):
             for c in range(channels):
-                g = grad_output[part, row, c]
-                if out[part, row, c] <= 0:
-                    g = slope * g if slope else slope
+                g = passed_back(grad_output[part, row, c], out[part, row, c], slope)
                 sums[chunk, c] += g
                 products[chunk, c] += g * ((x[part, row, c] - mean[part, c]) * inv_std[part, c])
 
@@ -114,9 +112,7 @@ def _normalise_backward(start, stop, grad_output, out, x, mean, inv_std, gamma, 
     for line in range(start, stop):
         part, row = line // rows, line % rows
         for c in range(channels):
-            g = grad_output[part, row, c]
-            if out[part, row, c] <= 0:
-                g = slope * g if slope else slope
+            g = passed_back(grad_output[part, row, c], out[part, row, c], slope)
             x_hat = (x[part, row, c] - mean[part, c]) * inv_std[part, c]
             grad[part, row, c] = gamma[c] * inv_std[part, c] * (g - mean_grad[part, c] - x_hat * mean_product[part, c])
 

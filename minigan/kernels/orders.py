@@ -10,6 +10,7 @@ import numpy as np
 from minigan.kernels import memory
 from minigan.kernels.bell import load, store
 from minigan.kernels.jit import inlined_kernel, kernel
+from minigan.kernels.leaky import activated
 from minigan.kernels.sgemm import floats, multiply
 
 MOST = 4  # orders at a time
@@ -72,9 +73,7 @@ def _add_bias(o):
     bias, out = floats(o.bias, o.columns), floats(o.out, o.rows * o.out_row)
     for r in range(np.uintp(o.rows)):
         for c in range(columns):
-            y = out[r * step + c] + bias[c]
-            below = slope * y
-            out[r * step + c] = y if not y <= 0 else (below if below < slope else slope)
+            out[r * step + c] = activated(out[r * step + c] + bias[c], slope)
 
 
 @kernel

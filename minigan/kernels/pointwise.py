@@ -2,8 +2,7 @@
 
 Arrays are seen as (M, C): M rows of C channels, in place where the docstring says so. The activation is
 a(y) = y for y > 0, else s·y, with s = negative_slope; s = 0 is ReLU and s = 1 is no activation at all. Its derivative
-follows from the sign of its output, so the input need not be kept. NaN stays NaN, and with s = 0 infinity becomes 0
-like every number below 0; their product is NaN, which is not less than s, unlike all other products.
+follows from the sign of its output, so the input need not be kept (leaky.py).
 
 Sums over rows are taken in chunks of CHUNK rows, a row of partial sums each, and the chunks are added in float64: this
 is accurate, and the same whatever the number of threads.
@@ -13,6 +12,7 @@ import numpy as np
 
 from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.leaky import activated, passed_back
 
 CHUNK = 128
 EXPONENTIAL = 20  # elements that could be touched in the time that an exponential takes
@@ -112,9 +112,7 @@ def add_bias_backward(grad_output, out, negative_slope):
 def _add_bias(start, stop, out, bias, slope):
     for row in range(start, stop):
         for c in range(out.shape[1]):
-            y = out[row, c] + bias[c]
-            below = slope * y
-            out[row, c] = y if not y <= 0 else (below if below < slope else slope)
+            out[row, c] = activated(out[row, c] + bias[c], slope)
 
 
 @kernel
@@ -126,14 +124,13 @@ def _add(start, stop, total, x):
 @kernel
 def _leaky(start, stop, x, out, slope):
     for i in range(np.uintp(start), np.uintp(stop)):
-        below = slope * x[i]
-        out[i] = x[i] if not x[i] <= 0 else (below if below < slope else slope)
+        out[i] = activated(x[i], slope)
 
 
 @kernel
 def _leaky_backward(start, stop, grad_output, out, grad, slope):
     for i in range(np.uintp(start), np.uintp(stop)):
-        grad[i] = grad_output[i] if not out[i] <= 0 else (slope * grad_output[i] if slope else slope)
+        grad[i] = passed_back(grad_output[i], out[i], slope)
 
 
 @kernel
@@ -177,9 +174,7 @@ def _add_bias_backward(start, stop, grad_output, out, grad, partial, slope, size
     for chunk in range(start, stop):
         for row in range(chunk * size, min(rows, (chunk + 1) * size)):
             for c in range(channels):
-                g = grad_output[row, c]
-                if out[row, c] <= 0:
-                    g = slope * g if slope else slope
+                g = passed_back(grad_output[row, c], out[row, c], slope)
                 grad[row, c] = g
                 partial[chunk, c] += g
 

@@ -16,14 +16,13 @@ from numba.extending import intrinsic
 
 from minigan.kernels import memory
 from minigan.kernels.jit import inlined_kernel, kernel
-from minigan.kernels.vectors import LANES, ROWS, WIDTH, copy_kernel, tile_kernel, transpose_kernel
+from minigan.kernels.vectors import LANES, ROWS, WIDTH, copy, tile_kernel, transpose
 
 DEPTH = 1024  # rows of a panel, so that it and ROWS rows of A stay in the cache
 FEW_ROWS = ROWS // 3
 SCRATCH = WIDTH * (DEPTH + ROWS)  # numbers: a panel, and a tile that reaches beyond the edge of out
 
 _large_tile, _small_tile, _row = (tile_kernel(rows) for rows in (ROWS, FEW_ROWS, 1))
-_copy, _transpose = copy_kernel(), transpose_kernel()
 
 
 def scratch():
@@ -87,12 +86,12 @@ def _fill_panel(b, b_row, b_column, depth, width, panel):
     k = 0
     if width == WIDTH and b_column == 1:
         while k < depth:
-            _copy(b + 4 * k * b_row, panel + 4 * k * WIDTH)
+            copy(b + 4 * k * b_row, panel + 4 * k * WIDTH)
             k += 1
     elif width == WIDTH:
         while k + LANES <= depth:
             for half in range(0, WIDTH, LANES):
-                _transpose(b + 4 * (k + half * b_column), b_column, panel + 4 * (k * WIDTH + half), WIDTH)
+                transpose(b + 4 * (k + half * b_column), b_column, panel + 4 * (k * WIDTH + half), WIDTH)
             k += LANES
     source = floats(b, depth * b_row + WIDTH * b_column)
     out = floats(panel, depth * WIDTH)

@@ -205,24 +205,15 @@ def _join(working, errors):
 @cache
 def openblas():
     """The setter and getter of the OpenBLAS that NumPy's wheel brings, or None with another BLAS."""
-    found = _library()
-    if found is None:
-        return None
-    library, prefix, suffix = found
-    return tuple(getattr(library, f"{prefix}_{verb}_num_threads{suffix}") for verb in ("set", "get"))
-
-
-@cache
-def _library():
-    """The OpenBLAS that NumPy's wheel brings, and what its names begin and end with; or None."""
     folder = Path(np.__file__).parent
     places = [folder.parent / "numpy.libs", folder / ".dylibs"]
     for path in [p for place in places if place.is_dir() for p in sorted(place.iterdir()) if "openblas" in p.name]:
         library = ctypes.CDLL(str(path))
         for prefix in ("scipy_openblas", "openblas"):
             for suffix in ("64_", ""):
-                if hasattr(library, f"{prefix}_set_num_threads{suffix}"):
-                    return library, prefix, suffix
+                names = [f"{prefix}_{verb}_num_threads{suffix}" for verb in ("set", "get")]
+                if hasattr(library, names[0]):
+                    return tuple(getattr(library, name) for name in names)
     return None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from minigan.kernels import memory, threads
 from minigan.kernels.jit import inlined_kernel, kernel
+from minigan.kernels.leaky import activated
 from minigan.kernels.pointwise import leaky_plain
 
 BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
@@ -152,15 +153,12 @@ def _gather(
                 target = (picture * h + y) * w * c + first
                 if run == c:
                     for k in range(w * c):
-                        value = line[pw * c + k] + bias_line[k]
-                        below = slope * value
-                        out[target + k] = value if not value <= 0 else (below if below < slope else slope)
+                        out[target + k] = activated(line[pw * c + k] + bias_line[k], slope)
                 else:
                     for p in range(w):
                         for k in range(run):
                             value = line[(p + pw) * slab + k] + bias_line[first + k]
-                            below = slope * value
-                            out[target + p * c + k] = value if not value <= 0 else (below if below < slope else slope)
+                            out[target + p * c + k] = activated(value, slope)
 
 
 @inlined_kernel
