@@ -85,10 +85,9 @@ def run(argv=None):
         raise InputError(f"{dataset} holds samples of {images.shape[1:]}, expected pictures of {least} pixels or more.")
     likelihood = arguments.likelihood or ("bernoulli" if images.shape[3] == 1 else "gaussian")
     steps, seconds = _budget(arguments, gans)
-    judge = evaluation.judge_for(dataset, arguments.judge)
+    judge = evaluation.judge_for(dataset, image_size, images.shape[1:], arguments.judge)
     if judge is None:
-        remedy = f"train a judge with python -m minigan.classify --dataset {dataset}, and name it with --judge"
-        print(f"without Fréchet distances: {remedy}")
+        print(f"without Fréchet distances; for these, {evaluation.training_a_judge(dataset, image_size)}")
     n = min(JUDGED, len(images), len(test))
     rng = np.random.default_rng([arguments.seed, 9])
     reference = None if judge is None else evaluation.Reference(images, test, labels, judge, n, rng)

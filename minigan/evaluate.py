@@ -7,7 +7,6 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan import cli, datasets, evaluation, metrics, plotting
-from minigan.classifier import Classifier, shipped_judge
 from minigan.errors import InputError
 from minigan.files import write_json
 from minigan.kernels import threads
@@ -95,7 +94,11 @@ def _samples(gan, arguments, truncation=None):
 
 
 def _reference(gan, arguments, rng):
-    judge, config = _judge(gan, arguments.judge), gan.config
+    config = gan.config
+    judge = evaluation.judge_for(config.dataset, config.image_size, gan.sample_shape, arguments.judge)
+    if judge is None:
+        remedy = evaluation.training_a_judge(config.dataset, config.image_size)
+        raise InputError(f"the classifier in data/ knows mnist only, not {config.dataset}; {remedy}.")
     (images, _), test = (datasets.load(config.dataset, split, config.image_size) for split in datasets.SPLITS)
     return evaluation.Reference(images, *test, judge, arguments.n, rng)
 
@@ -158,23 +161,6 @@ def _pictures(gan, arguments, rng, out):
         figures["class_shares"],
     )
     return {"judge": reference.judge.name, "samples": figures, "real": floor}
-
-
-def _judge(gan, path):
-    """The classifier in `path`, or for digits the one that comes with the library."""
-    config = gan.config
-    size = "" if config.image_size is None else f" --image-size {config.image_size}"
-    remedy = f"train a judge with `python -m minigan.classify --dataset {config.dataset}{size}` and pass --judge FILE"
-    if path is None:
-        if config.dataset != "mnist":
-            raise InputError(f"the classifier in data/ knows mnist only, not {config.dataset}; {remedy}.")
-        return shipped_judge()
-    judge = Classifier.load(path)
-    if judge.sample_shape != gan.sample_shape:
-        raise InputError(
-            f"--judge {path} knows pictures of {judge.sample_shape}, the samples are {gan.sample_shape}; {remedy}."
-        )
-    return judge
 
 
 def _alternate(upper, lower):

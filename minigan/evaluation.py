@@ -118,11 +118,26 @@ class Reference:
         return float((probabilities.argmax(axis=1) == self.test_labels).mean())
 
 
-def judge_for(dataset, path=None):
-    """The classifier in `path`, or for digits the one that comes with the library; None for other data sets."""
-    if path is not None:
-        return Classifier.load(path)
-    return shipped_judge() if dataset == "mnist" else None
+def judge_for(dataset, image_size, shape, path=None):
+    """The classifier in `path`, or for digits the one that comes with the library; None for other data sets.
+
+    InputError where it knows other pictures than those of this shape (H, W, C).
+    """
+    if path is None:
+        return shipped_judge() if dataset == "mnist" else None
+    judge = Classifier.load(path)
+    if judge.sample_shape != shape:
+        raise InputError(
+            f"--judge {path} knows pictures of {judge.sample_shape}, these are {shape}; "
+            f"{training_a_judge(dataset, image_size)}."
+        )
+    return judge
+
+
+def training_a_judge(dataset, image_size):
+    """How to come by a classifier of such pictures, as a piece of a sentence."""
+    size = "" if image_size is None else f" --image-size {image_size}"
+    return f"train a judge with `python -m minigan.classify --dataset {dataset}{size}` and pass --judge FILE"
 
 
 class Follower:

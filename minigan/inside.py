@@ -56,7 +56,9 @@ def run(argv=None):
         raise InputError(
             f"{config.dataset} now holds samples of {images.shape[1:]}, but the run's are {gan.sample_shape}."
         )
-    judge = None if images.ndim == 2 else evaluation.judge_for(config.dataset, arguments.judge)
+    judge = None
+    if images.ndim == 4:
+        judge = evaluation.judge_for(config.dataset, config.image_size, gan.sample_shape, arguments.judge)
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([arguments.seed, 0])
     report = {"run": str(source), "preset": config.preset, "dataset": config.dataset, "step": gan.step}

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigan import cli, datasets, mending, pictures, plotting
-from minigan.classifier import shipped_judge
+from minigan import cli, datasets, evaluation, mending, pictures, plotting
 from minigan.errors import InputError
 from minigan.files import write_json
 
@@ -31,6 +30,9 @@ def make_parser(command, description, steps):
         "--dataset", default="mnist", metavar="NAME", help="pictures to learn from, as for train (default: mnist)"
     )
     parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: none)")
+    parser.add_argument(
+        "--judge", metavar="FILE", help="a classifier that classify has saved (default: for mnist the one in data/)"
+    )
     parser.add_argument("--steps", type=int, default=steps, metavar="N", help=f"training steps (default: {steps})")
     parser.add_argument(
         "--adversarial",
@@ -46,6 +48,8 @@ def make_parser(command, description, steps):
 
 def check(command, arguments):
     """InputError for what is wrong with these flags whatever the command."""
+    if arguments.input is not None and arguments.judge is not None:
+        raise InputError("--judge looks at the test pictures after training; leave it out for a picture.")
     if arguments.input is not None and arguments.output is None:
         raise InputError(f"there is nowhere to put the {command}d {arguments.input}; name a second file.")
     cli.check_numbers(arguments)
@@ -107,7 +111,14 @@ def compare(arguments, task, learn, save, about, most=None):
     task.check(images)
     test, labels = test[:most], None if labels is None else labels[:most]
     out.mkdir(parents=True, exist_ok=True)
-    judge = shipped_judge() if arguments.dataset == "mnist" else None
+    judge = None
+    if labels is None and arguments.judge is not None:
+        raise InputError(f"--judge needs labels, and {arguments.dataset} has none; leave it out.")
+    if labels is not None:
+        judge = evaluation.judge_for(arguments.dataset, arguments.image_size, images.shape[1:], arguments.judge)
+        if judge is None:
+            remedy = evaluation.training_a_judge(arguments.dataset, arguments.image_size)
+            print(f"without the share recognised; for that, {remedy}")
     parts, runs, kept = task.parts() or {"": task}, [], None
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         started = time.perf_counter()

@@ -9,7 +9,7 @@ from mending_calls import call, contents, refused
 from PIL import Image
 
 from minigan import checkpoint, datasets, enhance, filters, losses, mending, pictures, plotting
-from minigan.classifier import shipped_judge
+from minigan.classifier import Classifier, shipped_judge
 from minigan.enhancement import Enhancer, Task
 from minigan.errors import InputError, RunError
 from minigan.gradcheck import check_function, check_gradients
@@ -283,10 +283,19 @@ def test_a_training_run(capsys, few):
 
 
 def test_colour_and_noise(capsys, few):
-    assert call(capsys, enhance, "--noise", 0.2, "--dataset", "coloured", "--steps", 2, "--out", "a", "--quiet")[0] == 0
+    words = ["--noise", 0.2, "--dataset", "coloured", "--steps", 2, "--quiet"]
+    code, out, _ = call(capsys, enhance, *words, "--out", "a")
+    assert code == 0
+    assert "train a judge with `python -m minigan.classify --dataset coloured`" in out
     report = json.loads(Path("a/figures.json").read_text())
     assert report["judge"] is None
     assert set(report["runs"][0]["figures"]["network"]) == {"psnr", "ssim"}
+    test, labels = datasets.load("coloured", "test")
+    judge = Classifier(test.shape[1:])
+    judge.save("judge.npz", {})
+    assert call(capsys, enhance, *words, "--judge", "judge.npz", "--out", "b")[0] == 0
+    truth = json.loads(Path("b/figures.json").read_text())["runs"][0]["figures"]["truth"]
+    assert truth == mending.recognised(test, labels, judge)
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (11, 13), np.uint8)).save("grey.png")
     assert call(capsys, enhance, "grey.png", "clean.jpg", "--network", "a/network.npz")[0] == 0
     assert Image.open("clean.jpg").size == (13, 11)
@@ -324,6 +333,9 @@ def test_an_interrupted_run_leaves_nothing_half(capsys, few, monkeypatch, tmp_pa
         (["--dataset", "ring"], "points in the plane"),
         (["--network", "x.npz"], "goes with a picture"),
         (["in.png"], "name a second file"),
+        (["in.png", "out.png", "--judge", "judge.npz"], "leave it out for a picture"),
+        (["--judge", "judge.npz"], "knows pictures of (16, 12, 3), these are (28, 28, 1); train a judge with"),
+        (["--judge", "judge.npz", "--dataset", "unlabelled.npy"], "--judge needs labels, and unlabelled.npy has none"),
         (["in.png", "out.png"], "train it with python -m minigan.enhance"),
         (["in.png", "out.txt", "--network", "net.npz"], "end it in .png"),
         (["in.png", "none/out.png", "--network", "net.npz"], "there is no folder none"),
@@ -348,6 +360,8 @@ def test_bad_use_is_one_sentence(capsys, few, tmp_path, words, expected):
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "cut.png").write_bytes((tmp_path / "in.png").read_bytes()[:900])
     Enhancer(1, Task(2)).save("net.npz", {})
+    Classifier((16, 12, 3)).save("judge.npz", {})
+    np.save("unlabelled.npy", rng.integers(0, 256, (100, 16, 16), np.uint8))
     checkpoint.save("foreign.npz", {"x": np.zeros(3)}, {})
     before = contents(tmp_path)
     assert expected in refused(capsys, enhance, "--steps", "1", *words)  # or something long would begin if it passed

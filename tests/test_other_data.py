@@ -105,7 +105,7 @@ def test_from_a_folder_of_pictures_to_a_judgement(folder, tmp_path, monkeypatch,
     wrong = refused(
         capsys, "evaluate", evaluate.run, "run", "--n", 100, "--judge", datasets.DATA_DIR / "classifier.npz"
     )
-    assert "knows pictures of (28, 28, 1), the samples are (16, 16, 3); train a judge with" in wrong
+    assert "knows pictures of (28, 28, 1), these are (16, 16, 3); train a judge with" in wrong
     too_many = refused(capsys, "evaluate", evaluate.run, "run", "--n", 500, "--judge", "judge/classifier.npz")
     assert "1080 training and 120 test pictures, too few to judge 500; ask for fewer with --n" in too_many
     assert evaluate.run(["run", "--n", "100", "--judge", "judge/classifier.npz"]) == 0
