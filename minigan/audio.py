@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import cli, conditions, datasets, plotting, sounds
+from minigan import cli, conditions, datasets, fitting, plotting, sounds
 from minigan.config import Config
-from minigan.errors import RunError
 from minigan.files import write_json
 from minigan.gan import GAN
 from minigan.kernels import threads
@@ -73,13 +72,13 @@ def _fit(arguments, gan, heard, told, rng):
     """Train on the sounds, told the condition of each (N,); -> seconds."""
     batches = datasets.BatchIterator(len(heard), gan.config.batch_size, rng)
     started = time.perf_counter()
-    with cli.watched(arguments.steps, f"seed {gan.config.seed}", arguments.quiet) as watch, np.errstate(all="ignore"):
-        for step in range(1, arguments.steps + 1):
-            chosen = batches.next_indices()
-            figures = gan.train_step(heard[chosen], told[chosen])
-            if not all(math.isfinite(value) for value in figures.values()):
-                raise RunError(f"training diverged at step {step}: {figures}; try another --seed.")
-            watch(step, figures)
+
+    def step(t):
+        chosen = batches.next_indices()
+        return gan.train_step(heard[chosen], told[chosen])
+
+    with cli.watched(arguments.steps, f"seed {gan.config.seed}", arguments.quiet) as watch:
+        fitting.fit(step, fitting.ways(arguments.steps), watch=watch)
     return time.perf_counter() - started
 
 

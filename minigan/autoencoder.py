@@ -5,14 +5,12 @@ for the variational one is N(0, I), the prior it was trained with, and for the o
 pictures. Pictures are (N, H, W, C) in [-1, 1].
 """
 
-import itertools
-import math
 import time
 
 import numpy as np
 
-from minigan import datasets, optim
-from minigan.errors import InputError, RunError
+from minigan import datasets, fitting, optim
+from minigan.errors import InputError
 from minigan.kernels import threads
 from minigan.models.autoencoder import encoder_and_decoder
 from minigan.variational import (
@@ -148,22 +146,22 @@ def fit(autoencoder, images, rng, steps=None, seconds=None, watch=lambda step, f
     """
     order_rng, noise_rng = rng.spawn(2)
     batches = datasets.BatchIterator(len(images), BATCH_SIZE, order_rng)
-    started = time.perf_counter()
-    for step in itertools.count():
-        share = step / steps if steps else (time.perf_counter() - started) / seconds
-        if share >= 1:
-            break
-        for optimizer in autoencoder.optimizers:
-            optimizer.lr = LR * (1 + math.cos(math.pi * share)) / 2
-        x = datasets.to_float(images[batches.next_indices()])
-        with np.errstate(all="ignore"), threads.one_blas_thread:
-            figures = autoencoder.step(x, noise_rng)
-        if not all(math.isfinite(value) for value in figures.values()):
-            raise RunError(f"training diverged at step {step + 1}: {figures}; try another --seed or --likelihood.")
-        watch(step + 1, figures)
+
+    def step(t):
+        return autoencoder.step(datasets.to_float(images[batches.next_indices()]), noise_rng)
+
+    shares = fitting.ways(steps) if steps else _by_the_clock(seconds)
+    advice = f"{fitting.ADVICE} or --likelihood"
+    made = fitting.fit(step, shares, autoencoder.optimizers, watch=watch, advice=advice)
     if not autoencoder.variational:
         autoencoder.fit_prior(images)
-    return step
+    return made
+
+
+def _by_the_clock(seconds):
+    started = time.perf_counter()
+    while (share := (time.perf_counter() - started) / seconds) < 1:
+        yield share
 
 
 def _in_chunks(function, array):

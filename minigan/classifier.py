@@ -1,12 +1,11 @@
 """Recognition: a classifier of pictures, which also judges what generators draw."""
 
 import hashlib
-import math
 
 import numpy as np
 
-from minigan import checkpoint, datasets, optim
-from minigan.errors import InputError, RunError, brief
+from minigan import checkpoint, datasets, fitting, optim
+from minigan.errors import InputError, brief
 from minigan.kernels import threads
 from minigan.layers import Dense, Sequential
 from minigan.losses import softmax, softmax_cross_entropy
@@ -44,12 +43,12 @@ class Classifier:
             digest.update(array.tobytes())
         return digest.hexdigest()[:12]
 
-    def fit(self, images, labels, epochs, rng, batch_size=128, lr=3e-3, shift=2, watch=lambda step, value: None):
+    def fit(self, images, labels, epochs, rng, batch_size=128, lr=3e-3, shift=2, watch=lambda step, figures: None):
         """Train on images (N, H, W, C) uint8 and labels (N,), each picture moved by up to `shift` pixels, drawn anew.
 
-        Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, value) is
-        called after each step with the loss. The same rng state gives the same weights. Raises RunError where the loss
-        is no longer finite.
+        Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, figures)
+        is called after each step with the loss. The same rng state gives the same weights. Raises RunError where the
+        loss is no longer finite.
         """
         if len(images) != len(labels) or images.shape[1:] != self.sample_shape:
             raise InputError(
@@ -60,17 +59,17 @@ class Classifier:
         batches = datasets.BatchIterator(len(images), batch_size, order_rng)
         steps = max(1, round(epochs * len(images) / batch_size))
         optimizer = optim.Adam(self.network, lr)
-        for step in range(steps):
+
+        def step(t):
             chosen = batches.next_indices()
             x = _shifted(datasets.to_float(images[chosen]), shift, shift_rng)
-            optimizer.lr = lr * _schedule((step + 1) / steps)
-            with threads.one_blas_thread:
-                value, grad = softmax_cross_entropy(self.network.forward(x), labels[chosen])
-                self.network.backward(grad, need_input_grad=False, replace_grads=True)
-                optimizer.step()
-            if not math.isfinite(value):
-                raise RunError(f"training diverged at step {step + 1}: the loss is {value}; try another --seed.")
-            watch(step + 1, value)
+            value, grad = softmax_cross_entropy(self.network.forward(x), labels[chosen])
+            self.network.backward(grad, need_input_grad=False, replace_grads=True)
+            optimizer.step()
+            return {"loss": value}
+
+        shares = ((i + 1) / steps for i in range(steps))  # the first step's rate is not to be 0
+        fitting.fit(step, shares, [optimizer], _schedule, watch)
 
     def judge(self, images):
         """-> features (N, 128) and probabilities (N, classes) of pictures, uint8 or floats in [-1, 1]."""
@@ -118,7 +117,7 @@ def shipped_judge():
 
 def _schedule(t):
     """The learning rate's factor at t of the way, 0 to 1."""
-    return t / WARM_UP if t < WARM_UP else (1 + math.cos(math.pi * (t - WARM_UP) / (1 - WARM_UP))) / 2
+    return t / WARM_UP if t < WARM_UP else fitting.cosine((t - WARM_UP) / (1 - WARM_UP))
 
 
 def _shifted(x, most, rng):

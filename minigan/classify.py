@@ -77,7 +77,7 @@ def _train(data, kind, epochs, seed, quiet):
     started = time.perf_counter()
     with cli.watched(total, f"seed {seed}", quiet) as watch:
         rng = np.random.default_rng([seed, 1])
-        classifier.fit(images, labels, epochs, rng, batch_size, watch=lambda step, value: watch(step, {"loss": value}))
+        classifier.fit(images, labels, epochs, rng, batch_size, watch=watch)
     return classifier, time.perf_counter() - started
 
 

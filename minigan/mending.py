@@ -6,13 +6,12 @@ The first term alone gives the median of all pictures that x may come from, whic
 picture that may be real. What is to be undone is a Task's matter: enhancement.py, restoration.py.
 """
 
-import math
 from dataclasses import asdict
 
 import numpy as np
 
-from minigan import checkpoint, datasets, filters, image_metrics, losses, optim
-from minigan.errors import InputError, RunError, brief
+from minigan import checkpoint, datasets, filters, fitting, image_metrics, losses, optim
+from minigan.errors import InputError, brief
 from minigan.kernels import threads
 from minigan.models.enhancer import pair_discriminator
 
@@ -191,16 +190,14 @@ def fit(made_by, images, steps, adversarial, rng, watch=lambda step, figures: No
     order_rng, spoil_rng, game_rng = rng.spawn(3)
     game = PairGame(made_by, adversarial, game_rng)
     batches = datasets.BatchIterator(len(images), BATCH_SIZE, order_rng)
-    for step in range(steps):
+
+    def step(t):
         truth = images[batches.next_indices()]
         x = made_by.task.spoil(truth, spoil_rng)
-        for optimizer in (game.g_optimizer, game.d_optimizer):
-            optimizer.lr = LR * (1 + math.cos(math.pi * step / steps)) / 2
-        with np.errstate(all="ignore"), threads.one_blas_thread:
-            figures = game.step(datasets.to_float(x), datasets.to_float(truth))
-        if not all(math.isfinite(value) for value in figures.values()):
-            raise RunError(f"training diverged at step {step + 1}: {figures}; try a smaller --adversarial.")
-        watch(step + 1, figures)
+        return game.step(datasets.to_float(x), datasets.to_float(truth))
+
+    optimizers = game.g_optimizer, game.d_optimizer
+    fitting.fit(step, fitting.ways(steps), optimizers, watch=watch, advice="try a smaller --adversarial")
 
 
 def measure(images, truth, labels=None, judge=None):

@@ -54,7 +54,7 @@ def few():
 @pytest.fixture(scope="module")
 def trained(few):
     classifier, values = Classifier(), []
-    classifier.fit(*few, 15, rng(), batch_size=32, watch=lambda step, value: values.append(value))
+    classifier.fit(*few, 15, rng(), batch_size=32, watch=lambda step, figures: values.append(figures["loss"]))
     return classifier, values
 
 

@@ -60,7 +60,7 @@ def test_a_classifier_that_diverges_says_so():
     images, labels = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8), np.arange(32) % 2
     classifier = Classifier((8, 8, 1), 2)
     classifier.head.params["weight"][0, 0] = np.nan
-    with pytest.raises(RunError, match="training diverged at step 1: the loss is nan"):
+    with pytest.raises(RunError, match="training diverged at step 1: loss is nan"):
         classifier.fit(images, labels, 1, np.random.default_rng(0), batch_size=16)
 
 

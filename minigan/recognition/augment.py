@@ -55,6 +55,6 @@ def learnt(data, images, labels, steps, seed, title, follow):
             steps * BATCH_SIZE / len(images),
             np.random.default_rng([seed, 4]),
             BATCH_SIZE,
-            watch=lambda step, value: watch(step, {"loss": value}),
+            watch=watch,
         )
     return accuracy(classifier.judge(data.test)[1], data.test_labels)

@@ -1,13 +1,13 @@
 """What the experiments of recognition share: their data, the loop that trains, and what is measured."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from minigan import datasets
-from minigan.errors import InputError, RunError
+from minigan.errors import InputError
+from minigan.fitting import fit, ways
 from minigan.kernels import threads
 
 CHUNK = 500  # pictures judged at a time
@@ -79,16 +79,9 @@ def learn(title, steps, optimizers, step, follow, schedule=falling):
     schedule(t): the factor of the optimizers' learning rates. follow(title, steps) -> a context that gives a function
     to call with each step, from 1, and its {"loss": …}. RunError where a loss is no longer finite.
     """
-    rates = [optimizer.lr for optimizer in optimizers]
+    advice = f"this was {title}; try another --seed"
     with follow(title, steps) as watch:
-        for i in range(steps):
-            for optimizer, rate in zip(optimizers, rates, strict=True):
-                optimizer.lr = rate * schedule(i / steps)
-            with np.errstate(all="ignore"), threads.one_blas_thread:
-                value = step(i / steps)
-            if not math.isfinite(value):
-                raise RunError(f"training diverged at step {i + 1} of {title}; try another seed or data set.")
-            watch(i + 1, {"loss": value})
+        fit(lambda t: {"loss": step(t)}, ways(steps), optimizers, schedule, watch, advice)
 
 
 def outputs(network, images):
