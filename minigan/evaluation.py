@@ -25,7 +25,7 @@ LABELS = {  # key -> what it is, and which way is better
     "entropy": ("entropy of the classes", "higher"),
     "rarest_class": ("share of the rarest class", "higher"),
     "commonest_class": ("share of the commonest class", "lower"),
-    "as_asked": ("recognised as the digit asked for", "higher"),
+    "as_asked": ("recognised as what was asked for", "higher"),
     "pairs": ("pairs recognised as the same digit", "higher"),
     "sure": ("recognised with over 95 % confidence", "higher"),
     "neighbour": ("median distance to the nearest training picture", ""),

@@ -3,8 +3,8 @@
     python -m minigan.enhance --seeds 3; python -m minigan.restore --seeds 3       # and so on
     python tests/applications.py runs/enhance runs/restore
 
-A script to run by hand; not a test. Folders with the same measures share a table. A cell is the mean over the seeds ±
-their standard deviation, which is left out where nothing was random, or the figure itself of a single seed.
+A script to run by hand; not a test. Folders with the same measures share a table. In a cell stand the means over the
+seeds ± their standard deviations, which are left out where they are 0 as far as the figure is shown.
 """
 
 import argparse
@@ -33,12 +33,30 @@ def rows(mean, deviation, names=()):
     return [row for name in mean for row in rows(mean[name], deviation.get(name, {}), (*names, name))]
 
 
-def cell(measure, mean, deviation):
-    if measure not in mean:
-        return ""
-    form = FORMATS[measure][1]
-    spread = deviation.get(measure, 0.0)
-    return format(mean[measure], form) + (f" ± {format(spread, form)}" if spread else "")
+def cell(measures, mean, deviation):
+    """These measures of one method, mean ± deviation of each, – where it has none."""
+    return " / ".join(number(FORMATS[key][1], mean.get(key), deviation.get(key, 0.0)) for key in measures)
+
+
+def number(form, mean, spread):
+    if mean is None:
+        return "–"
+    return format(mean, form) + (f" ± {format(spread, form)}" if format(spread, form) != format(0.0, form) else "")
+
+
+def lines(folder):
+    """-> the names of the measures in a folder's figures.json, and a row for each part of the task."""
+    report = json.loads((folder / "figures.json").read_text())
+    found = rows(report.get("mean", report["runs"][0]["figures"]), report.get("deviation", {}))
+    measures = [key for key in FORMATS if any(key in mean for _, mean, _ in found)]
+    budget = f"{report['steps']} steps, " if "steps" in report else ""
+    seeds = len(report["runs"])
+    about = f"{folder.name}: {report.get('dataset', 'tones')}, {budget}{seeds} seed{'s' * (seeds > 1)}"
+    parts = {}
+    for names, mean, deviation in found:
+        parts.setdefault(names[:-1], []).append(f"{names[-1]}: {cell(measures, mean, deviation)}")
+    heads = " / ".join(FORMATS[key][0] for key in measures)
+    return heads, [[", ".join([about, *names]), *cells] for names, cells in parts.items()]
 
 
 def main():
@@ -46,21 +64,14 @@ def main():
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     tables = {}
     for folder in parser.parse_args().folders:
-        report = json.loads((folder / "figures.json").read_text())
-        found = rows(report.get("mean", report["runs"][0]["figures"]), report.get("deviation", {}))
-        about = (
-            f"{folder.name}: {report.get('dataset', 'tones')}, {report.get('steps', 'as long')}, {len(report['runs'])}"
-        )
-        measures = tuple(key for key in FORMATS if any(key in mean for _, mean, _ in found))
-        tables.setdefault(measures, []).extend((about, *row) for row in found)
-    for measures, lines in tables.items():
-        print("\n| run: data, steps, seeds | | " + " | ".join(FORMATS[key][0] for key in measures) + " |")
-        print("| --- " * (2 + len(measures)) + "|")
-        before = None
-        for about, names, mean, deviation in lines:
-            cells = (cell(key, mean, deviation) for key in measures)
-            print(f"| {about if about != before else ''} | {', '.join(names)} | {' | '.join(cells)} |")
-            before = about
+        heads, found = lines(folder)
+        tables.setdefault(heads, []).extend(found)
+    for heads, found in tables.items():
+        width = max(map(len, found))
+        print(f"\n| | {heads} |" + " |" * (width - 2))
+        print("| --- " * width + "|")
+        for row in found:
+            print(f"| {' | '.join(row + [''] * (width - len(row)))} |")
 
 
 if __name__ == "__main__":
