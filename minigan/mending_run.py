@@ -97,18 +97,19 @@ def train_network(arguments, made_by, task):
     return learn
 
 
-def compare(arguments, task, learn, save, about, most=None):
+def compare(arguments, task, learn, save, about, most=None, check=lambda images: None):
     """For each seed learn(images, seed) -> what mends, and measure it beside the simple methods on the test pictures.
 
     What mends has outputs(spoilt), name -> pictures. save(out, what mends, its about, an example of the input) writes
     the first seed's files besides figures.json and pictures.png. about: entries for figures.json. most: how many test
-    pictures at the most. -> the folder.
+    pictures at the most. check(images): InputError where these do not suit what mends. -> the folder.
     """
     out = Path(arguments.out)
     (images, _), (test, labels) = (
         datasets.load(arguments.dataset, split, arguments.image_size) for split in ("train", "test")
     )
     task.check(images)
+    check(images)
     test, labels = test[:most], None if labels is None else labels[:most]
     out.mkdir(parents=True, exist_ok=True)
     judge = None

@@ -54,7 +54,7 @@ class Task(mending.Task):
         return restorer(channels, bool(self.holes), rng, dtype)
 
     def spoil(self, images, rng):
-        """Pictures uint8 -> blurred and noisy ones; or, with_hole, ones whose holes are filled by diffusion."""
+        """Pictures uint8 -> blurred and noisy ones; or, with_hole, ones whose holes a thin plate fills."""
         if not self.holes:
             return filters.add_noise(filters.gaussian(images, self.blur), GRAIN, rng)
         n, h, w, _ = images.shape
@@ -68,8 +68,8 @@ class Task(mending.Task):
         if self.holes:
             return {
                 "mean fill": lambda spoilt: _filled(fills.mean_fill, *split(spoilt)),
-                "diffusion": lambda spoilt: split(spoilt)[0],
-                "biharmonic": lambda spoilt: _filled(fills.biharmonic, *split(spoilt)),
+                "diffusion": lambda spoilt: _filled(fills.harmonic, *split(spoilt)),
+                "biharmonic": lambda spoilt: split(spoilt)[0],
             }
         truth = images[: mending.TUNED_ON]
         spoilt = self.spoil(truth, rng)
@@ -97,8 +97,8 @@ class Restorer(mending.Mender):
 
 def with_hole(pictures, hole):
     """Pictures (N, H, W, C) uint8 and a hole (N, H, W, 1) bool -> the input (N, H, W, C + 1) uint8: the pictures, in
-    their holes what diffusion makes of the rest, and 255 where the holes are, 0 elsewhere."""
-    filled = _filled(fills.harmonic, pictures, hole)
+    their holes the biharmonic fill, and 255 where the holes are, 0 elsewhere."""
+    filled = _filled(fills.biharmonic, pictures, hole)
     return np.concatenate([filled, np.where(hole, np.uint8(255), np.uint8(0))], axis=3)
 
 

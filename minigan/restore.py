@@ -21,11 +21,12 @@ def parse(argv):
         "With --generator nothing is trained: what a GAN can draw is searched for pictures that agree.",
         STEPS,
     )
-    parser.set_defaults(steps=None)
+    parser.set_defaults(steps=None, dataset=None)
     parser.add_argument(
         "--generator",
         metavar="RUN",
-        help=f"search this GAN, a folder of train, in so many --steps (default: {SEARCH_STEPS}) for each picture",
+        help=f"search this GAN, a folder of train, in so many --steps (default: {SEARCH_STEPS}) for each picture of "
+        "--dataset (default: the run's)",
     )
     kinds = ", ".join(fills.HOLES)
     parser.add_argument("--hole", metavar="NAME", help=f"learn to fill only these holes: {kinds} (default: all)")
@@ -40,6 +41,8 @@ def run(argv=None):
     arguments = parse(argv)
     if arguments.steps is None:
         arguments.steps = STEPS if arguments.generator is None else SEARCH_STEPS
+    if arguments.dataset is None and arguments.generator is None:
+        arguments.dataset = "mnist"
     task = _check(arguments)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
@@ -129,17 +132,23 @@ def _save_example(out, mends, about, example):
 
 def _search(arguments, task):
     gan = _load(arguments)
+    if arguments.dataset is None:
+        arguments.dataset = gan.config.dataset
+        arguments.image_size = gan.config.image_size if arguments.image_size is None else arguments.image_size
     restorer = None if arguments.network is None else mending_run.load_network(Restorer, arguments)
     if restorer is not None and (bool(restorer.task.holes), restorer.task.blur) != (bool(task.holes), task.blur):
         raise InputError(f"--network was trained for {restorer.task}, not for {task}; name one of the same task.")
 
     def learn(images, seed):
-        _same_size(gan, images, arguments.dataset)
         searcher = _searcher(arguments, gan, task, seed)
         return searcher if restorer is None else _Both(searcher, restorer)
 
     about = {"generator": arguments.generator, "network": arguments.network, "prior": latent.PRIOR}
-    mending_run.compare(arguments, task, learn, _save_example, about, SEARCHED)
+
+    def check(images):
+        _same_size(gan, images, arguments.dataset)
+
+    mending_run.compare(arguments, task, learn, _save_example, about, SEARCHED, check)
     return 0
 
 

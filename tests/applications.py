@@ -41,7 +41,8 @@ def cell(measures, mean, deviation):
 def number(form, mean, spread):
     if mean is None:
         return "–"
-    return format(mean, form) + (f" ± {format(spread, form)}" if format(spread, form) != format(0.0, form) else "")
+    shown = [format(value, form) for value in (mean, spread, 0.0)]
+    return " ± ".join(shown[: 1 + (shown[1] != shown[2])]).replace("%", " %")
 
 
 def lines(folder):

@@ -238,6 +238,18 @@ def test_searching_the_test_pictures(capsys, few, monkeypatch):
     assert not np.array_equal(pictures.read("out.png", 1), made)
 
 
+def test_the_pictures_are_those_that_the_generator_learnt_from(capsys, few):
+    np.save("grey.npy", np.random.default_rng(2).integers(0, 256, (100, 16, 16), np.uint8))
+    overrides = {"dataset": "grey.npy", "condition": "none", "clusters": 1}
+    gan = build_gan("dcgan", sample_shape=(16, 16, 1), **overrides)
+    Run.create("grey", "dcgan").save(gan, type("Batches", (), {"state": dict})(), {})
+    code, _, err = call(capsys, restore, "--generator", "grey", "--steps", 1, "--out", "a", "--quiet")
+    assert code == 0, err
+    report = json.loads(Path("a/figures.json").read_text())
+    assert (report["dataset"], report["test_pictures"]) == ("grey.npy", 10)
+    assert "expected 16 x 16 of 1" in refused(capsys, restore, "--generator", "grey", "--dataset", "mnist")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

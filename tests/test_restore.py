@@ -23,6 +23,7 @@ from minigan.restoration import Restorer, Task
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Narrow networks, on one core."""
+    monkeypatch.setattr(networks, "FULL", 4)
     monkeypatch.setattr(networks, "WIDTH", 6)
     monkeypatch.setattr(networks, "BLOCKS", 2)
     monkeypatch.setattr(pair_networks, "WIDTH", 6)
@@ -143,6 +144,7 @@ def test_blur_is_what_it_says(digits):
 )
 def test_it_learns(digits, monkeypatch, task, steps, simple, gain):
     """Soon better on digits it has not seen than what it is given."""
+    monkeypatch.setattr(networks, "FULL", 12)
     monkeypatch.setattr(networks, "WIDTH", 16)
     images, test = digits["train"][0], digits["test"][0]
     spoilt = task.spoil(test, np.random.default_rng(3))

@@ -9,7 +9,8 @@ from minigan.layers import Composite, Conv2D, ConvTranspose2D, ReLU, Residual, S
 from minigan.models.dcgan import HALVE
 from minigan.models.enhancer import residual_block
 
-WIDTH = 32  # channels at half the size; twice as many at a quarter
+FULL = 24  # channels at full size
+WIDTH = 32  # at half the size; twice as many at a quarter
 BLOCKS = 4
 
 
@@ -43,12 +44,16 @@ class Filled(Composite):
 def restorer(channels, holes, rng, dtype):
     """Pictures (N, H, W, C), or with `holes` pictures and their holes (N, H, W, C + 1), to pictures (N, H, W, C).
 
-    An encoder and a decoder: 4x4/2 convolutions→32→64, four residual blocks at a quarter of the size, where each sees
-    the whole of a small picture, and 4x4/2 transposed convolutions→32→32, ReLU after each; 3x3→C. What the first
-    convolution gives also goes round the inner part. What it makes is added to the input, for holes within them only:
-    it learns what is still missing.
+    An encoder and a decoder: 3x3→24 at full size, 4x4/2 convolutions→32→64, four residual blocks at a quarter of the
+    size, where each sees the whole of a small picture, 4x4/2 transposed convolutions→32→24, 3x3→24, ReLU after each;
+    3x3→C. What there is at full and at half the size also goes round what is below (Ronneberger et al. 2015, though
+    added here): single pixels are lost at a quarter. What comes out is added to the input, for holes within them only:
+    the network learns what is still missing.
     """
     half, quarter = WIDTH, 2 * WIDTH
+
+    def same(inputs, outputs):
+        return Conv2D(inputs, outputs, 3, padding=1, rng=rng, dtype=dtype)
 
     def halve(inputs, outputs):
         return [Conv2D(inputs, outputs, **HALVE, rng=rng, dtype=dtype), ReLU()]
@@ -56,10 +61,10 @@ def restorer(channels, holes, rng, dtype):
     def double(inputs, outputs):
         return [ConvTranspose2D(inputs, outputs, **HALVE, rng=rng, dtype=dtype), ReLU()]
 
-    start = halve(channels + 1 if holes else channels, half)
     blocks = [residual_block(quarter, rng, dtype) for _ in range(BLOCKS)]
     inner = Residual(Sequential([*halve(half, quarter), *blocks, *double(quarter, half)]))
-    last = Conv2D(half, channels, 3, padding=1, rng=rng, dtype=dtype)
+    outer = Residual(Sequential([*halve(FULL, half), inner, *double(half, FULL)]))
+    last = same(FULL, channels)
     last.params["weight"] *= 0.1  # it starts near the input
-    main = Sequential([*start, inner, *double(half, half), last])
+    main = Sequential([same(channels + holes, FULL), ReLU(), outer, same(FULL, FULL), ReLU(), last])
     return Filled(main) if holes else Residual(main)
