@@ -23,6 +23,7 @@ FORMATS = {  # measure -> its head and format; others are left out
     "bound": ("bound, nats", ".1f"),
     "harmonicity": ("harmonicity", ".3f"),
     "in_tune": ("in tune", ".1%"),
+    "seconds": ("seconds of training", ".0f"),
 }
 
 
