@@ -54,7 +54,7 @@ class Task(mending.Task):
         return restorer(channels, bool(self.holes), rng, dtype)
 
     def spoil(self, images, rng):
-        """Pictures uint8 -> blurred and noisy ones; or, with_hole, ones whose holes a thin plate fills."""
+        """Pictures uint8 -> blurred and noisy ones; or, with_hole, ones with the biharmonic fill in their holes."""
         if not self.holes:
             return filters.add_noise(filters.gaussian(images, self.blur), GRAIN, rng)
         n, h, w, _ = images.shape

@@ -41,8 +41,6 @@ def run(argv=None):
     arguments = parse(argv)
     if arguments.steps is None:
         arguments.steps = STEPS if arguments.generator is None else SEARCH_STEPS
-    if arguments.dataset is None and arguments.generator is None:
-        arguments.dataset = "mnist"
     task = _check(arguments)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
@@ -112,6 +110,8 @@ def _read_mask(path, picture):
 
 
 def _train(arguments, task):
+    if arguments.dataset is None:
+        arguments.dataset = "mnist"
     learn = mending_run.train_network(arguments, Restorer, task)
     out = mending_run.compare(arguments, task, learn, _save, {"adversarial": arguments.adversarial})
     mask = f" --mask {out / 'mask.png'}" if task.holes else ""
@@ -143,11 +143,10 @@ def _search(arguments, task):
         searcher = _searcher(arguments, gan, task, seed)
         return searcher if restorer is None else _Both(searcher, restorer)
 
-    about = {"generator": arguments.generator, "network": arguments.network, "prior": latent.PRIOR}
-
     def check(images):
         _same_size(gan, images, arguments.dataset)
 
+    about = {"generator": arguments.generator, "network": arguments.network, "prior": latent.PRIOR}
     mending_run.compare(arguments, task, learn, _save_example, about, SEARCHED, check)
     return 0
 

@@ -42,8 +42,10 @@ def cell(measures, mean, deviation):
 def number(form, mean, spread):
     if mean is None:
         return "–"
-    shown = [format(value, form) for value in (mean, spread, 0.0)]
-    return " ± ".join(shown[: 1 + (shown[1] != shown[2])]).replace("%", " %")
+    text = format(mean, form)
+    if format(spread, form) != format(0.0, form):
+        text += f" ± {format(spread, form)}"
+    return text.replace("%", " %")
 
 
 def lines(folder):

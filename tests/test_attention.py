@@ -364,9 +364,9 @@ def test_wrong_arguments_and_input(build, message):
 
 @every_dtype
 @every_case
-def test_pytorch_parity(name, dtype):
+def test_pytorch_parity(plain_torch, name, dtype):
     """With the weights as those of 1x1 convolutions, and autograd's gradients."""
-    torch = pytest.importorskip("torch", reason="PyTorch is a reference here, never a requirement")
+    torch = plain_torch
     layer, x = case(name, dtype)
     leaves = [torch.tensor(array, requires_grad=True) for array in (x, *layer.params.values())]
     pictures, query, key, value, output, gamma = leaves

@@ -60,8 +60,8 @@ def in_torch(torch, block, x, p):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
 @pytest.mark.parametrize("block", [up_block, three_layers])
-def test_parity(block, dtype, tolerance):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: it is a reference here, never a requirement")
+def test_parity(plain_torch, block, dtype, tolerance):
+    torch = plain_torch
     layer, x = lively(block().astype(dtype), dtype), draw(5, 4, 6, 6, dtype=dtype, seed=2)
     leaves = {key: torch.tensor(array, requires_grad=True) for key, array in [("x", x), *layer.params.items()]}
     expected = in_torch(torch, block, leaves["x"].permute(0, 3, 1, 2), leaves).permute(0, 2, 3, 1)

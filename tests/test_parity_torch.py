@@ -15,19 +15,7 @@ TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
 every_preset = pytest.mark.parametrize("preset", ["mlp", "listing", "dcgan"])
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 BATCH = 8
-
-
-@pytest.fixture(autouse=True)
-def _plain_torch():
-    """One thread: idle ones spin for a while, on the cores that NumPy's products want next. And no oneDNN: on some
-    processors it convolves in a way whose float32 rounding reaches 3e-5 of the outcome, a hundred times that of the
-    plain way (and thirty times ours, beside float64), which is no reference for 1e-5."""
-    before = torch.get_num_threads(), torch.backends.mkldnn.enabled
-    torch.set_num_threads(1)
-    torch.backends.mkldnn.enabled = False
-    yield
-    torch.set_num_threads(before[0])
-    torch.backends.mkldnn.enabled = before[1]
+pytestmark = pytest.mark.usefixtures("plain_torch")
 
 
 class Twin:
