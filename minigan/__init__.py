@@ -28,6 +28,7 @@ _MODULES = (
 )
 _NAMES = {
     "build_gan": "minigan.gan",
+    "plain": "minigan.base.mode",
     "InputError": "minigan.errors",
     "RunError": "minigan.errors",
     "get_threads": "minigan.kernels.threads",

@@ -79,11 +79,13 @@ class Autoencoder(Coder):
         codes, figures = self.encoder.forward(x), {}
         z, moved = reparametrise_forward(codes, noise) if self.variational else (codes, None)
         figures["reconstruction"], grad = self.likelihood(self.decoder.forward(z), x)
-        grad = self.decoder.backward(grad, replace_grads=True)
+        self.decoder.zero_grad()
+        grad = self.decoder.backward(grad)
         if self.variational:
             figures["divergence"], grad_divergence = kl_to_standard_normal(codes)
             grad = reparametrise_backward(grad, moved) + grad_divergence
-        self.encoder.backward(grad, need_input_grad=False, replace_grads=True)
+        self.encoder.zero_grad()
+        self.encoder.backward(grad, need_input_grad=False)
         return figures
 
     def step(self, x, rng):

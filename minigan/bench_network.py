@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from minigan import bench_process, penalties
+from minigan import bench_process
 from minigan.bench_work import PLAYERS, Shadows, layer_work, leaves, random_batch, rows, step_flops
 from minigan.gan import build_gan
 from minigan.kernels import threads
@@ -107,11 +107,11 @@ class _Clocks(Shadows):
         self.gan, self.split, self.spent = gan, split, defaultdict(float)
 
     def __enter__(self):
-        keys = {}
         for player in PLAYERS:
             for i, (_, row) in enumerate(rows(getattr(self.gan, player))):
                 for layer in leaves(row):
-                    keys[id(layer)] = player, i
+                    for name, kind in (("jvp", "forward"), ("jvp_backward", "weight" if self.split else "backward")):
+                        self.put(layer, name, self._timed(getattr(layer, name), (player, i, kind)))
                     if self.split:
                         self.put(layer, "backward", self._split(layer, (player, i)))
                 if not self.split:
@@ -119,8 +119,6 @@ class _Clocks(Shadows):
                     self.put(row, "backward", self._timed(row.backward, (player, i, "backward")))
         for player, optimizer in (("generator", self.gan.g_optimizer), ("discriminator", self.gan.d_optimizer)):
             self.put(optimizer, "step", self._timed(optimizer.step, (player, "optimizer")))
-        for name, kind in (("tangent", "forward"), ("tangent_backward", "weight" if self.split else "backward")):
-            self.put(penalties, name, self._of_layer(getattr(penalties, name), keys, kind))
         return self.spent
 
     def _timed(self, method, key):
@@ -132,22 +130,18 @@ class _Clocks(Shadows):
 
         return call
 
-    def _of_layer(self, function, keys, kind):
-        """A function whose first argument is a layer, timed under that layer's row."""
-        return lambda layer, *rest: self._timed(function, (*keys[id(layer)], kind))(layer, *rest)
-
     def _split(self, layer, key):
         method = layer.backward
 
-        def call(grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
-            needs = need_param_grads, need_input_grad, replace_grads
+        def call(grad_output, need_param_grads=True, need_input_grad=True):
+            needs = need_param_grads, need_input_grad
             has_weight = "weight" in layer.params and need_param_grads
             if not (has_weight and need_input_grad):
                 return self._timed(method, (*key, "weight" if has_weight else "input"))(grad_output, *needs)
-            remembered = layer._cache  # a backward pass uses it up
+            remembered = layer.remembered  # a backward pass uses it up
             grad_input = self._timed(method, (*key, "input"))(grad_output, need_param_grads=False)
-            layer._cache = remembered
-            self._timed(method, (*key, "weight"))(grad_output, need_input_grad=False, replace_grads=replace_grads)
+            layer.remembered = remembered
+            self._timed(method, (*key, "weight"))(grad_output, need_input_grad=False)
             return grad_input
 
         return call

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan import penalties
 from minigan.layers import (
     Composite,
     ConditionalBatchNorm,
@@ -132,28 +131,32 @@ def layer_work(gan, batch):
         counts[places[id(layer)]][which] += n * multiply_adds(layer, shapes[id(layer)])[which]
 
     def watch(layer):
-        forward, backward = layer.forward, layer.backward
+        forward, backward, jvp, jvp_backward = layer.forward, layer.backward, layer.jvp, layer.jvp_backward
 
         def counted_forward(x, *arguments, **options):
             shapes[id(layer)] = x.shape[1:]
             add(layer, len(x), 0)
             return forward(x, *arguments, **options)
 
-        def counted_backward(grad, need_param_grads=True, need_input_grad=True, replace_grads=False):
+        def counted_backward(grad, need_param_grads=True, need_input_grad=True):
             for which, needed in ((1, need_input_grad), (2, need_param_grads)):
                 if needed:
                     add(layer, len(grad), which)
-            return backward(grad, need_param_grads, need_input_grad, replace_grads)
+            return backward(grad, need_param_grads, need_input_grad)
 
         shadows.put(layer, "forward", counted_forward)
+
+        def counted_jvp(t, cache):
+            add(layer, len(t), 0)
+            return jvp(t, cache)
+
+        def counted_jvp_backward(s, t, cache):
+            add(layer, len(t), 2)
+            return jvp_backward(s, t, cache)
+
         shadows.put(layer, "backward", counted_backward)
-
-    def counted_tangent(function, which):
-        def call(layer, t, *rest):
-            add(layer, len(t), which)
-            return function(layer, t, *rest)
-
-        return call
+        shadows.put(layer, "jvp", counted_jvp)
+        shadows.put(layer, "jvp_backward", counted_jvp_backward)
 
     with Shadows() as shadows, np.errstate(all="ignore"):
         for player in PLAYERS:
@@ -161,8 +164,6 @@ def layer_work(gan, batch):
                 for layer in leaves(row):
                     places[id(layer)] = player, i
                     watch(layer)
-        shadows.put(penalties, "tangent", counted_tangent(penalties.tangent, 0))
-        shadows.put(penalties, "tangent_backward", counted_tangent(penalties.tangent_backward, 2))
         for _ in range(gan.config.n_critic):
             gan.train_step(*random_batch(gan, FEW))
         scale = 2 * batch / FEW / gan.config.n_critic

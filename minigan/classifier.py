@@ -64,7 +64,8 @@ class Classifier:
             chosen = batches.next_indices()
             x = _shifted(datasets.to_float(images[chosen]), shift, shift_rng)
             value, grad = softmax_cross_entropy(self.network.forward(x), labels[chosen])
-            self.network.backward(grad, need_input_grad=False, replace_grads=True)
+            self.network.zero_grad()
+            self.network.backward(grad, need_input_grad=False)
             optimizer.step()
             return {"loss": value}
 

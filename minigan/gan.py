@@ -10,7 +10,7 @@ from minigan import checkpoint, init, optim, penalties
 from minigan.conditions import Conditions
 from minigan.config import Config
 from minigan.errors import InputError, RunError, brief
-from minigan.kernels import memory, threads, updates
+from minigan.kernels import memory, threads
 from minigan.layers import Sequential, one_hot, sigmoid
 from minigan.losses import LOSSES, feature_matching
 from minigan.models import Sizes, get_preset
@@ -125,7 +125,8 @@ class GAN:
         real_logits, fake_logits = logits[: len(logits) // 2], logits[len(logits) // 2 :]
         value, grad_real, grad_fake = self.loss.discriminator(real_logits, fake_logits)
         more, grad_outputs = self.told.backward(np.concatenate([grad_real, grad_fake]), outputs, twice)
-        self.discriminator.backward(grad_outputs, need_input_grad=False, replace_grads=True)
+        self.discriminator.zero_grad()
+        self.discriminator.backward(grad_outputs, need_input_grad=False)
         value += more + self._penalise_gradient(both[:n], both[n:], conditions)
         self._move(self.discriminator, self.d_optimizer)
         if self.config.weight_clip:
@@ -164,7 +165,8 @@ class GAN:
             value, grad_fake = self._match_features(seen, real)
         else:
             value, grad_fake = self.judge(seen, conditions)
-        self.generator.backward(grad_fake, need_input_grad=False, replace_grads=True)
+        self.generator.zero_grad()
+        self.generator.backward(grad_fake, need_input_grad=False)
         self._move(self.generator, self.g_optimizer)
         self._average()
         return {"g_loss": value}
@@ -220,10 +222,7 @@ class GAN:
             return
         moves = self.g_optimizer.steps
         rate = 1 - min(self.config.ema_decay, moves / (moves + 9))
-        current = self.generator.params | self.generator.buffers
-        arrays = self.averaged.params | self.averaged.buffers
-        pairs = [(array.reshape(-1), current[name].reshape(-1)) for name, array in arrays.items()]
-        updates.all_in_one(updates.average, (rate,), pairs)
+        optim.average(self.averaged, self.generator, rate)
 
     def _add_noise(self, x):
         if self.config.instance_noise:

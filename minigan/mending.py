@@ -176,7 +176,8 @@ class PairGame:
             figures["d_loss"] = self.d_loss(x, made, truth)
             self.d_optimizer.step()
         figures["g_loss"], grad, figures["l1"] = self.g_loss(x, made, truth)
-        self.generator.backward(grad, need_input_grad=False, replace_grads=True)
+        self.generator.zero_grad()
+        self.generator.backward(grad, need_input_grad=False)
         self.g_optimizer.step()
         return figures
 

@@ -33,11 +33,8 @@ class Bell:
 
     def wait(self, count):
         """Until it has been rung `count` times in all."""
-        if not _watch(self.rung, count, looks(PATIENCE)):
-            self.sleep(count)
-
-    def sleep(self, count):
-        """The same for who has watched enough."""
+        if _watch(self.rung, count, looks(PATIENCE)):
+            return
         self.asleep = True
         try:
             while self.rung[0] < count:  # a token may be left from a ring that was seen before it was taken
@@ -78,17 +75,6 @@ def load(typing_context, array):
         return builder.load_atomic(_first(context, builder, signature, arguments), "acquire", 8)
 
     return types.int64(array), generate
-
-
-@intrinsic
-def store(typing_context, array, value):
-    """array[0] = value, in memory at once and after everything that was written before."""
-
-    def generate(context, builder, signature, arguments):
-        builder.store_atomic(arguments[1], _first(context, builder, signature, arguments), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), generate
 
 
 def _first(context, builder, signature, arguments):

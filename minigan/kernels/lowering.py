@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from minigan.kernels import gemm, memory, pointwise, threads, toom_cook, toom_cook_steps
+from minigan.kernels import memory, pointwise, threads, toom_cook, toom_cook_steps
 from minigan.kernels.im2col import col2im, im2col
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
@@ -61,7 +61,7 @@ class Im2col:
         return y.reshape(1, -1, y.shape[3])
 
     def to_input(self, v, bias, out):
-        col2im(v[0], out.shape, *self.geometry, _or_zero(bias, out), out)
+        col2im(v[0], out.shape, *self.geometry, bias + np.zeros(out.shape[3], out.dtype), out)
 
     def to_weight(self, u):
         return u.reshape(self.weight_shape)
@@ -69,8 +69,8 @@ class Im2col:
     def room_for_m(self, out):
         return self.output_side(out)
 
-    def to_output(self, m, bias, negative_slope, out):
-        pointwise.add_bias(m[0], bias, negative_slope)  # m is out's own memory
+    def to_output(self, m, bias, out):
+        pointwise.add_bias(m[0], bias)  # m is out's own memory
 
     def room_for_v(self, m):
         return memory.empty((*m.shape[:2], math.prod(self.weight_shape[:3])), m.dtype)
@@ -112,8 +112,8 @@ class ToomCook:
     def room_for_m(self, out):
         return memory.empty((self.plan.output.layout.size * len(out) * out.shape[3],), out.dtype)
 
-    def to_output(self, m, bias, negative_slope, out):
-        toom_cook_steps.gather(m, self.plan.output, out, bias=bias, negative_slope=negative_slope)
+    def to_output(self, m, bias, out):
+        toom_cook_steps.gather(m, self.plan.output, out, bias=bias)
 
     def room_for_v(self, m):
         return memory.empty((m.size // self._m_size() * self.v_size,), m.dtype)
@@ -143,34 +143,34 @@ def _stack(flat, first, *shape):
     return flat[first : first + math.prod(shape)].reshape(shape)
 
 
-def convolve(way, x, u, bias, negative_slope):
-    """x (N, H, W, C) convolved with the weight whose side is u, plus bias (O,) or None; then the leaky ReLU."""
+def convolve(way, x, u, bias):
+    """x (N, H, W, C) convolved with the weight whose side is u, plus bias (O,), or 0 for none."""
     out = memory.empty(way.output_shape, x.dtype)
-    _share(way, _convolve, x, u, bias, negative_slope, out)
+    _share(way, _convolve, x, u, bias, out)
     return out
 
 
 def convolve_transposed(way, y, u, bias):
-    """The transposed convolution of y (N, OH, OW, O), plus bias (C,) or None -> (N, H, W, C)."""
+    """The transposed convolution of y (N, OH, OW, O), plus bias (C,), or 0 for none -> (N, H, W, C)."""
     out = memory.empty(way.input_shape, y.dtype)
     _share(way, _convolve_transposed, y, u, bias, out)
     return out
 
 
-def convolve_backward(way, grad, x, u, need):
-    """-> gradients of `convolve` by x and by the weight, None where `need` has no use for it; grad (N, OH, OW, O)."""
-    grad_x = memory.empty(way.input_shape, grad.dtype) if need.input else None
-    sums = _Sums() if need.params else None
+def convolve_backward(way, grad, x, u, need_params, need_input):
+    """-> gradients of `convolve` by x and by the weight, None where it is not needed; grad (N, OH, OW, O)."""
+    grad_x = memory.empty(way.input_shape, grad.dtype) if need_input else None
+    sums = _Sums() if need_params else None
     _share(way, _convolve_backward, grad, x, u, grad_x, sums)
-    return grad_x, way.to_weight(sums.total()) if need.params else None
+    return grad_x, way.to_weight(sums.total()) if need_params else None
 
 
-def convolve_transposed_backward(way, grad, y, u, need):
+def convolve_transposed_backward(way, grad, y, u, need_params, need_input):
     """-> gradients of `convolve_transposed` by y and by the weight, likewise; grad (N, H, W, C)."""
-    grad_y = memory.empty(way.output_shape, grad.dtype) if need.input else None
-    sums = _Sums() if need.params else None
+    grad_y = memory.empty(way.output_shape, grad.dtype) if need_input else None
+    sums = _Sums() if need_params else None
     _share(way, _convolve_transposed_backward, grad, y, u, grad_y, sums)
-    return grad_y, way.to_weight(sums.total()) if need.params else None
+    return grad_y, way.to_weight(sums.total()) if need_params else None
 
 
 class _Sums:
@@ -204,10 +204,10 @@ def _chunks(start, stop, way, itemsize):
     return [slice(*border) for border in pairwise(borders)]
 
 
-def _convolve(start, stop, way, x, u, bias, negative_slope, out):
+def _convolve(start, stop, way, x, u, bias, out):
     for part in _chunks(start, stop, way, x.itemsize):
         m = product(way, way.input_side(x[part]), u, out[part])
-        way.to_output(m, bias, negative_slope, out[part])
+        way.to_output(m, bias, out[part])
 
 
 def _convolve_transposed(start, stop, way, y, u, bias, out):
@@ -220,7 +220,7 @@ def _convolve_backward(start, stop, way, grad, x, u, grad_x, sums):
     for part in _chunks(start, stop, way, grad.itemsize):
         m = way.output_side(grad[part])
         if grad_x is not None:
-            way.to_input(product_grad_v(way, m, u), None, grad_x[part])
+            way.to_input(product_grad_v(way, m, u), 0, grad_x[part])
         if sums is not None:
             total = product_grad_u(way, way.input_side(x[part]), m, total)
     if sums is not None:
@@ -232,7 +232,7 @@ def _convolve_transposed_backward(start, stop, way, grad, y, u, grad_y, sums):
     for part in _chunks(start, stop, way, grad.itemsize):
         v = way.input_side(grad[part])
         if grad_y is not None:
-            way.to_output(product(way, v, u, grad_y[part]), None, 1, grad_y[part])
+            way.to_output(product(way, v, u, grad_y[part]), 0, grad_y[part])
         if sums is not None:
             total = product_grad_u(way, v, way.output_side(y[part]), total)
     if sums is not None:
@@ -243,7 +243,7 @@ def product(way, v, u, out):
     """M = V U, from which `way` will make `out`."""
     m = way.room_for_m(out)
     for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        gemm.stack(v_stack, u_stack, m_stack)
+        np.matmul(v_stack, u_stack, out=m_stack)
     return m
 
 
@@ -251,7 +251,7 @@ def product_grad_v(way, m, u):
     """dV = dM Uᵀ."""
     v = way.room_for_v(m)
     for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        gemm.stack(m_stack, u_stack.transpose(0, 2, 1), v_stack)
+        np.matmul(m_stack, u_stack.transpose(0, 2, 1), out=v_stack)
     return v
 
 
@@ -259,9 +259,8 @@ def product_grad_u(way, v, m, so_far=None):
     """dU = Vᵀ dM, added to what there is so far, if anything."""
     u = way.room_for_u(m) if so_far is None else so_far
     for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        gemm.stack(v_stack.transpose(0, 2, 1), m_stack, u_stack, add=so_far is not None)
+        if so_far is None:
+            np.matmul(v_stack.transpose(0, 2, 1), m_stack, out=u_stack)
+        else:
+            u_stack += np.matmul(v_stack.transpose(0, 2, 1), m_stack)
     return u
-
-
-def _or_zero(bias, out):
-    return np.zeros(out.shape[3], out.dtype) if bias is None else bias

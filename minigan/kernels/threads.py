@@ -7,22 +7,19 @@ far more when the machine has other work to do). So there is one team, whose thr
 own from each member (gemm.py).
 """
 
-import ctypes
 import os
 import sys
 import threading
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-from numba import config
 
+from minigan.base.mode import is_plain
 from minigan.errors import InputError
-from minigan.kernels import bell, orders, sgemm
+from minigan.kernels import bell
 
 WORTHWHILE = 100_000  # elements touched, below which a call is done before a second thread has woken
-COURTESY = 12e-6  # seconds in which the thread that begins a job lets go of the GIL
 MULTIPLICATIONS = 32  # of a matrix product that take about as long as touching one element
 
 
@@ -34,32 +31,20 @@ def available_cores():
 
 
 class _Helper:
-    """A thread that calls what it is given and hands back None or the exception; or carries out orders.
+    """A thread that calls what it is given and hands back None or the exception; given None it ends."""
 
-    Given None it ends."""
-
-    def __init__(self, own_orders):
+    def __init__(self):
         self.job, self.error, self.begin, self.end, self.jobs = None, None, bell.Bell(), bell.Bell(), 0
-        self.orders, self.count, self.scratch = own_orders, np.zeros(1, np.int64), sgemm.scratch()
         threading.Thread(target=self._work, name="minigan kernel helper", daemon=True).start()
 
     def start(self, kernel, *arguments):
         self.jobs += 1
-        self.count[0], self.job = 0, (kernel, arguments)
-        self.begin.ring(self.jobs)
-
-    def start_orders(self, count):
-        """Carry out the first `count` of self.orders."""
-        self.jobs += 1
-        self.count[0], self.error = count, None
+        self.job = kernel, arguments
         self.begin.ring(self.jobs)
 
     def result(self):
         """The outcome of the last job, once it is done."""
-        if self.count[0]:
-            orders.await_end(self.end.rung, self.jobs)
-        else:
-            self.end.wait(self.jobs)
+        self.end.wait(self.jobs)
         return self.error
 
     def _work(self):
@@ -67,7 +52,7 @@ class _Helper:
         done = 0
         with np.errstate(all="ignore"):  # the caller's own share of the work warns, as the caller has it set
             while True:
-                done = self._next(done)
+                self.begin.wait(done + 1)
                 (kernel, arguments), self.job = self.job, None
                 if kernel is None:
                     return
@@ -78,25 +63,7 @@ class _Helper:
                     self.error = error
                 kernel = arguments = None  # or the arrays would stay alive until the next job
                 done += 1
-
-    def _next(self, done):
-        """Say that so many jobs are done, and wait for one of Python's, carrying out orders meanwhile.
-
-        -> how many are done then. The caller is told by `serve`, without the GIL, which it needs next; but one that
-        sleeps, or fell asleep just then, has to be woken from here.
-        """
-        while True:
-            if self.end.asleep or config.DISABLE_JIT:
                 self.end.ring(done)
-            if not config.DISABLE_JIT:
-                looks = bell.looks(bell.PATIENCE), bell.looks(COURTESY)
-                arguments = self.begin.rung, self.end.rung, done, self.orders, self.count, self.scratch, *looks
-                done = orders.serve(*arguments)
-                self.end.ring(done)
-            if self.begin.rung[0] == done:
-                self.begin.sleep(done + 1)
-            if self.count[0] == 0:
-                return done
 
 
 class _Helpers(list):
@@ -113,15 +80,13 @@ class _Team(threading.local):
     def __init__(self):
         self.helpers = _Helpers()
         self.process = os.getpid()
-        self.orders = np.zeros((available_cores(), orders.MOST), orders.ORDER)  # a row for each thread
-        self.scratch = sgemm.scratch()
         self.at_work = False  # in the midst of a shared job, whose own jobs are then done alone
 
     def get(self, count):
         if self.process != os.getpid():  # a fork copies this list but not the threads
             self.helpers, self.process = _Helpers(), os.getpid()
         while len(self.helpers) < count:
-            self.helpers.append(_Helper(self.orders[len(self.helpers) + 1]))
+            self.helpers.append(_Helper())
         return self.helpers[:count]
 
 
@@ -166,29 +131,6 @@ def run(kernel, rows, work, *arguments):
         raise error
 
 
-def carry_out(count, write):
-    """Have `count` orders carried out by the team, without the GIL between its threads.
-
-    write(orders): writes them down, orders (threads, MOST). Nothing in them can fail.
-    """
-    parts = 1 if _team.at_work else _count
-    own, working, interrupts = _team.orders[0], [], []
-    write(_team.orders[:parts])
-    if parts == 1:
-        orders.perform(own, count, _team.scratch)
-        return
-    try:
-        _team.at_work = True
-        for helper in _team.get(parts - 1):
-            working.append(helper)
-            helper.start_orders(count)
-        orders.perform(own, count, _team.scratch)
-    finally:
-        _join(working, interrupts)
-    for interrupt in interrupts:
-        raise interrupt
-
-
 def _join(working, errors):
     """Wait for the helpers in `working`, however often Ctrl-C is pressed: none may write once its caller has left."""
     while working:
@@ -203,51 +145,61 @@ def _join(working, errors):
 
 
 @cache
-def openblas():
-    """The setter and getter of the OpenBLAS that NumPy's wheel brings, or None with another BLAS."""
-    folder = Path(np.__file__).parent
-    places = [folder.parent / "numpy.libs", folder / ".dylibs"]
-    for path in [p for place in places if place.is_dir() for p in sorted(place.iterdir()) if "openblas" in p.name]:
-        library = ctypes.CDLL(str(path))
-        for prefix in ("scipy_openblas", "openblas"):
-            for suffix in ("64_", ""):
-                names = [f"{prefix}_{verb}_num_threads{suffix}" for verb in ("set", "get")]
-                if hasattr(library, names[0]):
-                    return tuple(getattr(library, name) for name in names)
-    return None
+def _blas():
+    """What holds the threads of NumPy's BLAS, whichever it is; None without threadpoolctl: they are left alone."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
+def blas_threads():
+    """How many threads NumPy's BLAS uses; None where nobody can tell."""
+    found = [] if _blas() is None else _blas().lib_controllers
+    return max((library.num_threads for library in found), default=None)
+
+
+def set_blas_threads(count):
+    for library in [] if _blas() is None else _blas().lib_controllers:
+        library.set_num_threads(count)
 
 
 class _OneBlasThread:
-    """`with one_blas_thread:` — OpenBLAS works in the calling thread alone; afterwards it has the number it had.
+    """`with one_blas_thread:` — BLAS works in the calling thread alone; afterwards it has the number it had. In plain
+    mode, where there is no team, BLAS keeps its threads.
 
     A whole training step is put under it: one product with two threads, and the second one spins for 80 ms afterwards.
     Counts who is inside, so that two threads of a program may overlap in it.
     """
 
     def __init__(self):
-        self.lock, self.inside, self.before = threading.Lock(), 0, 1
+        self.lock, self.inside, self.before = threading.Lock(), 0, None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew)
 
     def _begin_anew(self):
         """In a forked child: whoever was inside, or had the lock, is no thread of the child's."""
-        if self.inside and openblas() is not None:
-            openblas()[0](self.before)
+        if self.inside:
+            set_blas_threads(self.before)
         self.lock, self.inside = threading.Lock(), 0
 
     def __enter__(self):
+        if is_plain():
+            return
         with self.lock:
-            if self.inside == 0 and openblas() is not None:
-                setter, getter = openblas()
-                self.before = getter()
-                setter(1)
+            if self.inside == 0:
+                self.before = blas_threads()
+                set_blas_threads(1)
             self.inside += 1
 
     def __exit__(self, *error):
+        if is_plain():
+            return
         with self.lock:
             self.inside = max(0, self.inside - 1)  # in a child that was forked inside it is 0 already
-            if self.inside == 0 and openblas() is not None:
-                openblas()[0](self.before)
+            if self.inside == 0 and self.before is not None:
+                set_blas_threads(self.before)
 
 
 one_blas_thread = _OneBlasThread()
@@ -271,11 +223,10 @@ def set_threads(count):
             "may use."
         )
     _count = count
-    if openblas() is not None:
-        openblas()[0](count)
-    elif count != available_cores():
+    set_blas_threads(count)
+    if blas_threads() is None and count != available_cores():
         print(
-            f"minigan: NumPy's BLAS is not OpenBLAS, so its own thread count stays as it is; the kernels use {count}.",
+            f"minigan: without threadpoolctl NumPy's BLAS keeps its own number of threads; the kernels use {count}.",
             file=sys.stderr,
         )
 

@@ -7,8 +7,6 @@ import numpy as np
 
 from minigan.kernels import memory, threads
 from minigan.kernels.jit import inlined_kernel, kernel
-from minigan.kernels.leaky import activated
-from minigan.kernels.pointwise import leaky_plain
 
 BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
 SLAB = 128  # channels of a picture that are transformed together, so that intermediate results stay in the first caches
@@ -26,16 +24,16 @@ def spread(x, side, stride=(1, 1), padding=(0, 0)):
     return out
 
 
-def gather(v, side, out, stride=(1, 1), padding=(0, 0), bias=None, negative_slope=1):
-    """The transposed step, into out (N, H, W, C), which is returned; then bias (C,) and the leaky ReLU."""
+def gather(v, side, out, stride=(1, 1), padding=(0, 0), bias=0):
+    """The transposed step, into out (N, H, W, C), which is returned; plus bias (C,), or 0 for none."""
     n, h, w, c = out.shape
-    bias = np.zeros(c, out.dtype) if bias is None else bias
+    bias = bias + np.zeros(c, out.dtype)
     slab, together = _shares(n, c)
     sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
-    matrices, slope = (*side.layout[:3], *side.gather[0], *side.gather[1]), out.dtype.type(negative_slope)
+    matrices = (*side.layout[:3], *side.gather[0], *side.gather[1])
     bias_line = np.tile(bias, w) if slab == c else bias
     rows = n * -(-c // slab)
-    threads.run(_gather, rows, 2 * v.size, v, out.reshape(-1), *matrices, *sizes, bias_line, slope)
+    threads.run(_gather, rows, 2 * v.size, v, out.reshape(-1), *matrices, *sizes, bias_line)
     return out
 
 
@@ -106,11 +104,11 @@ def _spread(
 @kernel
 def _gather(
     start, stop, v, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
-    n, h, w, c, slab, together, sh, sw, ph, pw, bias_line, slope,
+    n, h, w, c, slab, together, sh, sw, ph, pw, bias_line,
 ):  # fmt: skip
-    """out[n, t·SH + b - PH, u·SW + d - PW] = a(bias + Σ_j value_w[d, u, j] Σ_i value_h[b, t, i] v[i, j, n, b, d]).
+    """out[n, t·SH + b - PH, u·SW + d - PW] = bias + Σ_j value_w[d, u, j] Σ_i value_h[b, t, i] v[i, j, n, b, d].
 
-    Rows are pictures times slabs of channels. What no window reaches is a(bias).
+    Rows are pictures times slabs of channels. What no window reaches is the bias.
     """
     one = np.uintp(1)
     rows_h, rows_w, slabs = np.uintp(len(phases_h)), np.uintp(len(phases_w)), (c + slab - one) // slab
@@ -153,12 +151,11 @@ def _gather(
                 target = (picture * h + y) * w * c + first
                 if run == c:
                     for k in range(w * c):
-                        out[target + k] = activated(line[pw * c + k] + bias_line[k], slope)
+                        out[target + k] = line[pw * c + k] + bias_line[k]
                 else:
                     for p in range(w):
                         for k in range(run):
-                            value = line[(p + pw) * slab + k] + bias_line[first + k]
-                            out[target + p * c + k] = activated(value, slope)
+                            out[target + p * c + k] = line[(p + pw) * slab + k] + bias_line[first + k]
 
 
 @inlined_kernel
@@ -205,35 +202,3 @@ def _four(out, target, source, p, q, r, s, value, entry, fresh, run):
                 out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
         for k in range(whole, run):
             out[target + k] += e * source[p + k] + f * source[q + k] + g * source[r + k] + h * source[s + k]
-
-
-def spread_plain(x, side, stride=(1, 1), padding=(0, 0)):
-    """The twin of spread: pad, sort into phases, multiply by both matrices, and put each pair of rows in its place."""
-    (n, h, w, c), (sh, sw), (ph, pw), layout = x.shape, stride, padding, side.layout
-    matrix_h, matrix_w = side.matrices
-    samples_h, samples_w = matrix_h.shape[2], matrix_w.shape[2]
-    frame = np.zeros((n, max(samples_h * sh, h + ph), max(samples_w * sw, w + pw), c), x.dtype)
-    frame[:, ph : ph + h, pw : pw + w] = x
-    phases = frame[:, : samples_h * sh, : samples_w * sw].reshape(n, samples_h, sh, samples_w, sw, c)
-    values = np.einsum("bit,dju,ntbudc->ijnbdc", matrix_h, matrix_w, phases, optimize=True)
-    out = np.empty(layout.size * n * c, x.dtype)
-    for (i, j), first in np.ndenumerate(layout.place):
-        block = values[i, j, :, : layout.phases_h[i], : layout.phases_w[j]]
-        out[int(first) * n * c :][: block.size] = block.reshape(-1)
-    return out
-
-
-def gather_plain(v, side, shape, stride=(1, 1), padding=(0, 0), bias=0, negative_slope=1):
-    """The twin of gather, -> a new array of that shape: the same in the other order."""
-    (n, h, w, c), (sh, sw), (ph, pw), layout = shape, stride, padding, side.layout
-    matrix_h, matrix_w = side.matrices
-    samples_h, samples_w = matrix_h.shape[2], matrix_w.shape[2]
-    values = np.zeros((*layout.place.shape, n, sh, sw, c), v.dtype)
-    for (i, j), first in np.ndenumerate(layout.place):
-        block = values[i, j, :, : layout.phases_h[i], : layout.phases_w[j]]
-        block[:] = v[int(first) * n * c :][: block.size].reshape(block.shape)
-    phases = np.einsum("bit,dju,ijnbdc->ntbudc", matrix_h, matrix_w, values, optimize=True)
-    frame = np.zeros((n, max(samples_h * sh, h + ph), max(samples_w * sw, w + pw), c), v.dtype)
-    frame[:, : samples_h * sh, : samples_w * sw] = phases.reshape(n, samples_h * sh, samples_w * sw, c)
-    out = frame[:, ph : ph + h, pw : pw + w] + bias
-    return leaky_plain(out, negative_slope).astype(v.dtype)

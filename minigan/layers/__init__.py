@@ -19,7 +19,7 @@ from minigan.layers.activations import (
     tanh_backward,
     tanh_forward,
 )
-from minigan.layers.attention import SelfAttention2D, self_attention_backward, self_attention_forward
+from minigan.layers.attention import SelfAttention2D, self_attention, self_attention_backward, self_attention_forward
 from minigan.layers.base import Layer
 from minigan.layers.branches import Concatenation, Residual
 from minigan.layers.composite import Composite

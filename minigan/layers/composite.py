@@ -16,7 +16,7 @@ class Composite(Layer):
 
     def __init__(self, parts):
         self.parts = dict(parts)
-        self._cache = None
+        self.remembered = None
 
     params = property(lambda self: _Joined(self.parts, "params", type(self).__name__))
     grads = property(lambda self: _Joined(self.parts, "grads", type(self).__name__))
@@ -39,7 +39,7 @@ class Composite(Layer):
     def astype(self, dtype):
         for part in self.parts.values():
             part.astype(dtype)
-        self._cache = None
+        self.remembered = None
         return self
 
     def _run(self, name, x, training, parts=1):
@@ -50,4 +50,4 @@ class Composite(Layer):
 
     def _back(self, name, grad, need, inner=False):
         """The part's backward pass; inner: its input's gradient is needed whatever this layer was asked for."""
-        return self.parts[name].backward(np.ascontiguousarray(grad), need.params, need.input or inner, need.replace)
+        return self.parts[name].backward(np.ascontiguousarray(grad), need.params, need.input or inner)

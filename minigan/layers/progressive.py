@@ -3,11 +3,8 @@
 import numpy as np
 
 from minigan.errors import InputError
-from minigan.kernels import memory
 from minigan.layers.base import Layer
-from minigan.layers.minibatch import check_parts
-
-VARIANCE_EPS = 1e-8  # keeps the slope of the root finite where a feature is the same in all samples
+from minigan.layers.formula import Formula
 
 
 def pixel_norm_forward(x, eps):
@@ -15,12 +12,10 @@ def pixel_norm_forward(x, eps):
 
     x (N, C) or (N, H, W, C) -> out like x, cache.
     """
-    square = _mean_product(x, x)
-    if not np.isfinite(square).all():  # a float32 cannot hold the squares of numbers beyond 1e19
-        square = _mean_product(x, x, np.float64)
-    inv_norm = (1 / np.sqrt(square + eps)).astype(x.dtype, copy=False)
-    out = np.multiply(x, inv_norm, out=memory.empty(x.shape, x.dtype))
-    return out, (out, inv_norm)
+    square = np.square(x, dtype=np.float64).mean(axis=-1, keepdims=True)  # float32 holds none beyond 1e19
+    r = (1 / np.sqrt(square + eps)).astype(x.dtype)
+    out = r * x
+    return out, (out, r)
 
 
 def pixel_norm_backward(grad_output, cache):
@@ -28,30 +23,23 @@ def pixel_norm_backward(grad_output, cache):
 
     From ∂r/∂x_c = -r³ x_c / C. grad_output like x -> grad_input like x.
     """
-    out, inv_norm = cache
-    grad = np.multiply(out, -_mean_product(grad_output, out), out=memory.empty(out.shape, out.dtype))
-    grad += grad_output
-    grad *= inv_norm
-    return grad
-
-
-def _mean_product(a, b, dtype=None):
-    """⟨a b⟩, the last axis kept with length 1."""
-    return np.einsum("...c,...c->...", a, b, dtype=dtype)[..., None] / a.shape[-1]
+    out, r = cache
+    return r * (grad_output - out * (grad_output * out).mean(axis=-1, keepdims=True))
 
 
 def minibatch_std_forward(x, parts=1):
     """y = [x, s]: one more channel, everywhere s = mean_f σ_f (Karras et al. 2018, section 3).
 
-    f runs over all features at all places, and σ_f = √(var_f + 1e-8), with the biased variance of x_f over the whole
-    batch, or over each of its `parts` equal consecutive parts, which then has its own s.
+    f runs over all features at all places, and σ_f = √(var_f + 1e-8), whose slope stays finite where a
+    feature is the same in all samples, with the biased variance of x_f over the whole batch, or over each of its
+    `parts` equal consecutive parts, which then has its own s.
     x (N, C) or (N, H, W, C) -> out (N, C + 1) or (N, H, W, C + 1), cache.
     """
     grouped = x.reshape(parts, len(x) // parts, -1)
     deviation = grouped - grouped.mean(axis=1, keepdims=True)
     squares = np.square(deviation, dtype=np.float64)  # or they would overflow long before std does
-    std = np.sqrt(squares.mean(axis=1, keepdims=True) + VARIANCE_EPS).astype(x.dtype)
-    out = memory.empty((*x.shape[:-1], x.shape[-1] + 1), x.dtype)
+    std = np.sqrt(squares.mean(axis=1, keepdims=True) + 1e-8).astype(x.dtype)
+    out = np.empty((*x.shape[:-1], x.shape[-1] + 1), x.dtype)
     out[..., :-1] = x
     out.reshape(parts, -1, out.shape[-1])[..., -1] = std.mean(axis=2)
     return out, (deviation, std)
@@ -74,6 +62,8 @@ class PixelNorm(Layer):
     """y = x / √(mean_c x² + eps) for (N, C) or (N, H, W, C): the mean square of each pixel's channels becomes 1, so
     that G's numbers cannot grow without end (Karras et al. 2018, section 4.2). A sample never sees its batch."""
 
+    formula = Formula(pixel_norm_forward, pixel_norm_backward)
+
     def __init__(self, eps=1e-8):
         super().__init__()
         if not eps > 0:
@@ -83,11 +73,8 @@ class PixelNorm(Layer):
     def _check_input(self, x):
         _check_axes(self, x)
 
-    def _forward(self, x, training):
-        return pixel_norm_forward(x, self.eps)
-
-    def _backward(self, grad_output, cache, need):
-        return pixel_norm_backward(grad_output, cache)
+    def arguments(self):
+        return (self.eps,)
 
 
 class MinibatchStd(Layer):
@@ -100,6 +87,7 @@ class MinibatchStd(Layer):
     """
 
     mixes_samples = True
+    formula = Formula(minibatch_std_forward, minibatch_std_backward)
 
     def output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + 1)
@@ -108,11 +96,8 @@ class MinibatchStd(Layer):
         _check_axes(self, x)
 
     def _forward(self, x, training, parts=1):
-        check_parts(self, x, parts)
-        return minibatch_std_forward(x, parts)
-
-    def _backward(self, grad_output, cache, need):
-        return minibatch_std_backward(grad_output, cache)
+        self.check_parts(x, parts)
+        return self.formula.forward(x, parts)
 
 
 def _check_axes(layer, x):

@@ -6,7 +6,6 @@ import numpy as np
 
 from minigan import init
 from minigan.errors import InputError, RunError
-from minigan.layers.activations import leaky_relu_backward, leaky_relu_forward
 from minigan.layers.base import Layer
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
@@ -79,33 +78,22 @@ class _Reweighted(Layer):
     def _check_input(self, x):
         self.layer._check_input(x)
 
-    def _forward(self, x, training, negative_slope=1):
+    def _forward(self, x, training):
         weight, own = self._effective(training)
-        absorbs = vars(type(self.layer)).get("absorbs_leaky", False)  # read as Sequential does
-        options = {"negative_slope": negative_slope} if absorbs else {}
         self.layer.params = {**self.params, "weight": weight}
         try:
-            out, inner = self.layer._forward(x, training, **options)
+            out, inner = self.layer._forward(x, training)
         finally:
             self.layer.params = self.params
-        leaky = None
-        if not absorbs and negative_slope != 1:
-            out, leaky = leaky_relu_forward(out, negative_slope)
-        return out, (inner, own, leaky)
+        return out, (inner, own)
 
     def _backward(self, grad_output, cache, need):
-        inner, own, leaky = cache
-        if leaky is not None:
-            grad_output = leaky_relu_backward(grad_output, leaky)
-        self.layer.grads = found = {}
-        try:
-            grad_input = self.layer._backward(grad_output, inner, need._replace(replace=True))
-        finally:
-            self.layer.grads = self.grads
+        inner, own = cache
+        grad_input, grad_weight, grad_bias = self.layer.formula.backward(grad_output, inner, need)
         if need.params:
-            found["weight"] = self._pull_back(found["weight"], own)
-            for name, grad in found.items():
-                self._accumulate(name, grad, need)
+            self._accumulate("weight", self._pull_back(grad_weight, own))
+            if "bias" in self.params:
+                self._accumulate("bias", grad_bias)
         return grad_input
 
 
@@ -123,8 +111,6 @@ class SpectralNorm(_Reweighted):
     params: those of `layer`, with W. buffers: u (outputs,), v (everything else,). rng: the Generator that draws the
     first u. Raises InputError for a weight of zeros, which cannot be divided by its norm.
     """
-
-    absorbs_leaky = True
 
     def __init__(self, layer, rng=None):
         super().__init__(layer)
@@ -170,8 +156,6 @@ class EqualizedRate(_Reweighted):
     (leaky) ReLU, 1 before none. rng: the Generator that draws W, in the place of the layer's own weight.
     params: those of `layer`, with W. Raises InputError for a gain that is not positive.
     """
-
-    absorbs_leaky = True
 
     def __init__(self, layer, rng=None, gain=HE_GAIN):
         super().__init__(layer)

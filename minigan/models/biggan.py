@@ -48,7 +48,7 @@ class UpBlock(Composite):
         return self.parts[name].forward(np.ascontiguousarray(x), c, training, parts=parts)
 
     def _back_told(self, name, grad, need):
-        return self.parts[name].backward(np.ascontiguousarray(grad), need.params, True, need.replace)
+        return self.parts[name].backward(np.ascontiguousarray(grad), need.params, True)
 
 
 class BigGenerator(Composite):

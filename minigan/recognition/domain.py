@@ -50,13 +50,16 @@ class DomainAdversarial:
             features = self.features.forward(np.concatenate([source, target]), parts=2)
         value, grad = losses.softmax_cross_entropy(self.labels.forward(features[: len(source)]), labels)
         grad_features = np.zeros_like(features)
-        grad_features[: len(source)] = self.labels.backward(grad, replace_grads=True)
+        self.labels.zero_grad()
+        grad_features[: len(source)] = self.labels.backward(grad)
         confused = 0.0
         if target is not None:
             real, fake = np.split(self.domains.forward(features), [len(source)])
             confused, *grads = losses.NonSaturating().discriminator(real, fake)
-            grad_features += self.domains.backward(np.concatenate(grads), replace_grads=True)
-        self.features.backward(grad_features, need_input_grad=False, replace_grads=True)
+            self.domains.zero_grad()
+            grad_features += self.domains.backward(np.concatenate(grads))
+        self.features.zero_grad()
+        self.features.backward(grad_features, need_input_grad=False)
         return value, confused
 
     def step(self, source, labels, target, strength):

@@ -76,7 +76,8 @@ class Probe:
             chosen = batches.next_indices()
             logits = self.forward(datasets.to_float(data.images[chosen]))
             value, grad = softmax_cross_entropy(logits, data.labels[chosen])
-            self.head.backward(grad, need_input_grad=False, replace_grads=True)
+            self.head.zero_grad()
+            self.head.backward(grad, need_input_grad=False)
             optimizer.step()
             return value
 

@@ -40,8 +40,10 @@ class SemiSupervised:
         features = self.features.forward(np.concatenate([labelled, unlabelled, made]))
         known, real, fake = np.split(self.head.forward(features), ends)
         value, *grads = losses.semi_supervised(known, labels, real, fake)
-        grad = self.head.backward(np.concatenate(grads), replace_grads=True)
-        self.features.backward(grad, need_input_grad=False, replace_grads=True)
+        self.head.zero_grad()
+        grad = self.head.backward(np.concatenate(grads))
+        self.features.zero_grad()
+        self.features.backward(grad, need_input_grad=False)
         return value, features[slice(*ends)].mean(axis=0)
 
     def g_loss(self, target, made):
@@ -56,14 +58,16 @@ class SemiSupervised:
         value, target = self.d_loss(labelled, labels, unlabelled, made)
         self.d_optimizer.step()
         _, grad = self.g_loss(target, made)
-        self.generator.backward(grad, need_input_grad=False, replace_grads=True)
+        self.generator.zero_grad()
+        self.generator.backward(grad, need_input_grad=False)
         self.g_optimizer.step()
         return value
 
     def step_alone(self, labelled, labels):
         """Move D once by the labels alone. -> its loss."""
         value, grad = losses.softmax_cross_entropy(self.discriminator.forward(labelled), labels)
-        self.discriminator.backward(grad, need_input_grad=False, replace_grads=True)
+        self.discriminator.zero_grad()
+        self.discriminator.backward(grad, need_input_grad=False)
         self.d_optimizer.step()
         return value
 
