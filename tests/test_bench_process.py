@@ -114,11 +114,12 @@ def test_a_timed_task_of_cycles_gives_the_mean_of_their_steps(monkeypatch):
 def reference():
     pytest.importorskip("torch", reason="PyTorch is not installed: it is a reference here, never a requirement")
     import torch
-    import torch_reference
+
+    from minigan import bench_torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield torch_reference
+    yield bench_torch
     torch.set_num_threads(before)
 
 
@@ -150,7 +151,7 @@ def test_a_step_there(reference, preset):
 
 
 def test_the_reference_speaks_the_protocol(reference):
-    command = [sys.executable, bench.REFERENCE]
+    command = [sys.executable, "-m", bench.REFERENCE]
     request = {"preset": "mlp", "batch": 2, "mode": "contiguous", "threads": 1, "trial_steps": 1}
     with bench_process.Worker(command, request) as worker:
         assert worker.ready["variant"].keys() == {"optimizer", "joined"}
