@@ -1,6 +1,7 @@
 """What is different on Windows, tried with stand-ins: the suite was never run there."""
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -8,11 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from training_runs import SMALL, begin
+from tqdm import tqdm
+from training_runs import SMALL, around_step, begin
 
-from minigan import cli, files, sample
+from minigan import cli, files, sample, train, trainer
 from minigan.errors import InputError, RunError
 from minigan.gradcheck.__main__ import _split
+from minigan.run import load_gan
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 # modules and names that Python has not there, taken away before minigan looks for them
 WITHOUT = """
@@ -107,6 +112,26 @@ def test_a_reader_that_has_gone_there(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main("sample", run, [])
     assert (stop.value.code, *capsys.readouterr()) == (cli.NO_READER, "", "")
+
+
+class ClosedPipe(io.StringIO):
+    """As one is there, once its reader has gone."""
+
+    gone = False
+
+    def write(self, text):
+        if self.gone:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return super().write(text)
+
+
+def test_progress_that_nobody_reads_there_ends_training_and_saves(tmp_path, monkeypatch):
+    pipe = ClosedPipe()
+    monkeypatch.setattr(trainer, "tqdm", lambda **how: tqdm(**{**how, "mininterval": 0}))
+    monkeypatch.setattr(sys, "stderr", pipe)
+    with around_step(2, before=lambda: setattr(pipe, "gone", True)), pytest.raises(SystemExit):
+        cli.main("train", train.run, ["--out", str(tmp_path / "run"), *SMALL, "--steps", "9"])
+    assert load_gan(tmp_path / "run")[0].step == 2
 
 
 def test_the_colon_of_a_drive_is_no_name(tmp_path, monkeypatch):
