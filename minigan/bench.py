@@ -27,7 +27,7 @@ from minigan.models import get_preset
 
 PRESETS = ("mlp", "listing", "dcgan")  # which PyTorch's side knows too
 BATCHES = (64, 128)
-REFERENCE = "minigan.bench_torch"
+REFERENCE = bench_process.ROOT / "tests" / "torch_reference.py"  # PyTorch is no part of the package
 MODES = ("contiguous", "channels_last", "compile")
 WITHOUT_CONVOLUTIONS = ("mlp",)  # where the layout of pictures makes no difference
 MOST_STEPS = 100  # of one side before the other has its turn
@@ -226,7 +226,7 @@ def _theirs(preset, batch, mode, **request):
     config = Config.for_preset(preset)
     request |= {"latent_dim": config.latent_dim, "lr": config.lr, "beta1": config.beta1}
     request |= {"preset": preset, "batch": batch, "mode": mode, "threads": threads.get_threads()}
-    return Worker([sys.executable, "-m", REFERENCE], request | {"sample_shape": get_preset(preset).sample_shape})
+    return Worker([sys.executable, REFERENCE], request | {"sample_shape": get_preset(preset).sample_shape})
 
 
 def _trial(preset, batch, mode, budget, stack):
@@ -238,7 +238,7 @@ def _trial(preset, batch, mode, budget, stack):
         few = float(np.median(worker.ask(step=budget.trial)["seconds"]))
         seconds = worker.ask(step=max(budget.trial, int(budget.turn / few)))["seconds"]
     except RunError as error:
-        return {"reason": str(error).removeprefix("bench_torch: ").rstrip(".")}, None
+        return {"reason": str(error).removeprefix(f"{REFERENCE.stem}: ").rstrip(".")}, None
     if budget.fresh:
         worker.close()
     return {"ms": 1e3 * float(np.median(seconds)), "variant": worker.ready["variant"]}, worker
@@ -248,6 +248,8 @@ def why_no_torch():
     """One sentence on why there is no comparison, or None where there is one. PyTorch itself is not imported."""
     if importlib.util.find_spec("torch") is None:
         return "not installed here, so nothing is compared"
+    if not REFERENCE.exists():
+        return "installed, but the networks in PyTorch are only in a clone of the project, so nothing is compared"
     return None
 
 

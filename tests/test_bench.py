@@ -32,9 +32,9 @@ class Stub:
     asked: ClassVar = []
 
     def __init__(self, command, request):
-        if "bench_torch" in str(command[-1]):
+        if "torch_reference" in str(command[-1]):
             if request["mode"] == "compile":
-                raise RunError("bench_torch: no compiler.")
+                raise RunError("torch_reference: no compiler.")
             slow = 3.0 if request["mode"] == "contiguous" else 2.0
             self.tasks = {"step": lambda count: {"seconds": [slow] * count}}
             facts = {"variant": {"optimizer": "fused", "joined": False}}
@@ -191,6 +191,8 @@ def test_why_no_torch(monkeypatch):
     assert bench.why_no_torch() == "not installed here, so nothing is compared"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert bench.why_no_torch() is None
+    monkeypatch.setattr(bench, "REFERENCE", Path("nowhere.py"))
+    assert "only in a clone of the project" in bench.why_no_torch()
 
 
 def test_table():

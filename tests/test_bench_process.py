@@ -114,12 +114,11 @@ def test_a_timed_task_of_cycles_gives_the_mean_of_their_steps(monkeypatch):
 def reference():
     pytest.importorskip("torch", reason="PyTorch is not installed: it is a reference here, never a requirement")
     import torch
-
-    from minigan import bench_torch
+    import torch_reference
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield bench_torch
+    yield torch_reference
     torch.set_num_threads(before)
 
 
@@ -151,7 +150,7 @@ def test_a_step_there(reference, preset):
 
 
 def test_the_reference_speaks_the_protocol(reference):
-    command = [sys.executable, "-m", bench.REFERENCE]
+    command = [sys.executable, bench.REFERENCE]
     request = {"preset": "mlp", "batch": 2, "mode": "contiguous", "threads": 1, "trial_steps": 1}
     with bench_process.Worker(command, request) as worker:
         assert worker.ready["variant"].keys() == {"optimizer", "joined"}

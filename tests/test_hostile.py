@@ -162,7 +162,7 @@ def suspicious(source):
     for name, full, words in calls(source):
         numpy_reads = full in ("np.load", "np.lib.format.read_array", "np.fromfile", "np.genfromtxt", "np.loadtxt")
         if (numpy_reads and words.get("allow_pickle") != "False") or (
-            (name in RUNNING or full == "os.system") and not full.startswith(("re.", "torch."))
+            (name in RUNNING or full == "os.system") and not full.startswith("re.")
         ):
             yield full
 

@@ -25,7 +25,6 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.fills": 1,
     "minigan.image_metrics": 1,
     "minigan.bench_process": 1,
-    "minigan.bench_torch": 1,
     "minigan.init": 2,
     "minigan.datasets": 2,
     "minigan.checkpoint": 2,
@@ -192,9 +191,8 @@ def test_every_level_is_of_a_module_that_is_there():
 @every_source
 def test_no_foreign_framework_and_no_pickle(name):
     found = {imported.split(".")[0] for _, imported in imports(name, SOURCES[name].read_text(), SOURCES)}
-    assert not found & (FOREIGN - {"torch"} if name == "minigan.bench_torch" else FOREIGN)  # the reference itself
+    assert not found & FOREIGN
     allowed = {"numpy", "numba", "matplotlib", "tqdm", "minigan"} | set(sys.stdlib_module_names)
-    allowed |= {"torch"} if name == "minigan.bench_torch" else set()
     allowed.add("PIL")  # comes with matplotlib, which reads and writes its pictures with it
     allowed.add("llvmlite")  # comes with numba, whose intrinsics are written with it
     assert not found - allowed, "not a runtime package of this project"

@@ -45,9 +45,9 @@ WORST = {  # figure -> which of the seeds counts
 def train_reference(seed, seconds):
     """-> samples (N, 28, 28, 1), no labels, the number of steps."""
     import torch
+    from torch_reference import Reference, draw_weights
 
     from minigan import datasets
-    from minigan.bench_torch import Reference, draw_weights
 
     images, _ = datasets.load("mnist")
     reference = Reference("dcgan", BATCH, "channels_last")

@@ -1,6 +1,6 @@
 """The reference for `python -m minigan.bench`: the presets' networks and training step in PyTorch, as fast as it does
-them. A process that the command starts where PyTorch happens to be installed, and the only module that imports it; see
-bench_process.py for what it reads and answers.
+them. A script that the command starts where PyTorch happens to be installed, not a test; see minigan/bench_process.py
+for what it reads and answers.
 
 The request: {"preset", "batch", "mode", "threads"} and, unless the defaults will do, "latent_dim", "sample_shape",
 "lr", "beta1", "variant" and "trial_steps". mode: contiguous, channels_last or compile. variant: {"optimizer": fused or
@@ -9,11 +9,14 @@ foreach, "joined": whether D judges real and fake in one batch}; without one, al
 """
 
 import statistics
+import sys
 from itertools import product
+from pathlib import Path
 
 import torch
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from minigan import bench_process  # which itself imports nothing but the standard library
 
 MODES = ("contiguous", "channels_last", "compile")
