@@ -50,7 +50,7 @@ def run(argv=None):
         raise InputError(f"--out: there is no folder {Path(arguments.out).parent}; make it first.")
     students = _students(arguments.folder)
     rows = _grade(students, arguments.seconds, arguments.quiet)
-    write_text(arguments.out, _table(rows))
+    write_text(arguments.out, "\ufeff" + _table(rows))  # the mark without which Excel takes UTF-8 for something else
     print(_summary(rows))
     print(f"done: {len(rows)} students, {len(EXERCISES)} exercises in {arguments.out}")
     return 0

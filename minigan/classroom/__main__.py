@@ -17,7 +17,7 @@ def limit_memory():
     with suppress(ImportError, OSError, ValueError, TypeError):
         import resource
 
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         used = int(re.search(r"^VmSize:\s*(\d+) kB", status, re.MULTILINE)[1]) * 1024
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
 
