@@ -105,6 +105,13 @@ def test_what_a_right_file_closes_is_not_missed(apart):
     assert apart("import os, sys\nsys.stdout.close()\nos.closerange(0, 3)\n" + WHOLE).status == PASSED
 
 
+def test_a_copy_of_the_process_answers_for_nothing_and_deep_folders_go_away(apart, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    nested = "import os\nos.fork()\nfor _ in range(2000):\n    os.makedirs('a', exist_ok=True)\n    os.chdir('a')\n"
+    assert apart(nested + WHOLE).status == PASSED
+    assert [path.name for path in tmp_path.iterdir()] == ["dense.py"]
+
+
 def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart):
     verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('forward:', x.shape)"))
     assert verdict.status == PASSED
@@ -281,11 +288,11 @@ def test_what_one_file_does_to_the_judge_costs_no_other_its_grade(call, tmp_path
 
 def test_an_interrupted_class_keeps_the_rows_that_are_done(tmp_path):
     """Ctrl-C, at once although the second student's file would run for long; the table of before is kept as well."""
-    for student, text in {"anna": WHOLE, "ben": "import time; time.sleep(60)", "cy": WHOLE}.items():
+    for student, text in {"anna": WHOLE, "ben": "import time; time.sleep(100)", "cy": WHOLE}.items():
         (tmp_path / "class" / student).mkdir(parents=True)
         (tmp_path / "class" / student / "dense.py").write_text(text)
     (tmp_path / "grades.csv").write_text("of last week")
-    command = [sys.executable, "-m", "minigan.grade", "class", "--quiet"]
+    command = [sys.executable, "-m", "minigan.grade", "class", "--quiet", "--seconds", "100"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 30
     while "anna" not in (tmp_path / "grades.csv").read_text(encoding="utf-8-sig") and time.monotonic() < until:

@@ -46,7 +46,10 @@ def main(path, name):
         if hasattr(os, "fork"):
             stand_between()
         sys.argv = [path]
+        itself = os.getpid()
         verdict = judge(path, find(name))
+        if os.getpid() != itself:  # a copy that the file has made of the process
+            os._exit(0)
         answer.write(json.dumps(verdict.as_dict()).encode())
     with suppress(Exception):  # it may have closed or replaced it
         sys.stdout.flush()
