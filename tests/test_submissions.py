@@ -101,13 +101,17 @@ def found(folder):
          {"student1": {"dense": ["1"]}, "student2": {"dense": ["2"]}}),
         ({"doe_1_2_hw.zip": {"dense.py": "1"}, "doe_1_9_hw-1.zip": {"dense.py": "2"}}, {"doe": {"dense": ["2", "1"]}}),
         ({"anna/hw.zip": {"week 1/dense.py": "1"}}, {"anna": {"dense": ["1"]}}),
-        ({"all.zip": {"anna/dense.py": "1", "ben/dense.py": "2"}}, {"anna": {"dense": ["1"]}, "ben": {"dense": ["2"]}}),
+        ({"all.zip": {"anna/dense.py": "1", "ben/dense.py": "2"}, "grades.csv": ""},
+         {"anna": {"dense": ["1"]}, "ben": {"dense": ["2"]}}),
         ({"all.zip": {"__MACOSX/": "", "hw1/anna/dense.py": "1", "hw1/ben/dense.py": "2", "hw1/cy/": ""}},
          {"anna": {"dense": ["1"]}, "ben": {"dense": ["2"]}, "cy": {}}),
         ({"all.zip": {"doe_1_2_dense.py": "1", "li_4_5_hw.zip": {"dense.py": "2"}}},
          {"doe": {"dense": ["1"]}, "li": {"dense": ["2"]}}),
         ({"all.zip": {"a.zip": {"dense.py": "1"}, "b.zip": {"dense.py": "2"}}},
          {"a": {"dense": ["1"]}, "b": {"dense": ["2"]}}),
+        ({"anna.zip": {"doe_1_2_dense-9.py": "1"}, "doe_1_2_dense.py": "2"},
+         {"anna": {"dense": ["1"]}, "doe": {"dense": ["2"]}}),  # and not as Doe's
+        ({"anna.zip": {"new/dense.py": "1", "old/dense.py": "1"}, "ben": None}, {"anna": {"dense": ["1"]}, "ben": {}}),
         ({"anna.zip": {"hw\\dense.py": "1", "old\\adam.py": "2"}, "ben": None},
          {"anna": {"dense": ["1"], "adam": ["2"]}, "ben": {}}),
         ({"anna/homework.py": DENSE}, {"anna": {"dense": [DENSE]}}),  # by the functions that it defines

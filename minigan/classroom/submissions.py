@@ -113,13 +113,14 @@ def _owned(files):
     tops = {}
     for parts, file in files:
         tops.setdefault(parts[0], []).append((parts, file))
+    places = {parts[0] for parts, _ in files if len(parts) > 1 or _is_archive(parts[0]) or CANVAS.fullmatch(parts[0])}
     for first, group in tops.items():
         below = [(parts[1:], file) for parts, file in group if len(parts) > 1]
-        archive = first.lower().endswith(ARCHIVES)
+        archive = _is_archive(first)
         canvas = CANVAS.fullmatch(first) if archive or not below else None
         if below and archive and not canvas:
             inside = _unwrapped(below)
-            if _has_canvas(inside) or (len(tops) == 1 and _of_several(inside)):
+            if len(places) == 1 and _of_class(inside):  # else a student could answer for another in it
                 yield from _owned(inside)
                 continue
         if canvas:
@@ -144,17 +145,18 @@ def _of_one(files):
     return any(len(parts) == 1 and match(parts[0])[0] and not CANVAS.fullmatch(parts[0]) for parts, _ in files)
 
 
-def _has_canvas(files):
-    return any(len(parts) == 1 and CANVAS.fullmatch(parts[0]) for parts, _ in files)
-
-
-def _of_several(files):
-    """Whether a zip that is alone is a class's: the same exercise lies in several folders, and none outside."""
+def _of_class(files):
+    """Whether the only zip there is is a class's: it has Canvas's names, or the same exercise in several folders."""
     folders = {}
     for parts, _ in files:
         if len(parts) > 1 and match(parts[-1])[0]:
             folders.setdefault(match(parts[-1])[0], set()).add(parts[0])
-    return not _of_one(files) and any(len(names) > 1 for names in folders.values())
+    several = any(len(names) > 1 for names in folders.values())
+    return not _of_one(files) and (several or any(CANVAS.fullmatch(parts[0]) for parts, _ in files))
+
+
+def _is_archive(name):
+    return name.lower().endswith(ARCHIVES)
 
 
 # ---- which exercise
