@@ -121,10 +121,11 @@ def test_a_copy_of_the_process_answers_for_nothing_and_deep_folders_go_away(apar
     assert (verdict.status, left) == (PASSED, set())
 
 
-def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart):
-    verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('forward:', x.shape)"))
+def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('βₜ\\ud800', x.shape)"))
     assert verdict.status == PASSED
-    assert verdict.printed.startswith("forward: (5, 4)\n")
+    assert verdict.printed.startswith("βₜ\\ud800 (5, 4)\n")
 
 
 # ---- the commands

@@ -34,7 +34,13 @@ def judge_apart(path, exercise, seconds=SECONDS):
         process = subprocess.Popen(
             [sys.executable, "-m", "minigan.classroom", str(Path(path).resolve()), exercise.name],
             cwd=folder,  # what it writes goes away with it
-            env=environment(NUMBA_DISABLE_JIT="1", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MPLBACKEND="Agg"),
+            env=environment(
+                NUMBA_DISABLE_JIT="1",
+                OMP_NUM_THREADS="1",
+                OPENBLAS_NUM_THREADS="1",
+                MPLBACKEND="Agg",
+                PYTHONIOENCODING="utf-8:backslashreplace",  # no print fails, whatever the system's encoding
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
