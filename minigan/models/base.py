@@ -43,12 +43,11 @@ class Preset:
     layers that are random while training. defaults: the config fields that differ from the general defaults.
     sample_shape, classes: the shape of one sample of the data it is meant for, and how many classes there are.
     The networks may work on something else than pictures. encode: a batch of real samples, and the condition of each
-    where there are any, to what D judges; pictures:
-    what G makes to samples like the data's; show: the same to pictures for people, which may show more. guide: what G
-    gets to know of encoded real samples while it is trained (N, P), or None; second: the other pictures of pairs, as
-    they would look among the first, or None. minutes: what a default run takes on two cores.
-    multiple: what height and width of pictures must divide by, None for networks that take points too. least_latent:
-    the fewest numbers z may have.
+    where there are any, to what D judges; pictures: what G makes to samples like the data's; show: the same to pictures
+    for people, which may show more. guide: what G gets to know of encoded real samples while it is trained (N, P), or
+    None; second: the other pictures of pairs, as they would look among the first, or None. minutes: what a default run
+    takes on two cores. multiple: what height and width of pictures must divide by, None for networks that take points
+    too. least_latent: the fewest numbers z may have.
     """
 
     name: str
