@@ -26,9 +26,12 @@ class Config:
     """The settings of one run. InputError for a value of the wrong type or out of range, naming the setting."""
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
-    dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy or .npz file")
+    dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy, .npz or .csv file")
     image_size: int | None = _setting(
-        None, "pixels each way to which the pictures of a folder are brought", least=1, most=1024
+        None,
+        "pixels each way to which the pictures of a folder are brought; by themselves 28, 32 or 64",
+        least=1,
+        most=1024,
     )
     epochs: float = _setting(3.0, "passes over the data set", above=0, most=1e6)
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)

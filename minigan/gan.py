@@ -43,14 +43,14 @@ class GAN:
     rng: the Generator behind z, dropout and noise. step: how many training steps have been made.
     """
 
-    def __init__(self, config, sample_shape=None, shares=None, dtype=np.float32):
+    def __init__(self, config, sample_shape=None, shares=None, dtype=np.float32, names=None):
         self.preset = preset = get_preset(config.preset)
         self.config, self.dtype = config, np.dtype(dtype)
         self.sample_shape = _checked_shape(preset.sample_shape if sample_shape is None else sample_shape)
         preset.check(self.sample_shape, config.latent_dim)
         if shares is None:
             shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
-        self.conditions = Conditions(config, shares)
+        self.conditions = Conditions(config, shares, names)
         self.told = how_told(config, self.conditions.count)
         *size, channels = preset.encode(np.zeros((2, *self.sample_shape), self.dtype)).shape[1:]
         seen_shape = (*size, channels + self.told.channels)

@@ -34,7 +34,7 @@ def run(data, gan, steps, seed, follow):
         logits = outputs(probe, data.test)
         figures[name] = accuracy(logits, data.test_labels)
     matrix = metrics.confusion(data.test_labels, logits.argmax(axis=1), logits.shape[1])
-    return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix)})
+    return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
 
 
 def features(gan):
