@@ -8,11 +8,11 @@ import json
 import math
 from dataclasses import dataclass, fields
 
+from minigan.conditioning import CONDITIONING
 from minigan.errors import InputError
 from minigan.losses import LOSSES
 from minigan.models import DEFAULT_PRESET, PRESETS, get_preset
 from minigan.optim import OPTIMIZERS
-from minigan.told import TOLD_BY
 
 CONDITIONS = ("none", "labels", "clusters")
 
@@ -40,7 +40,7 @@ class Config:
         "none", "what both networks are told of a sample: nothing, its label or its cluster", choices=CONDITIONS
     )
     clusters: int = _setting(1, "clusters by k-means, of each class with condition labels", least=1, most=10**4)
-    told_by: str = _setting("projection", "how the discriminator is told the condition", choices=TOLD_BY)
+    told_by: str = _setting("projection", "how the discriminator is told the condition", choices=CONDITIONING)
     latent_dim: int = _setting(100, "size of the generator's input z", least=1, most=10**6)
     optimizer: str = _setting("adam", "how parameters follow their gradients", choices=OPTIMIZERS)
     lr: float = _setting(2e-4, "learning rate", above=0)

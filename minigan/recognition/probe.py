@@ -42,8 +42,9 @@ def features(gan):
 
     InputError for a discriminator that is no chain of layers, or judges something else than the picture alone.
     """
-    network = gan.discriminator
-    if type(network) is not Sequential or gan.told.channels or gan.preset.encode is not as_it_is:
+    network = gan.discriminator.network
+    seen = gan.discriminator.channels(gan.conditions.count)
+    if type(network) is not Sequential or seen or gan.preset.encode is not as_it_is:
         raise InputError(
             f"the discriminator of the preset {gan.config.preset} does not judge a picture by itself in a chain of "
             "layers; name a --run of another, such as digits."
