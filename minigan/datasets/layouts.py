@@ -130,7 +130,7 @@ def _readings(images):
         readings = {}
         if images.shape[3] in CHANNELS:
             readings["channels last"] = images
-        if images.shape[1] in CHANNELS:
+        if images.shape[1] in CHANNELS and images[0].size > 1:  # of one pixel both orders are the same
             readings["channels first"] = images.transpose(0, 2, 3, 1)
         return readings, "channels last"
     (n, size), readings = images.shape, {}
