@@ -21,7 +21,7 @@ from minigan import bench_process, bench_report, bench_scaling, cli
 from minigan.bench_process import Worker
 from minigan.config import Config
 from minigan.errors import InputError, RunError
-from minigan.files import write_json
+from minigan.files import new_folder, write_json
 from minigan.kernels import threads
 from minigan.models import get_preset
 
@@ -66,7 +66,7 @@ def parse(argv):
     parser.add_argument(
         "--batches", metavar="LIST", help=f"with commas between (default: {','.join(map(str, BATCHES))}; --quick: 64)"
     )
-    parser.add_argument("--out", metavar="FOLDER", default="runs/bench", help="for the files (default: runs/bench)")
+    cli.add_out_flag(parser, "runs/bench")
     return parser.parse_args(argv)
 
 
@@ -76,20 +76,19 @@ def run(argv=None):
         threads.set_threads(arguments.threads)
     presets = _names(arguments.presets) if arguments.presets is not None else None
     batches = _sizes(arguments.batches) if arguments.batches is not None else None
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
+    out = new_folder(arguments.out, "runs/bench")
     if not os.access(out, os.W_OK):
         raise InputError(f"--out is {out}, a folder that may not be written to; choose another.")
     if arguments.scaling:
         results = {"machine": machine()}
         results |= bench_scaling.measure(presets or ["dcgan"], batches, arguments.quick)
-        text, chart = bench_scaling.report(results), bench_scaling.save_chart
+        report, chart = bench_scaling.report, bench_scaling.save_chart
     else:
         results = benchmark(presets or PRESETS, batches or BATCHES[: 1 if arguments.quick else 2], arguments.quick)
-        text, chart = bench_report.report(results), bench_report.save_chart
+        report, chart = bench_report.report, bench_report.save_chart
     name = "scaling" if arguments.scaling else "bench"
-    print(text)
     write_json(out / f"{name}.json", results)
+    print(report(results))
     chart(out / f"{name}.png", results)
     print(f"\nsaved: {out / name}.json and {out / name}.png")
     return 0

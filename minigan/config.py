@@ -23,7 +23,10 @@ def _setting(default, help_line, **checks):
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one run. InputError for a value of the wrong type or out of range, naming the setting."""
+    """The settings of one run. InputError for a value of the wrong type or out of range, naming the setting.
+
+    goes_with: another setting, and with which of its values this one has an effect at all.
+    """
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
     dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy, .npz or .csv file")
@@ -39,13 +42,30 @@ class Config:
     condition: str = _setting(
         "none", "what both networks are told of a sample: nothing, its label or its cluster", choices=CONDITIONS
     )
-    clusters: int = _setting(1, "clusters by k-means, of each class with condition labels", least=1, most=10**4)
-    told_by: str = _setting("projection", "how the discriminator is told the condition", choices=CONDITIONING)
+    clusters: int = _setting(
+        1,
+        "clusters by k-means, of each class with condition labels",
+        least=1,
+        most=10**4,
+        goes_with=("condition", CONDITIONS[1:]),
+    )
+    told_by: str = _setting(
+        "projection",
+        "how the discriminator is told the condition",
+        choices=CONDITIONING,
+        goes_with=("condition", CONDITIONS[1:]),
+    )
     latent_dim: int = _setting(100, "size of the generator's input z", least=1, most=10**6)
     optimizer: str = _setting("adam", "how parameters follow their gradients", choices=OPTIMIZERS)
     lr: float = _setting(2e-4, "learning rate", above=0)
     d_lr: float | None = _setting(None, "the discriminator's learning rate, if not lr", above=0)
-    beta1: float = _setting(0.5, "Adam's decay of the gradient mean (momentum's μ too)", least=0, below=1)
+    beta1: float = _setting(
+        0.5,
+        "Adam's decay of the gradient mean (momentum's μ too)",
+        least=0,
+        below=1,
+        goes_with=("optimizer", ("adam", "momentum")),
+    )
     loss: str = _setting("non_saturating", "what the two players minimise", choices=LOSSES)
     label_smoothing: float = _setting(0.0, "one-sided: real targets become 1 minus this", least=0, below=1)
     n_critic: int = _setting(1, "discriminator steps per generator step", least=1)
@@ -59,7 +79,9 @@ class Config:
     feature_matching: float = _setting(
         0.0, "strength of G's matching of D's mean features, in the place of its loss", least=0
     )
-    grow_steps: int = _setting(600, "steps of each stage, for networks that grow", least=1)
+    grow_steps: int = _setting(
+        600, "steps of each stage, for networks that grow", least=1, goes_with=("preset", ("progan",))
+    )
     instance_noise: float = _setting(0.0, "deviation of Gaussian noise on what the discriminator sees", least=0)
     ema_decay: float = _setting(0.0, "averaging of G's weights for sampling, 0 for none", least=0, below=1)
     seed: int = _setting(0, "of every random number in the run", least=0)

@@ -1,6 +1,8 @@
 """Files that are written whole or not at all."""
 
+import itertools
 import json
+import math
 import os
 import re
 import stat
@@ -8,8 +10,9 @@ import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from minigan.errors import RunError
+from minigan.errors import InputError, RunError
 
+NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}  # as strings, for JSON has no such numbers
 LEFT_OVER = re.compile(r"\..+\.\d+\.part(\.\w+)?")  # the temporary names of `written_whole`
 
 
@@ -82,9 +85,53 @@ def private_folder(name):
 
 
 def write_json(path, value):
-    """Write a value as a JSON file, whole or not at all. RunError for NaN or infinity, of which JSON knows neither."""
-    try:
-        text = json.dumps(value, indent=2, allow_nan=False)
-    except ValueError:
-        raise RunError(f"a figure for {path} is not a finite number; nothing was written.") from None
-    write_text(path, text + "\n")
+    """Write a value as a JSON file, whole or not at all. A number that is not finite, such as the PSNR of an exact
+    reconstruction, becomes the string "Infinity", "-Infinity" or "NaN"; `read_json` makes it a number again."""
+    write_text(path, json.dumps(_each(value, _as_word), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path):
+    """What `write_json` wrote."""
+    text = Path(path).read_text(encoding="utf-8")
+    return _each(json.loads(text), lambda item: NOT_FINITE.get(item, item) if isinstance(item, str) else item)
+
+
+def _each(value, change):
+    """The value with change(item) in the place of each item in its dicts and lists."""
+    if isinstance(value, dict):
+        return {key: _each(item, change) for key, item in value.items()}
+    return [_each(item, change) for item in value] if isinstance(value, list | tuple) else change(value)
+
+
+def _as_word(item):
+    if not isinstance(item, float) or math.isfinite(item):
+        return item
+    return "NaN" if math.isnan(item) else "Infinity" if item > 0 else "-Infinity"
+
+
+# ---- the folder of what a command leaves
+
+
+def check_free(folder):
+    """InputError unless `folder` is not there, or a folder without files, for nothing in it shall be overwritten."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, expected a folder for the files; choose another --out.")
+    if any(path.is_file() and not LEFT_OVER.fullmatch(path.name) for path in folder.rglob("*")):
+        raise InputError(f"{folder} holds files, which could be overwritten; choose another --out or leave it out.")
+
+
+def new_folder(folder, default):
+    """Make the folder for what a command leaves: `folder`, or where that is None `default`, numbered if that is taken.
+
+    -> its path. Raises InputError where `folder` holds files already.
+    """
+    if folder is not None:
+        check_free(folder)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return Path(folder)
+    for number in itertools.count(1):
+        made = Path(default if number == 1 else f"{default}-{number}")
+        with suppress(FileExistsError):
+            made.mkdir(parents=True)
+            return made

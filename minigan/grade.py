@@ -25,6 +25,7 @@ from minigan.kernels import threads
 MISSING = "missing"
 NOT_JUDGED = "not judged"  # by no fault of the code: no grade, and never the same as missing or failed
 LISTED = 20  # files, of those that a line names
+JUDGING, SOLUTIONS = ("judging",), "--solutions"  # ways of running
 
 
 def parse(argv):
@@ -35,11 +36,12 @@ def parse(argv):
         "many passed. Copies such as 'dense (1).py', notebooks, zips, deeper folders, Canvas's names are matched too.",
         threaded=False,
     )
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="holds one folder or zip a student; or a zip of it")
-    parser.add_argument("--out", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
-    parser.add_argument(
-        "--seconds", type=float, default=SECONDS, metavar="X", help=f"time limit a file (default: {SECONDS:g})"
-    )
+    folder = "holds one folder or zip a student; or a zip of it"
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", only=JUDGING, help=folder)
+    table = "the table (default: grades.csv)"
+    parser.add_argument("--out", default="grades.csv", metavar="FILE", only=JUDGING, help=table)
+    limit = f"time limit a file (default: {SECONDS:g})"
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", only=JUDGING, help=limit)
     parser.add_argument("--solutions", metavar="FOLDER", help="instead of judging, write the reference solutions there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
     return parser.parse_args(argv)
@@ -47,6 +49,7 @@ def parse(argv):
 
 def run(argv=None):
     arguments = parse(argv)
+    cli.check_ways(arguments, SOLUTIONS if arguments.solutions else JUDGING[0])
     if arguments.solutions:
         solutions.write(arguments.solutions)
         print(f"{len(EXERCISES)} solutions in {arguments.solutions}; keep them out of what students get")

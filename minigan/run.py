@@ -32,22 +32,24 @@ class Run:
     def create(cls, folder, name):
         """A new run in `folder`, or where that is None in runs/<name>, numbered if that is taken.
 
-        Raises InputError when `folder` already holds a run.
+        Raises InputError as check_free.
         """
-        if folder is None:
-            folder, number = Path("runs") / name, 2
-            while folder.exists():
-                folder, number = Path("runs") / f"{name}-{number}", number + 1
+        if folder is not None:
+            cls.check_free(folder)
+        run = cls(files.new_folder(folder, Path("runs") / name))
+        run.samples_folder.mkdir(exist_ok=True)
+        files.clear(run.folder)  # of one that was killed before it had begun
+        return run
+
+    @classmethod
+    def check_free(cls, folder):
+        """InputError where `folder` already holds a run, or other files."""
         run = cls(folder)
         if run.config_path.exists() or run.checkpoint_path.exists():
             raise InputError(
                 f"{folder} already holds a run; continue it with --resume {folder} or choose another --out."
             )
-        if run.folder.exists() and not run.folder.is_dir():
-            raise InputError(f"{folder} is a file, expected a folder for the run's files; choose another --out.")
-        run.samples_folder.mkdir(parents=True, exist_ok=True)
-        files.clear(run.folder)  # of one that was killed before it had begun
-        return run
+        files.check_free(folder)
 
     def read_config(self):
         """The settings the run was begun with; InputError if the folder holds no run."""

@@ -13,24 +13,36 @@ from minigan.run import load_gan
 ENDINGS = (".png", ".npy")
 COLUMNS = 10
 MOST = 1_000_000  # samples at once
+DRAWN, SUM = "samples of drawn z", "--arithmetic"  # ways of running
 
 
 def parse(argv):
     parser = cli.Parser("sample", "Draw samples from a trained generator.")
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
-    parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)")
+    drawn = {"only": (DRAWN,)}
+    parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)", **drawn)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
     parser.add_argument(
-        "--digit", metavar="NAME", help="draw this class only (default: one a row, where trained with labels)"
+        "--digit",
+        metavar="NAME",
+        help="draw this class only (default: one a row, where trained with labels)",
+        **drawn,
     )
     parser.add_argument(
-        "--interpolate", action="store_true", help="each row of ten walks from one z to another (default: independent)"
+        "--interpolate",
+        action="store_true",
+        help="each row of ten walks from one z to another (default: independent)",
+        **drawn,
     )
     parser.add_argument(
         "--arithmetic", metavar="SUM", help="add and subtract the mean z of digits, such as 7-1+2, and see what G draws"
     )
     parser.add_argument(
-        "--truncation", type=float, metavar="X", help="draw z from within plus or minus this (default: all of N(0, 1))"
+        "--truncation",
+        type=float,
+        metavar="X",
+        help="draw z from within plus or minus this (default: all of N(0, 1))",
+        **drawn,
     )
     parser.add_argument(
         "--out",
@@ -112,8 +124,7 @@ def run(argv=None):
     if arguments.seed < 0:
         raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
     terms = None if arguments.arithmetic is None else arithmetic.parse_terms(arguments.arithmetic)
-    if terms and (arguments.interpolate or arguments.digit is not None or arguments.truncation is not None):
-        raise InputError("--arithmetic is a picture of its own; leave out --interpolate, --digit and --truncation.")
+    cli.check_ways(arguments, DRAWN if terms is None else SUM)
     source = Path(arguments.run)
     name = "samples.png" if terms is None else "arithmetic.png"
     default = (source if source.is_dir() else source.parent) / name

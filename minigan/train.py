@@ -24,21 +24,26 @@ MAY_CHANGE = (
     "evaluate_every",
     "checkpoint_every",
 )  # on resume: how long and how often, never what
+LIST, NEW, RESUMED = "--list", "a new run", "--resume"  # ways of running
 
 
 def parse(argv):
     lines = "\n".join(f"  {preset.name:22}{preset.summary}" for preset in PRESETS.values())
     parser = cli.Parser("train", f"Train a GAN. With no arguments: on MNIST, in a few minutes.\n\npresets:\n{lines}")
-    cli.add_config_flags(parser, [item.name for item in fields(Config)])
+    cli.add_config_flags(parser, [item.name for item in fields(Config)], (NEW, RESUMED))
     parser.add_argument("--list", action="store_true", help="list the presets with paper, size and minutes, and end")
-    parser.add_argument("--out", metavar="FOLDER", help="where the run's files go (default: runs/<preset>)")
-    parser.add_argument("--resume", metavar="FOLDER", help="continue the run in this folder, bit for bit")
+    out = "where the run's files go (default: runs/<preset>, numbered if that is taken)"
+    parser.add_argument("--out", metavar="FOLDER", only=(NEW,), help=out)
+    resumed = "continue the run in this folder, bit for bit"
+    parser.add_argument("--resume", metavar="FOLDER", only=(RESUMED,), help=resumed)
     parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
+    cli.check_ways(arguments, LIST if arguments.list else NEW if arguments.resume is None else RESUMED)
+    cli.give_one(arguments, "both say how long to train", "--steps", "--epochs")
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
     if arguments.list:
@@ -87,10 +92,13 @@ def _list():
 
 
 def _begin(arguments, given, claim):
+    if arguments.out is not None:
+        Run.check_free(arguments.out)  # before any work
     asked = _located(Config.for_preset(**given))
     sized = choices.image_size(asked)
     samples, labels, names = _data(sized)
     config = choices.conditioning(sized, given, labels, len(samples))
+    _check_partners(config, given)
     choices.say(asked, config, names, len(samples))
     conditions, shares = of_samples(config, samples, labels, len(names))
     gan = GAN(config, samples.shape[1:], shares, names=names)
@@ -102,8 +110,6 @@ def _begin(arguments, given, claim):
 
 
 def _resume(arguments, given, claim):
-    if arguments.out is not None:
-        raise InputError("--resume continues in the run's own folder, so --out does not go with it; leave one out.")
     run = Run(arguments.resume)
     begun = _located(run.read_config())
     claim.enter_context(run.claimed())
@@ -128,6 +134,17 @@ def _resume(arguments, given, claim):
     run.write_config(wanted)
     run.go_back_to(gan.step)
     return trainer
+
+
+def _check_partners(config, given):
+    """InputError for a setting that was given and that the others leave without effect."""
+    for item in fields(Config):
+        partner, wanted = item.metadata.get("goes_with", (None, ()))
+        if partner and given.get(item.name, item.default) != item.default and getattr(config, partner) not in wanted:
+            flag, other = (f"--{name.replace('_', '-')}" for name in (item.name, partner))
+            raise InputError(
+                f"{flag} goes with {other} {' or '.join(wanted)}, not with {getattr(config, partner)}; leave it out."
+            )
 
 
 def _refuse(run, begun, names):

@@ -96,7 +96,9 @@ def test_from_a_folder_of_pictures_to_a_judgement(folder, tmp_path, monkeypatch,
     assert "there is no label '3', expected one of blue, green, red" in told
 
     assert classify.run([*own, "--epochs", "1", "--out", "judge", "--quiet"]) == 0
-    assert json.loads((tmp_path / "judge" / "report.json").read_text())[0]["accuracy"] > 0.9
+    assert (
+        json.loads((tmp_path / "judge" / "metrics.json").read_text())["runs"][0]["metrics"]["plain"]["accuracy"] > 0.9
+    )
     told = refused(capsys, "evaluate", evaluate.run, "run", "--n", 100)
     assert (
         f"train a judge with `python -m minigan.classify --dataset {folder} --image-size 16` and pass --judge" in told
@@ -108,7 +110,7 @@ def test_from_a_folder_of_pictures_to_a_judgement(folder, tmp_path, monkeypatch,
     too_many = refused(capsys, "evaluate", evaluate.run, "run", "--n", 500, "--judge", "judge/classifier.npz")
     assert "1080 training and 120 test pictures, too few to judge 500; ask for fewer with --n" in too_many
     assert evaluate.run(["run", "--n", "100", "--judge", "judge/classifier.npz"]) == 0
-    report = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["real"]["as_asked"] > 0.9
     assert len(report["samples"]["class_shares"]) == 3
 

@@ -166,7 +166,7 @@ def test_names_are_kept_and_shown(tmp_path, monkeypatch, capsys):
     drawn.clear()
     assert evaluate.run(["run", "--n", "100", "--judge", "judge/classifier.npz"]) == 0
     assert drawn == {"x": list(CLASSES)}
-    report = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     rarest, commonest = (how(report["samples"]["class_shares"]) for how in (np.argmin, np.argmax))
     out = capsys.readouterr().out
     assert f"share of the rarest class ({CLASSES[rarest]})" in out

@@ -176,19 +176,19 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         words += ["--run", "colour"]
     code, out, err = call(capsys, *words)
     assert (code, err) == (0, "")
-    report = json.loads(Path("made/figures.json").read_text())
+    report = json.loads(Path("made/metrics.json").read_text())
     assert (report["experiment"], report["dataset"], report["steps"]) == (experiment, dataset, 2)
     assert [run["seed"] for run in report["runs"]] == [0, 1]
-    first, second = (run["figures"] for run in report["runs"])
+    first, second = (run["metrics"] for run in report["runs"])
     for name, mean in report["mean"].items():
         value, low, high = mean["accuracy"], *sorted(each[name]["accuracy"] for each in (first, second))
         assert value == pytest.approx((low + high) / 2)
         assert f"{value:.2%}" in out
         assert report["deviation"][name]["accuracy"] == pytest.approx((high - low) / 2**0.5)
-    pictures = re.search(r"look at (.*); the figures", out)[1].split(", ")
+    pictures = re.search(r"look at (.*); the metrics", out)[1].split(", ")
     assert len(pictures) >= 2
     assert all(Path(path).stat().st_size > 1000 for path in pictures)
-    assert {str(path) for path in Path("made").iterdir()} == {*pictures, "made/figures.json"}
+    assert {str(path) for path in Path("made").iterdir()} == {*pictures, "made/metrics.json"}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         (["prob"], "invalid choice: 'prob'"),
         (["semi", "--steps", "0"], "--steps is 0"),
         (["semi", "--seeds", "0"], "--seeds from 1 to 100"),
-        (["domain", "--run", "untold"], "--run goes with probe and augment"),
+        (["domain", "--run", "untold"], "--run goes with probe or augment, not with domain"),
         (["semi", "--dataset", "mnits"], 'did you mean "mnist"'),
         (["semi", "--dataset", "ring"], "holds no pictures with labels"),
         (["domain", "--dataset", "bare"], "holds no pictures with labels"),

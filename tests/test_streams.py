@@ -20,7 +20,7 @@ from minigan.run import Run
 ROOT = Path(streams.__file__).parents[1]
 ALL = r"""
 import sys
-from minigan import __main__ as front, audio, cli
+from minigan import __main__ as front, audio, cli, seeds
 def call(*words):
     try:
         front.main(list(words))
@@ -35,7 +35,7 @@ call("train", "--preset", "\u00e9\u2192\u4e2d\udcff")
 call("sample", "\u0393\u03ba\u03b1\u03bd")
 with cli.watched(1, "\u03c3 \u2192", quiet=False) as watch:
     watch(1, {"Fr\u00e9chet": 1.0})
-print(audio._table({"GAN": dict.fromkeys("abcd", 1.0)}))
+print(seeds.table({"GAN": dict.fromkeys(audio.COLUMNS, 1.0)}, audio.COLUMNS))
 """
 
 

@@ -34,6 +34,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.sounds": 2,
     "minigan.bench_report": 2,
     "minigan.fitting": 2,
+    "minigan.seeds": 2,
     "minigan.layers": 3,
     "minigan.losses": 4,
     "minigan.penalties": 4,
