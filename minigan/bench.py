@@ -27,7 +27,7 @@ from minigan.models import get_preset
 
 PRESETS = ("mlp", "listing", "dcgan")  # which PyTorch's side knows too
 BATCHES = (64, 128)
-REFERENCE = bench_process.ROOT / "tests" / "torch_reference.py"
+REFERENCE = bench_process.ROOT / "tests" / "torch_reference.py"  # PyTorch is no part of the package
 MODES = ("contiguous", "channels_last", "compile")
 WITHOUT_CONVOLUTIONS = ("mlp",)  # where the layout of pictures makes no difference
 MOST_STEPS = 100  # of one side before the other has its turn
@@ -249,7 +249,7 @@ def why_no_torch():
     if importlib.util.find_spec("torch") is None:
         return "not installed here, so nothing is compared"
     if not REFERENCE.exists():
-        return f"installed, but the script that runs it, {REFERENCE}, is not there, so nothing is compared"
+        return "installed, but the networks in PyTorch are only in a clone of the project, so nothing is compared"
     return None
 
 
@@ -279,7 +279,8 @@ def _train_seconds(out, extra):
 
 def _call(command, extra=None):
     environment = bench_process.environment(**extra or {})
-    process = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
+    command = [str(word) for word in command]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
     if process.returncode:
         words = process.stderr.strip().splitlines() or ["no message"]
         raise RunError(f"{' '.join(map(str, command[1:4]))} failed: {words[-1]}")
@@ -301,7 +302,7 @@ def machine():
 
 def _cpu():
     try:
-        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()

@@ -77,7 +77,8 @@ def memory():
     /proc is asked first, and getrusage, which has no present value, only where there is no /proc.
     """
     try:
-        kib = dict(re.findall(r"^(VmRSS|VmHWM):\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE))
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        kib = dict(re.findall(r"^(VmRSS|VmHWM):\s*(\d+) kB", status, re.MULTILINE))
         return int(kib["VmRSS"]) / 1024, int(kib["VmHWM"]) / 1024
     except (OSError, KeyError):
         pass
@@ -163,9 +164,9 @@ class Worker:
 
 
 def environment(**extra):
-    """The environment of a child process that finds this very package, wherever it is started."""
+    """The environment of a child process that finds this very package, wherever it is started, and writes UTF-8."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, **extra}
+    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8:backslashreplace", **extra}
 
 
 def settle(pid):
@@ -182,6 +183,6 @@ def settle(pid):
 
 def _runs(path):
     try:
-        return path.read_text().rpartition(")")[2].split()[0] == "R"
+        return path.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "R"
     except OSError:  # the thread has ended
         return False

@@ -4,21 +4,26 @@ sentence with an exit status."""
 import argparse
 import errno
 import os
+import re
 import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from pathlib import PureWindowsPath
 
 import numpy as np
 from tqdm import tqdm
 
+from minigan import streams
 from minigan.config import Config, value_type
 from minigan.errors import InputError, MiniganError, brief
 from minigan.kernels import threads
 
 # exit status where nobody takes the output any more: that of programs which the signal ends, 1 where there is none
 NO_READER, NO_TERMINAL = (128 + getattr(signal, name, 1 - 128) for name in ("SIGPIPE", "SIGHUP"))
+WINDOWS = os.name == "nt"
+DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d) *(\.|$)", re.IGNORECASE)  # no names for files there
 LONGEST = 1000  # characters of a message, in which an argument of any length may be quoted
 
 
@@ -38,6 +43,13 @@ class Parser(argparse.ArgumentParser):
         if threaded:
             cores = f"cores for kernels and BLAS (default: {threads.get_threads()})"
             self.add_argument("--threads", type=int, metavar="N", help=cores)
+
+    def parse_args(self, args=None, namespace=None):
+        arguments = super().parse_args(args, namespace)
+        out = str(getattr(arguments, "out", None) or "")
+        if WINDOWS and any(map(DEVICES.match, PureWindowsPath(out).parts)):
+            self.error(f"--out is {out!r}, in which Windows sees a device, not a file; choose another name")
+        return arguments
 
     def print_help(self, file=None):
         """argparse's own does not mind where the text cannot be written, and then ends as if it had been."""
@@ -138,6 +150,7 @@ def main(command, run, argv=None):
     Exit status: 0, 1 when the work failed, 2 for bad use, 128 + its number after a signal (Ctrl-C: 130), which is also
     what a shell says of programs that a closed pipe (141) or a closed terminal (129) has ended.
     """
+    streams.settle()
     terminals = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and stream.isatty()]
     status = None
     try:
@@ -160,6 +173,8 @@ def main(command, run, argv=None):
     except OSError as error:
         if error.errno == errno.EIO and not all(stream.isatty() for stream in terminals):  # it was closed
             _leave(status or NO_TERMINAL)
+        if WINDOWS and error.errno == errno.EINVAL and error.filename is None:  # what a closed pipe is there
+            _leave(status or NO_READER)
         where = f"{error.filename}: " if error.filename else ""
         _fail(command, f"{where}{error.strerror or error}; choose another place with --out or make room.", 1)
 

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import stat
+import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,14 +19,21 @@ def written_whole(path):
 
     The old file stays until the new one is complete and on the disk; if anything fails the old one is untouched and
     nothing is left behind. The temporary name keeps the ending of `path`.
+    RunError where the old file may not be replaced, as on Windows while another program has it open.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:40]}.{os.getpid()}.part{path.suffix}")  # no longer than systems allow
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except PermissionError as error:
+            raise RunError(
+                f"{path} is open in another program or protected ({error.strerror}) and stays as it was; close it "
+                "there, or choose another place with --out."
+            ) from None
     finally:
         temporary.unlink(missing_ok=True)
     _settle(path.parent)
@@ -50,9 +59,26 @@ def clear(folder):
 
 
 def write_text(path, text):
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all, in UTF-8 whatever the system's own encoding; of a name that is no text, as
+    Linux has them, the odd bytes as \\udcff."""
     with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def private_folder(name):
+    """The folder `name`-USER in the temporary directory, made if need be, of which nobody but this user can read or
+    write anything. None where that cannot be had: it is somebody else's, open to others, or a link to elsewhere."""
+    if not hasattr(os, "geteuid"):  # Windows, where everybody has a temporary directory of their own
+        return None
+    try:
+        folder = Path(tempfile.gettempdir(), f"{name}-{os.geteuid()}")
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        about = folder.lstat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o077
+    return folder if private else None
 
 
 def write_json(path, value):

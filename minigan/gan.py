@@ -11,9 +11,10 @@ from minigan.conditions import Conditions
 from minigan.config import Config
 from minigan.errors import InputError, RunError, brief
 from minigan.kernels import memory, threads
-from minigan.layers import Sequential, one_hot, sigmoid
+from minigan.layers import one_hot, sigmoid
 from minigan.losses import LOSSES, feature_matching
 from minigan.models import Sizes, get_preset
+from minigan.models.base import features
 from minigan.optim import OPTIMIZERS
 from minigan.told import how_told
 
@@ -46,6 +47,7 @@ class GAN:
         self.preset = preset = get_preset(config.preset)
         self.config, self.dtype = config, np.dtype(dtype)
         self.sample_shape = _checked_shape(preset.sample_shape if sample_shape is None else sample_shape)
+        preset.check(self.sample_shape, config.latent_dim)
         if shares is None:
             shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
         self.conditions = Conditions(config, shares)
@@ -66,6 +68,7 @@ class GAN:
             raise RunError(
                 "networks of this size do not fit into memory; try a smaller latent_dim or image_size."
             ) from None
+        _check_penalties(config, self.discriminator)
         self.step = 0
         self._grow()
         self._generated = None  # the fakes whose way through the generator is remembered
@@ -86,7 +89,7 @@ class GAN:
 
     def _train_step(self, real, conditions):
         self._grow()
-        real = self.preset.encode(real)
+        real = self.preset.encode(real, conditions)
         guide = self.preset.guide(real) if self.preset.guide else None
         fake = self.generate(self.draw_z(len(real), self.rng), conditions, guide)
         figures = self.d_step(real, fake, conditions)
@@ -145,8 +148,13 @@ class GAN:
         return value
 
     def _penalised(self, x, conditions, penalty, strength):
-        weights = self.told.weights(len(x), conditions, self.dtype)
-        return penalties.gradient_penalty(self.discriminator, x, lambda g: penalty(g, strength), weights)
+        seen, weights = self.told.see(x, conditions), self.told.weights(len(x), conditions, self.dtype)
+
+        def by_sample(g):  # what tells the condition is held constant
+            value, moved = penalty(self.told.own(g), strength)
+            return value, np.pad(moved, [(0, 0)] * (g.ndim - 1) + [(0, self.told.channels)])
+
+        return penalties.gradient_penalty(self.discriminator, seen, by_sample, weights)
 
     def g_step(self, fake, conditions=None, real=None):
         """Move G once, by its loss on `fake`, the last output of `generate`, back through D. D's parameters stay.
@@ -162,7 +170,7 @@ class GAN:
             seen = fake.copy()
             self._add_noise(seen)
         if self.config.feature_matching:
-            value, grad_fake = self._match_features(seen, real)
+            value, grad_fake = self._match_features(seen, conditions, real)
         else:
             value, grad_fake = self.judge(seen, conditions)
         self.generator.zero_grad()
@@ -179,20 +187,17 @@ class GAN:
         outputs = self.discriminator.forward(self.told.see(fake, conditions), training)
         value, grad_logits = self.loss.generator(self.told.logits(outputs, conditions))
         more, grad_outputs = self.told.backward(grad_logits, outputs, conditions)
-        grad_fake = self.discriminator.backward(grad_outputs, need_param_grads=False)
-        if self.told.channels:
-            grad_fake = np.ascontiguousarray(grad_fake[..., : -self.told.channels])
-        return value + more, grad_fake
+        return value + more, self.told.own(self.discriminator.backward(grad_outputs, need_param_grads=False))
 
-    def _match_features(self, fake, real):
+    def _match_features(self, fake, conditions, real):
         """-> λ ‖mean f(x) - mean f(G(z))‖² and its gradient by G(z), f being all of D but its last layer (Salimans et
         al. 2016, section 3.1)."""
-        if real is None or self.told.channels:
-            raise InputError("feature_matching needs real samples in g_step, and a discriminator not told by channels.")
-        strength, features = self.config.feature_matching, Sequential(self.discriminator.layers[:-1])
-        target = features.forward(real).mean(axis=0)
-        value, grad = feature_matching(features.forward(fake), target)
-        return strength * value, features.backward(self.dtype.type(strength) * grad, need_param_grads=False)
+        if real is None:
+            raise InputError("feature_matching needs real samples in g_step.")
+        strength, body = self.config.feature_matching, features(self.discriminator)
+        target = body.forward(self.told.see(real, conditions)).mean(axis=0)
+        value, grad = feature_matching(body.forward(self.told.see(fake, conditions)), target)
+        return strength * value, self.told.own(body.backward(self.dtype.type(strength) * grad, need_param_grads=False))
 
     def _grow(self):
         """Tell networks that grow with training how far it has come."""
@@ -255,7 +260,8 @@ class GAN:
         return z
 
     def sample(self, n, rng, labels=None, truncation=None):
-        """n samples (n, H, W, C) in [-1, 1] from the averaged generator; the same rng state gives the same samples.
+        """n samples from the averaged generator, (n, H, W, C) in [-1, 1] or points (n, D); the same rng state gives the
+        same samples.
 
         labels: what each is to show (n,), where the networks were trained with labels; otherwise all classes come as
         often as in the data. truncation: see draw_z.
@@ -267,8 +273,9 @@ class GAN:
 
     def decode(self, z, conditions=None):
         """G(z) for given z (n, Z) and conditions (n,) if there are any, each picture by itself: the normalisations use
-        their running statistics."""
-        return self.preset.pictures(self.make(z, conditions))
+        their running statistics. Pictures are kept within [-1, 1]: not every G ends in a tanh."""
+        samples = self.preset.pictures(self.make(z, conditions))
+        return np.clip(samples, -1, 1) if samples.ndim == 4 else samples
 
     def make(self, z, conditions=None):
         """What G makes of z, which presets whose networks do not work on pictures turn into some: see Preset."""
@@ -336,9 +343,24 @@ def _checked_shape(shape):
     return shape
 
 
+def _check_penalties(config, discriminator):
+    """InputError where a penalty on D's gradient is asked for and D holds layers that have none."""
+    for name in ("gradient_penalty", "r1"):
+        try:
+            if getattr(config, name):
+                penalties.check_critic(discriminator)
+        except InputError as error:
+            raise InputError(
+                f"{name} does not go with the preset {config.preset}, but with wgan-gp, mlp and listing: {brief(error)}"
+            ) from None
+
+
 def _make_loss(config):
     if config.label_smoothing and config.loss != "non_saturating":
-        raise InputError(f"label_smoothing goes with the loss non_saturating, not with {config.loss}.")
+        raise InputError(
+            f"label_smoothing goes with the loss non_saturating, not with {config.loss}; set label_smoothing 0 or that "
+            "loss."
+        )
     if config.loss == "non_saturating":
         return LOSSES[config.loss](config.label_smoothing)
     return LOSSES[config.loss]()

@@ -54,7 +54,7 @@ def _outputs(gan, x, conditions):
     with threads.one_blas_thread:
         outputs = gan.discriminator.forward(gan.told.see(x, conditions), training=False)
     weights = gan.told.weights(len(x), conditions, gan.dtype)
-    return outputs, np.ones_like(outputs) if weights is None else weights
+    return outputs, np.ones_like(outputs) if weights is None else np.tile(weights, outputs.shape[1] // weights.shape[1])
 
 
 def likeliest(gan, x, labels=None):
@@ -69,7 +69,7 @@ def likeliest(gan, x, labels=None):
     for condition in everything:
         conditions = np.full(len(x), condition)
         each = _outputs(gan, x, conditions)[0] if outputs is None else outputs
-        said.append(gan.told.logits(each, conditions)[:, 0])
+        said.append(gan.told.logits(each, conditions).reshape(len(x), -1).sum(axis=1))
     said = np.stack(said, axis=1)
     if labels is not None and known.classes:
         said[known.labels(everything) != np.asarray(labels)[:, None]] = -np.inf

@@ -52,7 +52,7 @@ class Run:
     def read_config(self):
         """The settings the run was begun with; InputError if the folder holds no run."""
         try:
-            text = self.config_path.read_text(encoding="utf-8")
+            text = self.config_path.read_text(encoding="utf-8-sig")  # Notepad may have added the mark
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{self.folder} holds no run: there is no {self.config_path.name} in it; name a folder that "
@@ -141,7 +141,7 @@ class Run:
     def _rows(self):
         """The complete rows: those with every column, whose line was ended."""
         try:
-            text = self.log_path.read_text(encoding="utf-8", errors="replace")
+            text = self.log_path.read_text(encoding="utf-8-sig", errors="replace")  # Excel adds that mark
         except FileNotFoundError:
             return []
         complete = text[: text.rfind("\n") + 1].splitlines()

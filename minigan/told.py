@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from minigan.errors import InputError
 from minigan.layers import one_hot, projection_backward, projection_forward
 from minigan.losses import softmax_cross_entropy
 
 
 class Untold:
-    """D(x): a network of its own accord. The networks that judge several things at once give several logits a sample.
+    """D(x): a network of its own accord.
 
-    count: conditions. outputs: what D gives a sample. channels: what is added to those of a sample before D sees it.
+    A network that judges J things of a sample at once gives the outputs of each, one after the other, (N, J · outputs);
+    the condition is that of all. count: conditions. outputs: what D gives for a judgement. channels: what is added to
+    those of a sample before D sees it.
     """
 
     channels, outputs = 0, 1
@@ -22,17 +23,33 @@ class Untold:
         """What D gets to see for samples x (N, …, C): (N, …, C + channels)."""
         return x
 
+    def own(self, grad):
+        """Of a gradient by what D sees, that by the sample."""
+        return grad
+
     def logits(self, outputs, conditions):
-        """The judgements as logits (M, 1), from D's outputs (N, …)."""
-        return outputs.reshape(-1, 1)
+        """The judgements as logits (N · J, 1), from D's outputs (N, J · outputs)."""
+        return self._logits(*self._each(outputs, conditions))
 
     def backward(self, grad_logits, outputs, conditions):
         """-> what is added to the loss, and ∂L/∂outputs from grad_logits = ∂L/∂logits."""
-        return 0.0, grad_logits.reshape(outputs.shape)
+        more, grad = self._backward(grad_logits, *self._each(outputs, conditions))
+        return more, grad.reshape(outputs.shape)
 
     def weights(self, n, conditions, dtype):
-        """How much each of D's outputs counts in a sample's logit (n, outputs), or None where all do."""
+        """How much each output of a judgement counts in its logit (n, outputs), or None where all do."""
         return None
+
+    def _each(self, outputs, conditions):
+        """-> the outputs of each judgement (N · J, outputs), and its condition (N · J,) if there are any."""
+        each = outputs.reshape(-1, self.outputs)
+        return each, None if conditions is None else np.repeat(conditions, len(each) // len(outputs))
+
+    def _logits(self, outputs, conditions):
+        return outputs
+
+    def _backward(self, grad_logits, outputs, conditions):
+        return 0.0, grad_logits
 
 
 class Concatenation(Untold):
@@ -49,6 +66,9 @@ class Concatenation(Untold):
         rows = one_hot(conditions, self.count, x.dtype).reshape(len(x), *[1] * (x.ndim - 2), self.count)
         return np.concatenate([x, np.broadcast_to(rows, (*x.shape[:-1], self.count))], axis=-1)
 
+    def own(self, grad):
+        return np.ascontiguousarray(grad[..., : -self.channels])
+
 
 class Projection(Untold):
     """D(x, y) = ψ(x) + v_y(x), see layers.projection_forward (Miyato and Koyama 2018)."""
@@ -57,10 +77,10 @@ class Projection(Untold):
         super().__init__(count)
         self.outputs = 1 + count
 
-    def logits(self, outputs, conditions):
+    def _logits(self, outputs, conditions):
         return projection_forward(outputs, conditions)[0]
 
-    def backward(self, grad_logits, outputs, conditions):
+    def _backward(self, grad_logits, outputs, conditions):
         return 0.0, projection_backward(grad_logits, (conditions, outputs.shape))
 
     def weights(self, n, conditions, dtype):
@@ -78,10 +98,10 @@ class Auxiliary(Untold):
         super().__init__(count)
         self.outputs = 1 + count
 
-    def logits(self, outputs, conditions):
+    def _logits(self, outputs, conditions):
         return np.ascontiguousarray(outputs[:, :1])
 
-    def backward(self, grad_logits, outputs, conditions):
+    def _backward(self, grad_logits, outputs, conditions):
         value, grad_classes = softmax_cross_entropy(np.ascontiguousarray(outputs[:, 1:]), conditions)
         return value, np.concatenate([grad_logits, grad_classes], axis=1)
 
@@ -95,9 +115,5 @@ TOLD_BY = {"projection": Projection, "concatenation": Concatenation, "auxiliary"
 
 
 def how_told(config, count):
-    """The object for config.told_by and that many conditions; InputError for what does not go together."""
-    if not count:
-        return Untold(0)
-    if config.told_by == "concatenation" and (config.gradient_penalty or config.r1):
-        raise InputError("told_by concatenation does not go with gradient_penalty or r1; use projection.")
-    return TOLD_BY[config.told_by](count)
+    """The object for config.told_by and that many conditions."""
+    return TOLD_BY[config.told_by](count) if count else Untold(0)

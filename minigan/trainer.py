@@ -144,7 +144,7 @@ class Trainer:
         try:
             yield bar
         finally:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 bar.close()
 
     def _show(self, bar, figures):
@@ -153,7 +153,7 @@ class Trainer:
             bar.set_description("training", refresh=False)
             bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
             bar.update(self.gan.config.batch_size)
-        except BrokenPipeError:
+        except OSError:  # a closed pipe, which Windows calls an invalid argument, or a full disk behind 2> FILE
             bar.disable = True
             self.stop_signal = getattr(signal, "SIGPIPE", signal.SIGTERM)  # Windows has none
 

@@ -18,6 +18,9 @@ from minigan.kernels import threads
 from minigan.models import PRESETS
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
+several_told = pytest.mark.parametrize(
+    ("preset", "told_by"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
+)
 every_picture_preset = pytest.mark.parametrize("preset", [name for name in PRESETS if name != "toy"])
 
 
@@ -54,6 +57,12 @@ def test_the_gradient_by_the_pixels(preset):
     assert not report_of(gan, 1.001).ok
 
 
+@several_told
+def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, told_by):
+    report = report_of(certain(small(preset, condition="labels", told_by=told_by)))
+    assert report.ok, report
+
+
 @every_preset
 def test_each_sample_is_judged_as_the_game_judges_it(preset):
     gan, x, conditions = certain(small(preset)), encoded(small(preset)), told(small(preset))
@@ -65,7 +74,15 @@ def test_each_sample_is_judged_as_the_game_judges_it(preset):
 
 @pytest.mark.parametrize("preset", ["digits", "digits-unconditional", "cgan", "acgan", "biggan", "dcgan"])
 def test_the_likeliest_condition(preset):
-    gan = certain(small(preset))
+    check_likeliest(certain(small(preset)))
+
+
+@several_told
+def test_the_likeliest_condition_of_several_judgements(preset, told_by):
+    check_likeliest(certain(small(preset, condition="labels", told_by=told_by)))
+
+
+def check_likeliest(gan):
     x, known = encoded(gan), gan.conditions
     found = insight.likeliest(gan, x)
     if not known.count:

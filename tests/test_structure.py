@@ -14,6 +14,7 @@ FOREIGN = {"torch", "scipy", "pickle", "cPickle", "dill", "joblib", "sklearn", "
 
 LEVELS = {  # a module may import modules of its own level and of lower ones; a folder stands for all files in it
     "minigan.errors": 0,
+    "minigan.streams": 0,
     "minigan.kernels": 1,
     "minigan.idx": 1,
     "minigan.files": 1,
@@ -201,6 +202,42 @@ def test_no_foreign_framework_and_no_pickle(name):
 @pytest.mark.parametrize("name", [name for name, path in SOURCES.items() if "kernels" not in path.parts])
 def test_numba_is_used_in_the_kernels_only(name):
     assert "numba" not in {imported.split(".")[0] for _, imported in imports(name, SOURCES[name].read_text(), SOURCES)}
+
+
+def of_any_encoding(source):
+    """The lines on which text is read or written in whatever encoding the system happens to have."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or "encoding" in {word.arg for word in node.keywords}:
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        words = {word.arg: ast.unparse(word.value) for word in node.keywords}
+        mode = words.get("mode") or next((ast.unparse(word) for word in node.args[1:2]), "'r'")
+        opened = name in ("open", "fdopen") and ast.unparse(node.func) not in FOREIGN_OPEN and "b" not in mode
+        of_path = name in ("read_text", "write_text") and len(node.args) < 2  # files.write_text takes the path too
+        if opened or of_path or words.get("text") == "True":
+            yield node.lineno
+
+
+FOREIGN_OPEN = {
+    "os.open",
+    "Image.open",
+    "wave.open",
+    "archive.open",
+    "tarfile.open",
+    "tokenize.open",
+}  # no text, or its own
+
+
+@every_source
+def test_text_is_utf_8_wherever_it_is_written(name):
+    assert not list(of_any_encoding(SOURCES[name].read_text(encoding="utf-8")))
+
+
+def test_that_rule_can_fail():
+    bad = "open(x)\nopen(x, 'w')\npath.open(mode='a')\nx.read_text()\nrun(c, text=True)\nos.fdopen(1, 'w')"
+    assert list(of_any_encoding(bad)) == [1, 2, 3, 4, 5, 6]
+    good = "open(x, 'rb')\nx.read_text(encoding='utf-8')\nImage.open(x)\nrun(c)\nopen(x, 'wb' if y else 'ab')"
+    assert not list(of_any_encoding(good))
 
 
 @every_source
