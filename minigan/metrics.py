@@ -5,14 +5,11 @@ and these figures mean nothing without it). real (N, D) and fake (M, D) are sets
 Everything is computed in float64, so the same features give the same figures.
 """
 
-import math
-
 import numpy as np
 
 from minigan.errors import InputError
 
 BLOCK = 1000  # rows whose distances to all others are in memory at a time
-FEWEST_BLOCKS = 5  # of the kernel distance, whose spread is its standard error
 
 
 def frechet_distance(real, fake):
@@ -34,15 +31,15 @@ def kernel_distance(real, fake, block=BLOCK):
     """-> the squared maximum mean discrepancy with k(x, y) = (x·y/D + 1)³, and its standard error (Bińkowski 2018).
 
     The unbiased estimate, E k(x, x') + E k(y, y') - 2 E k(x, y) without the pairs of one with itself, averaged over as
-    many disjoint blocks of `block` samples as there are; it may be negative. Fewer than FEWEST_BLOCKS times as many
-    samples are cut into so many smaller blocks, as long as each has two. The error is None with a single block.
+    many disjoint blocks of `block` samples as there are; it may be negative. Fewer than five times as many samples are
+    cut into five smaller blocks, as long as each has two. The error is None with a single block.
     """
     real, fake = _pair(real, fake)
     count = min(len(real), len(fake))
-    size = max(2, min(block, count // FEWEST_BLOCKS))
+    size = max(2, min(block, count // 5))
     blocks = count // size
     estimates = [_discrepancy(real[i * size : (i + 1) * size], fake[i * size : (i + 1) * size]) for i in range(blocks)]
-    error = float(np.std(estimates, ddof=1) / math.sqrt(blocks)) if blocks > 1 else None
+    error = float(np.std(estimates, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(estimates)), error
 
 
@@ -108,7 +105,7 @@ def class_balance(labels, classes):
     there = shares[shares > 0]
     if classes == 1:  # it is as frequent as all
         return shares, 1, 1.0
-    return shares, len(there), float(-(there * np.log(there)).sum() / math.log(classes) + 0.0)
+    return shares, len(there), float(-(there * np.log(there)).sum() / np.log(classes) + 0.0)
 
 
 def nearest_neighbours(samples, data):
