@@ -10,6 +10,7 @@ import numpy as np
 from minigan.errors import InputError
 
 BLOCK = 1000  # rows whose distances to all others are in memory at a time
+FEWEST_BLOCKS = 5  # of the kernel distance, whose spread is its standard error
 
 
 def frechet_distance(real, fake):
@@ -31,12 +32,12 @@ def kernel_distance(real, fake, block=BLOCK):
     """-> the squared maximum mean discrepancy with k(x, y) = (x·y/D + 1)³, and its standard error (Bińkowski 2018).
 
     The unbiased estimate, E k(x, x') + E k(y, y') - 2 E k(x, y) without the pairs of one with itself, averaged over as
-    many disjoint blocks of `block` samples as there are; it may be negative. Fewer than five times as many samples are
-    cut into five smaller blocks, as long as each has two. The error is None with a single block.
+    many disjoint blocks of `block` samples as there are; it may be negative. Fewer than FEWEST_BLOCKS times as many
+    samples are cut into so many smaller blocks, as long as each has two. The error is None with a single block.
     """
     real, fake = _pair(real, fake)
     count = min(len(real), len(fake))
-    size = max(2, min(block, count // 5))
+    size = max(2, min(block, count // FEWEST_BLOCKS))
     blocks = count // size
     estimates = [_discrepancy(real[i * size : (i + 1) * size], fake[i * size : (i + 1) * size]) for i in range(blocks)]
     error = float(np.std(estimates, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
