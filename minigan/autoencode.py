@@ -145,13 +145,13 @@ def _check(arguments):
 
 def _data_of(arguments, configs):
     """-> the data set and the size of its pictures, which are those of the runs."""
-    asked = arguments.dataset, arguments.image_size
+    asked = arguments.dataset and datasets.located(arguments.dataset), arguments.image_size
     for config in configs:
-        own = config.dataset, config.image_size
+        own = datasets.located(config.dataset), config.image_size
         for wanted, has in zip(asked, own, strict=True):
             if wanted not in (None, has):
                 raise InputError(f"a run was trained on {own[0]}, which {wanted} is not; leave that out.")
-        if own != (configs[0].dataset, configs[0].image_size):
+        if own != (datasets.located(configs[0].dataset), configs[0].image_size):
             raise InputError("the runs were trained on different data; compare runs of one data set.")
     if configs:
         return configs[0].dataset, configs[0].image_size

@@ -21,7 +21,7 @@ def parse(argv):
     parser.add_argument(
         "--dataset", default="mnist", metavar="NAME", help="data set with labels, as for train (default: mnist)"
     )
-    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: none)")
+    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: 28, 32 or 64)")
     kinds = ", ".join(BODIES)
     parser.add_argument("--network", default="plain", metavar="NAME", help=f"{kinds} (default: plain)")
     parser.add_argument("--epochs", type=float, default=6, metavar="X", help="passes over the data (default: 6)")
@@ -42,9 +42,10 @@ def run(argv=None):
     data, test = (datasets.load(arguments.dataset, split, arguments.image_size) for split in datasets.SPLITS)
     if data[1] is None:
         raise InputError(f"--dataset {arguments.dataset} has no labels; choose one that has.")
+    names = datasets.class_names(arguments.dataset, arguments.image_size)
     results = []
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
-        classifier, seconds = _train(data, arguments.network, arguments.epochs, seed, arguments.quiet)
+        classifier, seconds = _train(data, names, arguments.network, arguments.epochs, seed, arguments.quiet)
         _, probabilities = classifier.judge(test[0])
         accuracy = float((probabilities.argmax(axis=1) == test[1]).mean())
         results.append({"seed": seed, "accuracy": accuracy, "seconds": seconds, "judge": classifier.name})
@@ -54,7 +55,7 @@ def run(argv=None):
         if seed == arguments.seed:
             about = {"dataset": arguments.dataset, "epochs": arguments.epochs, "seed": seed, "accuracy": accuracy}
             classifier.save(out / "classifier.npz", about)
-            _show(out, test[0], test[1], probabilities)
+            _show(out, test[0], test[1], probabilities, names)
     if len(results) > 1:
         values = [100 * result["accuracy"] for result in results]
         print(f"mean {np.mean(values):.2f} %, standard deviation {np.std(values, ddof=1):.2f} over {len(values)} seeds")
@@ -69,9 +70,9 @@ def _check(arguments):
     cli.check_numbers(arguments)
 
 
-def _train(data, kind, epochs, seed, quiet):
+def _train(data, names, kind, epochs, seed, quiet):
     images, labels = data
-    classifier = Classifier(images.shape[1:], int(labels.max()) + 1, seed, kind)
+    classifier = Classifier(images.shape[1:], len(names), seed, kind, names)
     batch_size = 128
     total = max(1, round(epochs * len(images) / batch_size))
     started = time.perf_counter()
@@ -81,12 +82,12 @@ def _train(data, kind, epochs, seed, quiet):
     return classifier, time.perf_counter() - started
 
 
-def _show(out, images, labels, probabilities):
-    guesses, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-    plotting.save_confusion(out / "confusion.png", metrics.confusion(labels, guesses, classes))
+def _show(out, images, labels, probabilities, names):
+    guesses = probabilities.argmax(axis=1)
+    plotting.save_confusion(out / "confusion.png", metrics.confusion(labels, guesses, len(names)), names)
     wrong = np.flatnonzero(guesses != labels)
     worst = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")][:MISTAKES]
-    captions = [f"{labels[i]} taken for {guesses[i]} ({probabilities[i, guesses[i]]:.0%})" for i in worst]
+    captions = [f"{names[labels[i]]} taken for {names[guesses[i]]} ({probabilities[i, guesses[i]]:.0%})" for i in worst]
     plotting.save_captioned(out / "mistakes.png", images[worst], captions)
 
 

@@ -8,11 +8,11 @@ import json
 import math
 from dataclasses import dataclass, fields
 
+from minigan.conditioning import CONDITIONING
 from minigan.errors import InputError
 from minigan.losses import LOSSES
 from minigan.models import DEFAULT_PRESET, PRESETS, get_preset
 from minigan.optim import OPTIMIZERS
-from minigan.told import TOLD_BY
 
 CONDITIONS = ("none", "labels", "clusters")
 
@@ -26,9 +26,12 @@ class Config:
     """The settings of one run. InputError for a value of the wrong type or out of range, naming the setting."""
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
-    dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy or .npz file")
+    dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy, .npz or .csv file")
     image_size: int | None = _setting(
-        None, "pixels each way to which the pictures of a folder are brought", least=1, most=1024
+        None,
+        "pixels each way to which the pictures of a folder are brought; by themselves 28, 32 or 64",
+        least=1,
+        most=1024,
     )
     epochs: float = _setting(3.0, "passes over the data set", above=0, most=1e6)
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
@@ -37,7 +40,7 @@ class Config:
         "none", "what both networks are told of a sample: nothing, its label or its cluster", choices=CONDITIONS
     )
     clusters: int = _setting(1, "clusters by k-means, of each class with condition labels", least=1, most=10**4)
-    told_by: str = _setting("projection", "how the discriminator is told the condition", choices=TOLD_BY)
+    told_by: str = _setting("projection", "how the discriminator is told the condition", choices=CONDITIONING)
     latent_dim: int = _setting(100, "size of the generator's input z", least=1, most=10**6)
     optimizer: str = _setting("adam", "how parameters follow their gradients", choices=OPTIMIZERS)
     lr: float = _setting(2e-4, "learning rate", above=0)

@@ -14,6 +14,7 @@ from minigan.run import load_gan
 from minigan.sample import walks
 
 SHOWN = 10  # a row of the page
+RANKED = {"rarest_class": np.argmin, "commonest_class": np.argmax}  # of which the table tells the name
 SWEPT = ("frechet_distance", "inception_score", "precision", "recall")  # at each truncation
 
 
@@ -99,6 +100,11 @@ def _reference(gan, arguments, rng):
     if judge is None:
         remedy = evaluation.training_a_judge(config.dataset, config.image_size)
         raise InputError(f"the classifier in data/ knows mnist only, not {config.dataset}; {remedy}.")
+    if gan.conditions.classes not in (0, judge.classes):
+        raise InputError(
+            f"the judge knows {judge.classes} classes and the generator {gan.conditions.classes}; train both on the "
+            "data set as it is now."
+        )
     (images, _), test = (datasets.load(config.dataset, split, config.image_size) for split in datasets.SPLITS)
     return evaluation.Reference(images, *test, judge, arguments.n, rng)
 
@@ -159,8 +165,10 @@ def _pictures(gan, arguments, rng, out):
             "from one z to another": (datasets.to_uint8(walks(gan, 3, rng)), SHOWN),
         },
         figures["class_shares"],
+        reference.judge.names,
     )
-    return {"judge": reference.judge.name, "samples": figures, "real": floor}
+    names = reference.judge.names
+    return {"judge": reference.judge.name, "class_names": names, "samples": figures, "real": floor}
 
 
 def _alternate(upper, lower):
@@ -178,6 +186,9 @@ def _table(report):
     ]
     for key, (name, better) in evaluation.LABELS.items():
         if key in report["samples"]:
+            if key in RANKED:
+                shares = report["samples"]["class_shares"]
+                name += f" ({report['class_names'][RANKED[key](shares)]})"
             values = [_number(report[side][key]) if key in report[side] else "" for side in ("samples", "real")]
             lines.append(f"{name:50}{values[0]:>10}{values[1]:>10}   {better}")
     return "\n".join(lines)

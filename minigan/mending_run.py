@@ -29,7 +29,7 @@ def make_parser(command, description, steps):
     parser.add_argument(
         "--dataset", default="mnist", metavar="NAME", help="pictures to learn from, as for train (default: mnist)"
     )
-    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: none)")
+    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: 28, 32 or 64)")
     parser.add_argument(
         "--judge", metavar="FILE", help="a classifier that classify has saved (default: for mnist the one in data/)"
     )

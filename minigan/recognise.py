@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import cli, plotting
+from minigan import cli, datasets, plotting
 from minigan.errors import InputError
 from minigan.files import write_json
 from minigan.kernels import threads
@@ -29,6 +29,9 @@ def parse(argv):
     parser.add_argument(
         "--dataset", metavar="NAME", help="data set with labels, as for train (default: the run's, or mnist)"
     )
+    parser.add_argument(
+        "--image-size", type=int, metavar="N", help="pixels each way of a folder's pictures (default: the run's)"
+    )
     steps = ", ".join(f"{name} {module.STEPS}" for name, module in EXPERIMENTS.items())
     parser.add_argument("--steps", type=int, metavar="N", help=f"training steps of each network (default: {steps})")
     cli.add_seed_flags(parser)
@@ -44,8 +47,10 @@ def run(argv=None):
         threads.set_threads(arguments.threads)
     steps = experiment.STEPS if arguments.steps is None else arguments.steps
     gan = load_gan(arguments.run or RUN)[0] if name in NEED_RUN else None
-    dataset = arguments.dataset or (gan.config.dataset if gan else "mnist")
-    data = load(dataset)
+    dataset, size = arguments.dataset or (gan.config.dataset if gan else "mnist"), arguments.image_size
+    if gan is not None and size is None and datasets.located(dataset) == datasets.located(gan.config.dataset):
+        size = gan.config.image_size
+    data = load(dataset, size)
     if gan is not None and gan.sample_shape != data.sample_shape:
         raise InputError(
             f"the run was trained on samples of {gan.sample_shape}, the pictures of {dataset} are {data.sample_shape}; "

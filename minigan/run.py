@@ -97,6 +97,7 @@ class Run:
             "config": json.loads(gan.config.to_json()),
             "sample_shape": gan.sample_shape,
             "shares": None if gan.conditions.shares is None else gan.conditions.shares.tolist(),
+            "class_names": gan.conditions.names,
             "progress": progress,
         }
         checkpoint.save(self.checkpoint_path, arrays, about)
@@ -169,7 +170,7 @@ def load_gan(path):
         config = Config.for_preset(**about["config"])
         if config.latent_dim > sum(array.size for array in arrays.values()):  # before such a network is made
             raise InputError(f"it has too few weights for a z of {config.latent_dim} numbers")
-        gan = GAN(config, tuple(about["sample_shape"]), about["shares"])
+        gan = GAN(config, tuple(about["sample_shape"]), about["shares"], names=about.get("class_names"))
         gan.load_state(arrays)
         progress = dict(about["progress"])
     except (KeyError, TypeError, ValueError) as error:

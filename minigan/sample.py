@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan import arithmetic, cli, plotting
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 from minigan.files import written_whole
 from minigan.kernels import threads
 from minigan.run import load_gan
@@ -21,7 +21,7 @@ def parse(argv):
     parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
     parser.add_argument(
-        "--digit", type=int, metavar="N", help="draw this class only (default: one a row, where trained with labels)"
+        "--digit", metavar="NAME", help="draw this class only (default: one a row, where trained with labels)"
     )
     parser.add_argument(
         "--interpolate", action="store_true", help="each row of ten walks from one z to another (default: independent)"
@@ -72,11 +72,9 @@ def _labels(gan, rows, digit):
         raise InputError(
             f"--digit is {digit}, but this generator was trained without labels; train one with --condition labels."
         )
-    if digit is not None and not 0 <= digit < classes:
-        raise InputError(f"--digit is {digit}, expected a whole number from 0 to {classes - 1}.")
     if not classes:
         return None
-    return np.arange(rows) % classes if digit is None else np.full(rows, digit)
+    return np.arange(rows) % classes if digit is None else np.full(rows, gan.conditions.label(digit))
 
 
 def draw_sum(gan, terms, rng, out):
@@ -133,6 +131,7 @@ def run(argv=None):
         return 0
     rows = -(-arguments.n // COLUMNS)
     labels = _labels(gan, rows, arguments.digit)
+    names = None if labels is None else gan.conditions.captions(labels)
     if arguments.interpolate:
         samples = walks(gan, rows, rng, labels, arguments.truncation)[: arguments.n]
     else:
@@ -141,8 +140,10 @@ def run(argv=None):
     if out.suffix == ".npy":
         _save_array(out, samples)
     else:
-        plotting.save_samples(out, samples, columns=COLUMNS if arguments.interpolate or labels is not None else None)
-    print(f"{arguments.n} samples in {out}")
+        columns = COLUMNS if arguments.interpolate or labels is not None else None
+        plotting.save_samples(out, samples, columns=columns, rows=names)
+    shown = f", a row each of {brief(', '.join(dict.fromkeys(names)))}" if names else ""
+    print(f"{arguments.n} samples in {out}{shown}")
     return 0
 
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, fields, replace
 
 import numpy as np
 
-from minigan import cli, datasets, evaluation
+from minigan import choices, cli, datasets, evaluation
 from minigan.classifier import shipped_judge
-from minigan.conditions import of_samples
+from minigan.conditions import names_of, of_samples
 from minigan.config import Config
-from minigan.errors import InputError
+from minigan.errors import InputError, brief
 from minigan.gan import GAN, build_gan
 from minigan.kernels import threads
 from minigan.models import PRESETS
@@ -59,7 +59,7 @@ def _fit(trainer, quiet):
             f"{config.seed}, into {folder}",
             file=sys.stderr,
         )
-    if gan.config.feature_matching and gan.conditions.count and not gan.told.channels:
+    if gan.config.feature_matching and gan.conditions.count and gan.config.told_by != "concatenation":
         print("note: with feature_matching G follows no condition unless --told-by concatenation", file=sys.stderr)
     stopped = trainer.fit()
     for note in trainer.notes():
@@ -87,9 +87,13 @@ def _list():
 
 
 def _begin(arguments, given, claim):
-    config = Config.for_preset(**given)
-    samples, conditions, shares = _data(config)
-    gan = GAN(config, samples.shape[1:], shares)
+    asked = _located(Config.for_preset(**given))
+    sized = choices.image_size(asked)
+    samples, labels, names = _data(sized)
+    config = choices.conditioning(sized, given, labels, len(samples))
+    choices.say(asked, config, names, len(samples))
+    conditions, shares = of_samples(config, samples, labels, len(names))
+    gan = GAN(config, samples.shape[1:], shares, names=names)
     run = Run.create(arguments.out, config.preset)
     claim.enter_context(run.claimed())
     run.write_config(config)
@@ -101,19 +105,22 @@ def _resume(arguments, given, claim):
     if arguments.out is not None:
         raise InputError("--resume continues in the run's own folder, so --out does not go with it; leave one out.")
     run = Run(arguments.resume)
-    begun = run.read_config()
+    begun = _located(run.read_config())
     claim.enter_context(run.claimed())
-    wanted = Config(**{**asdict(begun), **given})
+    wanted = _located(Config(**{**asdict(begun), **given}))
     if "epochs" in given and "steps" not in given:
         wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule
     _refuse(run, begun, begun.differences(wanted, but=MAY_CHANGE))
-    samples, conditions, shares = _data(wanted)
+    samples, labels, names = _data(wanted)
+    conditions, shares = of_samples(wanted, samples, labels, len(names))
     if run.ended_before_first_checkpoint(begun):
         print(f"the run in {run.folder} has no checkpoint yet and begins again at step 0", file=sys.stderr)
-        gan, arrays, progress = GAN(wanted, samples.shape[1:], shares), None, None
+        gan, arrays, progress = GAN(wanted, samples.shape[1:], shares, names=names), None, None
     else:
         gan, arrays, progress = load_gan(run.folder)
-        _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
+        trained = _located(gan.config)
+        _refuse(run, trained, trained.differences(wanted, but=MAY_CHANGE))
+        _same_conditions(run, gan, names, shares)
         gan.config = wanted
     trainer = _trainer(arguments, gan, samples, conditions, run, arrays, progress)
     if gan.step >= trainer.total_steps and run.has_its_film():
@@ -129,9 +136,29 @@ def _refuse(run, begun, names):
         raise InputError(f"the run in {run.folder} was begun with {was}; resume it without changing that.")
 
 
+def _same_conditions(run, gan, names, shares):
+    """InputError where the data now has other classes than those that the networks know."""
+    if gan.conditions.count != (0 if shares is None else len(shares)):
+        raise InputError(
+            f"the run in {run.folder} knows {gan.conditions.count} conditions, its data set now has "
+            f"{0 if shares is None else len(shares)}; bring the data back, or begin a new run."
+        )
+    if gan.conditions.names not in (names, names_of(gan.conditions.classes)):
+        raise InputError(
+            f"the run in {run.folder} knows the labels {brief(', '.join(gan.conditions.names))}, its data set now has "
+            f"{brief(', '.join(names))}; bring the data back, or begin a new run."
+        )
+
+
+def _located(config):
+    """Own data by its absolute path, so that the run finds it from any folder."""
+    return replace(config, dataset=datasets.located(config.dataset))
+
+
 def _data(config):
+    """-> samples and labels to learn from, and the names of all classes."""
     samples, labels = datasets.load(config.dataset, "train", config.image_size)
-    return samples, *of_samples(config, samples, labels)
+    return samples, labels, datasets.class_names(config.dataset, config.image_size)
 
 
 def _trainer(arguments, gan, samples, conditions, run, arrays, progress):

@@ -184,7 +184,8 @@ class Trainer:
             raise self._diverged("the samples are not finite")
         if self.gan.step >= EARLY and self.real_variety:  # data that is all alike is no measure
             self.variety = _variety(samples) / self.real_variety
-        plotting.save_samples(self.run.sample_path(self.gan.step), shown, self.samples[:1000])
+        rows = self.gan.conditions.captions(labels[::COLUMNS]) if classes else None
+        plotting.save_samples(self.run.sample_path(self.gan.step), shown, self.samples[:1000], None, rows)
 
     def _draw_curves(self):
         log = self.run.read_log()

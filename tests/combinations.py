@@ -28,7 +28,7 @@ from minigan.kernels import threads
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
 from minigan.optim import OPTIMIZERS
-from minigan.told import TOLD_BY
+from minigan.conditioning import CONDITIONING as WAYS
 
 COUNT, BATCH, CLASSES = 12, 4, 3
 SHAPES = {
@@ -42,7 +42,7 @@ SHAPES = {
 }
 CONDITIONING = {"no condition": {"condition": "none"}} | {
     f"{condition} by {told_by}": {"condition": condition, "told_by": told_by, "clusters": clusters}
-    for told_by in TOLD_BY
+    for told_by in WAYS
     for condition, clusters in (("labels", 1), ("clusters", 2))
 }
 CONDITIONING["labels and clusters"] = {"condition": "labels", "clusters": 2}

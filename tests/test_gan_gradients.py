@@ -8,11 +8,11 @@ from small_gans import certain, generate, guide, reals, slope, small, told
 
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
-from minigan.told import TOLD_BY
+from minigan.conditioning import CONDITIONING
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 SEVERAL = [("cogan", 2), ("lapgan", 3)]  # whose D judges several things at once, and how many
-told_of_several = [(preset, told_by) for preset, _ in SEVERAL for told_by in TOLD_BY]
+told_of_several = [(preset, told_by) for preset, _ in SEVERAL for told_by in CONDITIONING]
 
 
 def judged(gan, discriminator, x, conditions):
@@ -48,7 +48,7 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
     def objective():
         asked = z if conditions is None else np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
         asked = asked if guide(gan) is None else np.concatenate([asked, guide(gan)], axis=1)
-        logits, entropy = judged(gan, gan.discriminator, gan.generator.forward(asked), conditions)
+        logits, entropy = judged(gan, gan.discriminator.network, gan.generator.network.forward(asked), conditions)
         return gan.loss.generator(logits)[0] + entropy
 
     rng, compared, skipped = np.random.default_rng(7), 0, 0
@@ -111,7 +111,7 @@ def test_discriminator_gradient_with_conditions(preset, told_by):
 
     def objective():
         (real_logits, real_entropy), (fake_logits, fake_entropy) = (
-            judged(gan, twin, x, conditions) for x in (real, fake)
+            judged(gan, twin.network, x, conditions) for x in (real, fake)
         )
         return gan.loss.discriminator(real_logits, fake_logits)[0] + (real_entropy + fake_entropy) / 2
 

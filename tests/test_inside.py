@@ -66,8 +66,7 @@ def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset,
 @every_preset
 def test_each_sample_is_judged_as_the_game_judges_it(preset):
     gan, x, conditions = certain(small(preset)), encoded(small(preset)), told(small(preset))
-    outputs = gan.discriminator.forward(gan.told.see(x, conditions), training=False)
-    expected = gan.told.logits(outputs, conditions).reshape(len(x), -1).sum(axis=1)
+    expected = gan.discriminator.forward(x, conditions, training=False).reshape(len(x), -1).sum(axis=1)
     np.testing.assert_allclose(insight.judge(gan, x, conditions), expected, rtol=1e-12)
     np.testing.assert_allclose(insight.saliency(gan, x, conditions)[0], expected, rtol=1e-12)
 
@@ -155,7 +154,7 @@ def test_answers_and_their_best_samples():
     gan = certain(small("dcgan"))
     found, x, _ = filters_of(gan, n=9)
     first = gan.discriminator.layers[0]
-    heard = first.forward(x, False, negative_slope=0.2).reshape(9, -1, 64)
+    heard = first.forward(x, False).reshape(9, -1, 64)
     np.testing.assert_allclose(found.answers, heard.max(axis=1))
     np.testing.assert_allclose(found.mean, heard.mean(axis=(0, 1)))
     np.testing.assert_allclose(found.deviation, heard.std(axis=(0, 1)))

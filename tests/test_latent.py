@@ -91,10 +91,10 @@ class InTraining(Searcher):
 
     def loss(self, z, conditions, seen):
         value, _ = super().loss(z, conditions, seen)
-        own = self.gan.judge
-        self.gan.judge = lambda made, conditions, training: own(made, conditions)
+        own = self.gan.g_loss
+        self.gan.g_loss = lambda made, conditions, training: own(made, conditions)
         _, grad = super().loss(z, conditions, seen)
-        self.gan.judge = own
+        self.gan.g_loss = own
         return value, grad
 
 

@@ -72,7 +72,7 @@ def test_the_learning_rate_falls_and_divergence_is_said():
 @pytest.fixture(scope="module")
 def digits():
     (images, labels), (test, test_labels) = (datasets.load("mnist", split) for split in datasets.SPLITS)
-    return common.Data(images[:3000], labels[:3000], test[:500], test_labels[:500])
+    return common.Data(images[:3000], labels[:3000], test[:500], test_labels[:500], datasets.class_names("mnist"))
 
 
 def test_features_are_the_discriminator_s(digits):
@@ -141,15 +141,17 @@ def few(monkeypatch, tmp_path, digits):
     load = datasets.load
     rng = np.random.default_rng(1)
 
-    def some(name, split="train"):
+    def some(name, split="train", image_size=None):
         if name == "coloured":
             return rng.integers(0, 256, (1500, 8, 12, 3)).astype(np.uint8), np.arange(1500) % 3
         if name == "bare":
             return rng.integers(0, 256, (50, 8, 8, 1)).astype(np.uint8), None
         parts = {"train": (digits.images, digits.labels), "test": (digits.test, digits.test_labels)}
-        return parts[split] if name == "mnist" else load(name, split)
+        return parts[split] if name == "mnist" else load(name, split, image_size)
 
+    names = datasets.class_names
     monkeypatch.setattr(datasets, "load", some)
+    monkeypatch.setattr(datasets, "class_names", lambda name, size: list("abc") if name == "coloured" else names(name))
     monkeypatch.setattr(augment, "FEW", 200)
     monkeypatch.setattr(augment, "TIMES", 2)
     monkeypatch.setattr(semi, "LABELS", (20, 40))

@@ -9,7 +9,7 @@ from small_gans import certain, generate, guide, reals, small, told
 from minigan import penalties
 from minigan.errors import InputError
 from minigan.layers import Dense, Flatten, Sequential
-from minigan.told import Auxiliary, Concatenation, Projection, Untold
+from minigan.conditioning import Auxiliary, Concatenation, Discriminator, Projection
 
 LAPGAN_HEADS = ["level0", "level1", "coarsest"]
 
@@ -31,7 +31,7 @@ def test_feature_matching_is_the_gradient_of_the_gap_between_mean_features(prese
     gan = certain(small(preset, feature_matching=0.7, optimizer="sgd", **way))
     y, z = told(gan), gan.draw_z(4, np.random.default_rng(1))
     real = gan.preset.encode(reals(gan), y)
-    generator, features = copy.deepcopy(gan.generator), without_last(copy.deepcopy(gan.discriminator), *heads)
+    generator, features = copy.deepcopy(gan.generator.network), without_last(copy.deepcopy(gan.discriminator.network), *heads)
     asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if guide(gan) is None else [guide(gan)])]
 
     def mean(x):
@@ -120,16 +120,17 @@ def test_orthogonal_reaches_the_generator_only():
 
 def test_what_each_way_shows_d_and_makes_of_its_outputs():
     x, y = np.random.default_rng(0).standard_normal((3, 2, 2, 1)), np.array([1, 0, 1])
-    assert Untold(0).see(x, None) is x
-    seen = Concatenation(2).see(x, y)
+    assert Discriminator(None).see(x, None) is x
+    seen = Concatenation(None, 2).see(x, y)
     assert np.array_equal(seen[..., :1], x)
     assert np.array_equal(seen[..., 1:].mean(axis=(1, 2)), [[0, 1], [1, 0], [0, 1]])
     assert seen[..., 1:].std(axis=(1, 2)).max() == 0
     outputs = np.arange(9.0).reshape(3, 3)
-    assert np.array_equal(Projection(2).logits(outputs, y), [[0 + 2], [3 + 4], [6 + 8]])
-    assert np.array_equal(Auxiliary(2).logits(outputs, y), [[0], [3], [6]])
-    assert np.array_equal(Projection(2).weights(3, y, np.float64), [[1, 0, 1], [1, 1, 0], [1, 0, 1]])
-    assert np.array_equal(Auxiliary(2).weights(3, y, np.float64), [[1, 0, 0]] * 3)
+    assert np.array_equal(Projection(None, 2).logits(outputs, y), [[0 + 2], [3 + 4], [6 + 8]])
+    assert np.array_equal(Auxiliary(None, 2).logits(outputs, y), [[0], [3], [6]])
+    ones = np.ones((3, 1))
+    assert np.array_equal(Projection(None, 2).spread(ones, y, (3, 3)), [[1, 0, 1], [1, 1, 0], [1, 0, 1]])
+    assert np.array_equal(Auxiliary(None, 2).spread(ones, y, (3, 3)), [[1, 0, 0]] * 3)
 
 
 @pytest.mark.parametrize("told_by", ["projection", "concatenation", "auxiliary"])
@@ -141,12 +142,9 @@ def test_each_way_d_learns_from_what_it_is_told(told_by):
     for _ in range(60):
         gan.train_step(np.clip(real, -1, 1), conditions)
 
-    def outputs(y):
-        return gan.discriminator.forward(gan.told.see(real, y))
-
+    D = gan.discriminator
     if told_by == "auxiliary":
-        assert (outputs(conditions)[:, 1:].argmax(axis=1) == conditions).mean() > 0.5
+        assert (D.network.forward(real)[:, 1:].argmax(axis=1) == conditions).mean() > 0.5
     else:
-        others = (conditions + 5) % 10
-        right, wrong = (gan.told.logits(outputs(y), y).mean() for y in (conditions, others))
+        right, wrong = (D.forward(real, y).mean() for y in (conditions, (conditions + 5) % 10))
         assert right > wrong + 0.1
