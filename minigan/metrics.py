@@ -5,8 +5,6 @@ and these figures mean nothing without it). real (N, D) and fake (M, D) are sets
 Everything is computed in float64, so the same features give the same figures.
 """
 
-import math
-
 import numpy as np
 
 from minigan.errors import InputError
@@ -42,7 +40,7 @@ def kernel_distance(real, fake, block=BLOCK):
     size = max(2, min(block, count // FEWEST_BLOCKS))
     blocks = count // size
     estimates = [_discrepancy(real[i * size : (i + 1) * size], fake[i * size : (i + 1) * size]) for i in range(blocks)]
-    error = float(np.std(estimates, ddof=1) / math.sqrt(blocks)) if blocks > 1 else None
+    error = float(np.std(estimates, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(estimates)), error
 
 
@@ -108,7 +106,7 @@ def class_balance(labels, classes):
     there = shares[shares > 0]
     if classes == 1:  # it is as frequent as all
         return shares, 1, 1.0
-    return shares, len(there), float(-(there * np.log(there)).sum() / math.log(classes) + 0.0)
+    return shares, len(there), float(-(there * np.log(there)).sum() / np.log(classes) + 0.0)
 
 
 def nearest_neighbours(samples, data):

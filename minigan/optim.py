@@ -55,8 +55,8 @@ def average(averaged, network, rate):
 
 
 def _update(rule, fast, updated, *constants):
-    """rule(*arrays, *constants) for each tuple of arrays in `updated`, written into all of them but the second, which the
-    rule only reads; fast: the kernel that does all at once."""
+    """rule(*arrays, *constants) for each tuple of arrays in `updated`, written into all of them but the second, which
+    the rule only reads; fast: the kernel that does all at once."""
     if not is_plain():
         fast([[array.reshape(-1) for array in arrays] for arrays in updated], *constants)
         return

@@ -29,7 +29,8 @@ def dense_jvp(t, cache):
 
 
 def dense_jvp_backward(s, t, cache):
-    return dense_backward(s, (t, cache[1]), need_input=False)
+    _, grad_weight, _ = dense_backward(s, (t, cache[1]), need_input=False)
+    return None, grad_weight, None
 
 
 dense = dense_forward, dense_backward, dense_jvp, dense_jvp_backward

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from numba import njit
+from minigan.base.mode import NUMBA_IS_HERE
+
+if NUMBA_IS_HERE:
+    from numba import config, njit
+
+COMPILED = NUMBA_IS_HERE and not config.DISABLE_JIT
 
 # Numba compiles a kernel anew when its own file has changed; but kernels call each other across files.
 _SOURCES = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(Path(__file__).parent.glob("*.py"))]
@@ -14,8 +19,10 @@ def kernel(function):
     A kernel takes `start, stop` first and writes only what belongs to those rows; `threads.run` splits the rows.
     A division by zero gives inf or nan as NumPy's does, instead of an exception.
     Where no cache directory is writable the code is compiled anew in each process instead of failing.
-    With NUMBA_DISABLE_JIT=1 the plain Python function is returned and computes the same numbers, slowly.
+    With NUMBA_DISABLE_JIT=1, or without Numba, it is the plain Python function, which computes the same, slowly.
     """
+    if not COMPILED:
+        return function
     try:
         compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # Numba: "no locator available", neither the package nor the user's cache is writable
@@ -28,4 +35,4 @@ def kernel(function):
 
 def inlined_kernel(function):
     """`kernel` for a part of kernels: no caller in Python, and its code becomes part of the caller's."""
-    return njit(forceinline=True, error_model="numpy")(function)
+    return njit(forceinline=True, error_model="numpy")(function) if COMPILED else function
