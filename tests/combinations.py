@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from minigan import datasets
+from minigan.conditioning import CONDITIONING as WAYS
 from minigan.conditions import of_samples
 from minigan.config import Config
 from minigan.errors import InputError
@@ -28,7 +29,6 @@ from minigan.kernels import threads
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
 from minigan.optim import OPTIMIZERS
-from minigan.conditioning import CONDITIONING as WAYS
 
 COUNT, BATCH, CLASSES = 12, 4, 3
 SHAPES = {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small_gans import certain, generate, guide, reals, slope, small, told
 
+from minigan.conditioning import CONDITIONING
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
-from minigan.conditioning import CONDITIONING
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 SEVERAL = [("cogan", 2), ("lapgan", 3)]  # whose D judges several things at once, and how many

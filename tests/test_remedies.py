@@ -7,9 +7,9 @@ import pytest
 from small_gans import certain, generate, guide, reals, small, told
 
 from minigan import penalties
+from minigan.conditioning import Auxiliary, Concatenation, Discriminator, Projection
 from minigan.errors import InputError
 from minigan.layers import Dense, Flatten, Sequential
-from minigan.conditioning import Auxiliary, Concatenation, Discriminator, Projection
 
 LAPGAN_HEADS = ["level0", "level1", "coarsest"]
 
@@ -31,7 +31,10 @@ def test_feature_matching_is_the_gradient_of_the_gap_between_mean_features(prese
     gan = certain(small(preset, feature_matching=0.7, optimizer="sgd", **way))
     y, z = told(gan), gan.draw_z(4, np.random.default_rng(1))
     real = gan.preset.encode(reals(gan), y)
-    generator, features = copy.deepcopy(gan.generator.network), without_last(copy.deepcopy(gan.discriminator.network), *heads)
+    generator, features = (
+        copy.deepcopy(gan.generator.network),
+        without_last(copy.deepcopy(gan.discriminator.network), *heads),
+    )
     asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if guide(gan) is None else [guide(gan)])]
 
     def mean(x):

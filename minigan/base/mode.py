@@ -1,12 +1,17 @@
 """Plain or fast: whether the formulas compute by themselves, or the kernels beside them."""
 
-import importlib.util
 import os
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-NUMBA_IS_HERE = importlib.util.find_spec("numba") is not None
+try:
+    import numba  # noqa: F401 - one that is installed may still be unfit for this NumPy
+except ImportError as error:
+    NUMBA_IS_HERE = False
+    print(f"minigan: formulas run in plain NumPy, as right but slower: Numba is missing ({error}).", file=sys.stderr)
+else:
+    NUMBA_IS_HERE = True
 ALWAYS_PLAIN = os.environ.get("MINIGAN_PLAIN", "0") not in ("", "0") or not NUMBA_IS_HERE
 
 _plain = ContextVar("plain", default=ALWAYS_PLAIN)
@@ -30,7 +35,3 @@ def plain():
         yield
     finally:
         _plain.reset(before)
-
-
-if not NUMBA_IS_HERE:
-    print("minigan: Numba is not installed, so the formulas run in plain NumPy: as right, but slower.", file=sys.stderr)

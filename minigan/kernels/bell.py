@@ -5,11 +5,15 @@ import time
 from functools import cache
 
 import numpy as np
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from minigan.kernels.jit import kernel
+from minigan.kernels.jit import COMPILED, kernel
+
+if COMPILED:
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+else:
+    intrinsic = kernel  # neither does anything, and nobody looks
 
 PATIENCE = 200e-6  # seconds of watching before going to sleep
 
@@ -45,7 +49,7 @@ class Bell:
 
 def looks(seconds):
     """How many looks at a counter take so long on this machine; none where kernels are plain Python."""
-    return 0 if config.DISABLE_JIT else int(_looks_per_second() * seconds)
+    return int(_looks_per_second() * seconds) if COMPILED else 0
 
 
 @cache

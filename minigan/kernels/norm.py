@@ -21,8 +21,12 @@ def batch_norm_forward(x, gamma, beta, eps):
 
 
 def batch_norm_backward(grad_output, cache, *needed):
-    _, _, rows, *_ = cache
-    return _gradients(grad_output, *cache[2:], 1 / len(rows))
+    _, _, rows, mean, inv_std, gamma = cache
+    g, grad = np.ascontiguousarray(grad_output).reshape(rows.shape), memory.empty(rows.shape, rows.dtype)
+    sums, products = _sums(g, rows, mean, inv_std)
+    means = [(total / len(rows)).astype(rows.dtype) for total in (sums, products)]
+    threads.run(_normalise_backward, len(rows), 4 * rows.size, g, rows, mean, inv_std, gamma, *means, grad)
+    return grad.reshape(grad_output.shape), products.astype(rows.dtype), sums.astype(rows.dtype)
 
 
 def batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps):
@@ -33,7 +37,11 @@ def batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps)
 
 
 def batch_norm_inference_backward(grad_output, cache, *needed):
-    return _gradients(grad_output, *cache, 0)
+    rows, mean, inv_std, gamma = cache
+    g, zero = np.ascontiguousarray(grad_output).reshape(rows.shape), np.zeros_like(gamma)
+    sums, products = _sums(g, rows, mean, inv_std)
+    grad = _affine(g, zero, gamma * inv_std, zero)
+    return grad.reshape(grad_output.shape), products.astype(rows.dtype), sums.astype(rows.dtype)
 
 
 batch_norm = batch_norm_forward, batch_norm_backward
@@ -62,16 +70,11 @@ def _affine(x, mean, scale, beta):
     return out
 
 
-def _gradients(grad_output, x, mean, inv_std, gamma, share):
-    """-> γ · inv_std · (g - share Σ g - x̂ · share Σ g x̂), Σ g x̂, Σ g; share is 1/M, or 0 for fixed statistics."""
-    g, count = np.ascontiguousarray(grad_output).reshape(x.shape), chunks(len(x))
-    sums, products = np.zeros((2, count, x.shape[1]), x.dtype)
-    threads.run(_sums, count, 3 * x.size, g, x, mean, inv_std, sums, products, CHUNK)
-    sums, products = (part.sum(axis=0, dtype=np.float64) for part in (sums, products))
-    means = [(share * total).astype(x.dtype) for total in (sums, products)]
-    grad = memory.empty(x.shape, x.dtype)
-    threads.run(_normalise_backward, len(x), 4 * x.size, g, x, mean, inv_std, gamma, *means, grad)
-    return grad.reshape(grad_output.shape), products.astype(x.dtype), sums.astype(x.dtype)
+def _sums(g, x, mean, inv_std):
+    """-> Σ g and Σ g x̂ (C,), both float64."""
+    sums, products = np.zeros((2, chunks(len(x)), x.shape[1]), x.dtype)
+    threads.run(_add_up, len(sums), 3 * x.size, g, x, mean, inv_std, sums, products, CHUNK)
+    return sums.sum(axis=0, dtype=np.float64), products.sum(axis=0, dtype=np.float64)
 
 
 @kernel
@@ -99,7 +102,7 @@ def _normalise(start, stop, x, mean, scale, beta, out):
 
 
 @kernel
-def _sums(start, stop, g, x, mean, inv_std, sums, products, size):
+def _add_up(start, stop, g, x, mean, inv_std, sums, products, size):
     rows, channels = x.shape
     for chunk in range(start, stop):
         first = chunk * size

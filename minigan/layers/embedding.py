@@ -5,7 +5,6 @@ import numpy as np
 from minigan import init
 from minigan.errors import InputError
 from minigan.layers.base import positive_int
-from minigan.layers.condition import one_hot
 from minigan.layers.norm import Statistics
 
 
@@ -26,12 +25,14 @@ def embedding_forward(indices, weight):
 
 
 def embedding_backward(grad_output, cache):
-    """∂L/∂W[k] = Σ_{n: i_n = k} g_n = (Eᵀ g)[k], with E the one-hot rows of the indices: equal indices add up.
+    """∂L/∂W[k] = Σ_{n: i_n = k} g_n: equal indices add up.
 
     grad_output (N, E) -> grad_weight (K, E); rows that no index named get 0.
     """
     indices, count = cache
-    return one_hot(indices, count, grad_output.dtype).T @ grad_output
+    grad_weight = np.zeros((count, grad_output.shape[1]), grad_output.dtype)
+    np.add.at(grad_weight, indices, grad_output)
+    return grad_weight
 
 
 def conditional_affine_forward(x, condition, gamma_weight, beta_weight):
