@@ -1,5 +1,5 @@
-"""What the commands share: flags, also those made from Config, and in which ways of running they count; threads,
-progress, and errors as one sentence with an exit status."""
+"""What the commands share: flags, and in which ways of running they count; threads, progress, and errors as one
+sentence with an exit status."""
 
 import argparse
 import errno
@@ -9,13 +9,11 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from pathlib import PureWindowsPath
 
 from tqdm import tqdm
 
 from minigan import streams
-from minigan.config import Config, value_type
 from minigan.errors import InputError, MiniganError, brief
 from minigan.files import check_free
 from minigan.kernels import threads
@@ -101,29 +99,6 @@ def give_one(arguments, what, *flags):
     given = [flag for flag in flags if flag in arguments.given]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} {what}; give one of them.")
-
-
-def add_config_flags(parser, names, only=None):
-    """A flag for each of these fields of Config, absent from the result unless given."""
-    for item in fields(Config):
-        if item.name not in names:
-            continue
-        choices = list(item.metadata["choices"]) if "choices" in item.metadata else None
-        if item.name == "preset" or item.default is None:
-            default = f" (default: {item.default or 'none'})"
-        else:
-            default = f" (default: {item.default}, unless the preset sets it)"
-        if choices:
-            default = f": {', '.join(choices)}{default}"
-        parser.add_argument(
-            f"--{item.name.replace('_', '-')}",
-            dest=item.name,
-            type=value_type(item),
-            metavar={int: "N", float: "X", str: "NAME"}[value_type(item)],
-            default=argparse.SUPPRESS,
-            only=only,
-            help=(item.metadata["help"] + default).replace("%", "%%"),
-        )
 
 
 def add_seed_flags(parser, only=None, only_seeds=None):

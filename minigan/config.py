@@ -3,6 +3,7 @@
 The command line's flags, config.json and a preset's defaults are all made from the fields of Config.
 """
 
+import argparse
 import dataclasses
 import json
 import math
@@ -136,6 +137,29 @@ class Config:
     def total_steps(self, dataset_size):
         """How many steps the run takes on so many samples."""
         return self.steps or max(1, math.ceil(self.epochs * dataset_size / self.batch_size))
+
+
+def add_flags(parser, names, only=None):
+    """A flag for each of these fields of Config, absent from the result unless given."""
+    for item in fields(Config):
+        if item.name not in names:
+            continue
+        choices = list(item.metadata["choices"]) if "choices" in item.metadata else None
+        if item.name == "preset" or item.default is None:
+            default = f" (default: {item.default or 'none'})"
+        else:
+            default = f" (default: {item.default}, unless the preset sets it)"
+        if choices:
+            default = f": {', '.join(choices)}{default}"
+        parser.add_argument(
+            f"--{item.name.replace('_', '-')}",
+            dest=item.name,
+            type=value_type(item),
+            metavar={int: "N", float: "X", str: "NAME"}[value_type(item)],
+            default=argparse.SUPPRESS,
+            only=only,
+            help=(item.metadata["help"] + default).replace("%", "%%"),
+        )
 
 
 def value_type(item):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minigan import __main__ as front
-from minigan import build_gan, cli, datasets, files, mending_run, run, train
+from minigan import build_gan, cli, datasets, files, mending_run, run, session, train
 from minigan.config import Config
 
 ALWAYS = {"--help", "--threads", "--quiet"}  # how much is said and by how many cores: no result depends on them
@@ -203,7 +203,7 @@ def test_positionals_and_words_after_two_dashes(capsys, runs):
 def test_settings_that_are_the_default_anyway_are_no_mistake(runs):
     arguments = train.parse(["--preset", "digits", "--condition", "none", "--clusters", "1", "--grow-steps", "600"])
     given = {name: getattr(arguments, name) for name in Config.__dataclass_fields__ if hasattr(arguments, name)}
-    train._check_partners(Config.for_preset(**given), given)
+    session._check_partners(Config.for_preset(**given), given)
 
 
 @pytest.mark.parametrize("command", TRAINERS)

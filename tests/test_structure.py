@@ -59,6 +59,7 @@ LEVELS = {  # a module may import modules of its own level and of lower ones; a 
     "minigan.arithmetic": 8,
     "minigan.latent": 8,
     "minigan.trainer": 8,
+    "minigan.session": 9,
     "minigan.bench_work": 8,
     "minigan.bench_network": 8,
     "minigan.bench_scaling": 8,
