@@ -17,17 +17,18 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from minigan import bench_process, bench_report, bench_scaling, cli
+from minigan import bench_report, bench_scaling, cli
 from minigan.bench_process import Worker
 from minigan.config import Config
 from minigan.errors import InputError, RunError
 from minigan.files import new_folder, write_json
 from minigan.kernels import threads
 from minigan.models import get_preset
+from minigan.processes import ROOT, environment
 
 PRESETS = ("mlp", "listing", "dcgan")  # which PyTorch's side knows too
 BATCHES = (64, 128)
-REFERENCE = bench_process.ROOT / "tests" / "torch_reference.py"  # PyTorch is no part of the package
+REFERENCE = ROOT / "tests" / "torch_reference.py"  # PyTorch is no part of the package
 MODES = ("contiguous", "channels_last", "compile")
 WITHOUT_CONVOLUTIONS = ("mlp",)  # where the layout of pictures makes no difference
 MOST_STEPS = 100  # of one side before the other has its turn
@@ -277,9 +278,8 @@ def _train_seconds(out, extra):
 
 
 def _call(command, extra=None):
-    environment = bench_process.environment(**extra or {})
     command = [str(word) for word in command]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+    process = subprocess.run(command, env=environment(**extra or {}), capture_output=True, text=True, encoding="utf-8")
     if process.returncode:
         words = process.stderr.strip().splitlines() or ["no message"]
         raise RunError(f"{' '.join(map(str, command[1:4]))} failed: {words[-1]}")

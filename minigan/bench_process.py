@@ -18,8 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from minigan.errors import RunError
+from minigan.processes import environment
 
-ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the package
 PAUSE = 0.005  # seconds between two looks at whether a worker has gone to sleep
 LONGEST_PAUSE = 1.0  # seconds of that; OpenBLAS's threads look for work for a tenth of one before they sleep
 PATIENCE = 900.0  # seconds for one answer; torch.compile may need minutes
@@ -161,12 +161,6 @@ class Worker:
         self.words.seek(0)
         lines = self.words.read().strip().splitlines()
         return f"the process ended without an answer{': ' + lines[-1] if lines else ''}"
-
-
-def environment(**extra):
-    """The environment of a child process that finds this very package, wherever it is started, and writes UTF-8."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8:backslashreplace", **extra}
 
 
 def settle(pid):

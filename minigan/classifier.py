@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from minigan import checkpoint, datasets, fitting, optim
-from minigan.conditions import names_of
+from minigan.datasets.labels import names_of
 from minigan.errors import InputError, brief
 from minigan.kernels import threads
 from minigan.layers import Dense, Sequential
@@ -24,7 +24,7 @@ class Classifier:
     """A convolutional classifier of pictures (H, W, C) in [-1, 1] into `classes` classes.
 
     body: pictures to features (N, 128), one of BODIES by `kind`. network: pictures to logits (N, classes). seed: of its
-    first weights. names: of the classes, see conditions.names_of. Raises InputError for an unknown kind.
+    first weights. names: of the classes, see datasets.labels.names_of. Raises InputError for an unknown kind.
     """
 
     def __init__(self, sample_shape=(28, 28, 1), classes=10, seed=0, kind="plain", names=None):

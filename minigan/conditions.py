@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigan.datasets.labels import names_of
 from minigan.errors import InputError, brief
 from minigan.layers import one_hot
 
@@ -79,15 +80,6 @@ def _nearest(x, centres):
     lengths = (centres**2).sum(axis=1)
     parts = np.split(x, range(BLOCK, len(x), BLOCK))
     return np.concatenate([(lengths - 2 * part @ centres.T).argmin(axis=1) for part in parts])
-
-
-def names_of(classes, names=None):
-    """The names of that many classes (list of str), "0", "1", … unless given; InputError for others than so many."""
-    if names is None:
-        return [str(label) for label in range(classes)]
-    if not isinstance(names, list) or len(names) != classes or not all(isinstance(name, str) for name in names):
-        raise InputError(f"the names of the classes are {brief(names)}, expected {classes} of them.")
-    return names
 
 
 class Conditions:

@@ -7,11 +7,11 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan import cli, datasets, evaluation, metrics, plotting
+from minigan.arithmetic import walks
 from minigan.errors import InputError
 from minigan.files import new_folder, write_json
 from minigan.kernels import threads
 from minigan.run import load_gan
-from minigan.sample import walks
 from minigan.seeds import METRICS
 
 SHOWN = 10  # a row of the page

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from minigan import arithmetic, cli, datasets, evaluation, insight, plotting
+from minigan.arithmetic import COLUMNS, walks
 from minigan.errors import InputError
 from minigan.files import new_folder, write_json
 from minigan.kernels import threads
 from minigan.run import load_gan
-from minigan.sample import COLUMNS, draw_sum, walks
+from minigan.sample import draw_sum
 from minigan.seeds import METRICS
 
 ROWS = 10  # of walks

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from minigan import datasets, image_metrics
+from minigan.arithmetic import COLUMNS, walks
 from minigan.kernels import threads
-from minigan.sample import COLUMNS, walks
 
 CHUNK = 250  # pictures in one pass
 MOST_FILTERS = 64  # of a layer

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from minigan import arithmetic, cli, plotting
+from minigan.arithmetic import COLUMNS, walks
 from minigan.errors import InputError, brief
 from minigan.files import written_whole
 from minigan.kernels import threads
 from minigan.run import load_gan
 
 ENDINGS = (".png", ".npy")
-COLUMNS = 10
 MOST = 1_000_000  # samples at once
 DRAWN, SUM = "samples of drawn z", "--arithmetic"  # ways of running
 
@@ -51,30 +51,6 @@ def parse(argv):
         "checkpoint)",
     )
     return parser.parse_args(argv)
-
-
-def interpolate(z_from, z_to, count):
-    """`count` points from z_from to z_to (Z,), both included, along the great circle: sin((1-t)φ)/sin φ · z_from +
-    sin(tφ)/sin φ · z_to with φ the angle between them (White 2016), which keeps the length typical of N(0, I).
-    """
-    cosine = np.dot(z_from, z_to) / (np.linalg.norm(z_from) * np.linalg.norm(z_to))
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    t = np.linspace(0, 1, count)[:, None]
-    if np.sin(angle) < 1e-6:  # the two point the same way: the straight line
-        return ((1 - t) * z_from + t * z_to).astype(z_from.dtype)
-    walk = (np.sin((1 - t) * angle) * z_from + np.sin(t * angle) * z_to) / np.sin(angle)
-    return walk.astype(z_from.dtype)
-
-
-def walks(gan, rows, rng, labels=None, truncation=None):
-    """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
-
-    labels: that of each row (rows,), where the networks were trained with labels.
-    """
-    ends = gan.draw_z(2 * rows, rng, truncation)
-    z = np.concatenate([interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)])
-    conditions = gan.conditions.draw(rows, rng, labels)
-    return gan.decode(z, None if conditions is None else np.repeat(conditions, COLUMNS))
 
 
 def _labels(gan, rows, digit):

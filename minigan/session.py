@@ -8,8 +8,9 @@ import numpy as np
 
 from minigan import choices, datasets, evaluation
 from minigan.classifier import shipped_judge
-from minigan.conditions import names_of, of_samples
+from minigan.conditions import of_samples
 from minigan.config import Config
+from minigan.datasets.labels import names_of
 from minigan.errors import InputError, brief
 from minigan.gan import GAN
 from minigan.run import Run, load_gan

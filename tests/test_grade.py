@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from minigan import cli, grade
-from minigan.bench_process import environment
 from minigan.classroom import isolation, solutions
 from minigan.classroom.catalogue import EXERCISES
 from minigan.classroom.isolation import judge_apart
 from minigan.classroom.judge import FAILED, PASSED, Verdict
 from minigan.gradcheck import __main__ as gradcheck
+from minigan.processes import environment
 
 ROOT = Path(__file__).parents[1]
 WHOLE = solutions.source("dense")

@@ -11,9 +11,9 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from minigan.bench_process import environment
 from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED, Verdict
 from minigan.errors import brief
+from minigan.processes import environment
 
 SECONDS = 20.0
 MEMORY = 1 << 30  # bytes beyond what the judge itself needs
