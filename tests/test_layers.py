@@ -168,31 +168,6 @@ def test_upsampling(scale):
     passes(UpsampleNearest2D(scale), draw(3, 2, 4, 2))
 
 
-BEFORE_AN_ACTIVATION = {  # Sequential runs these pairs in one pass over memory, whatever the channel count
-    "dense": (lambda: Dense(6, 5, rng=rng()), draw(7, 6)),
-    "dense without bias": (lambda: Dense(6, 3, bias=False, rng=rng()), draw(7, 6)),
-    "one feature": (lambda: Dense(6, 1, rng=rng()), draw(7, 6)),
-    "conv": (lambda: Conv2D(2, 5, (2, 3), 2, 1, rng=rng()), draw(3, 4, 5, 2)),
-    "conv without bias": (lambda: Conv2D(2, 3, (2, 3), 1, 0, bias=False, rng=rng()), draw(3, 4, 5, 2)),
-    "transposed": (lambda: ConvTranspose2D(2, 5, (2, 3), 2, 1, 1, rng=rng()), draw(3, 2, 4, 2)),
-    "batch norm": (lambda: BatchNorm(5), draw(8, 5)),
-    "batch norm of pictures": (lambda: BatchNorm(3), draw(4, 3, 5, 3)),
-}
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("activation", [ReLU(), LeakyReLU(), LeakyReLU(1), Tanh()], ids=repr)
-@pytest.mark.parametrize("name", BEFORE_AN_ACTIVATION)
-def test_layer_before_an_activation(name, activation, training):
-    build, x = BEFORE_AN_ACTIVATION[name]
-    layer = lively(build()).astype(np.float64)
-    network = InTwoParts([layer, activation])
-    passes(network, x, training=training)
-    parts = {"parts": 2} if layer.mixes_samples and len(x) % 2 == 0 else {}
-    expected = activation.forward(layer.forward(x, training, **parts))
-    np.testing.assert_allclose(network.forward(x, training), expected, rtol=1e-12, atol=1e-12)
-
-
 SMOOTH_NETWORK = [
     lambda: Dense(3, 12, rng=rng()),
     lambda: Reshape((2, 3, 2)),
