@@ -292,7 +292,7 @@ def test_the_game_adds_the_penalty_to_what_d_minimises():
     for name, param in spare.discriminator.params.items():
         assert np.array_equal(param, first[name])
     value = penalties.gradient_penalty(
-        spare.discriminator, penalties.interpolates(real, fake, before), PENALTIES["wgan_gp"]
+        spare.discriminator.network, penalties.interpolates(real, fake, before), PENALTIES["wgan_gp"]
     )
     assert within["d_loss"] == pytest.approx(without["d_loss"] + value, rel=1e-9)
     for name, grad in other.discriminator.grads.items():
