@@ -54,7 +54,7 @@ class Formula:
 
     def backward(self, grad_output, cache, need=EVERYTHING):
         functions, cache = cache
-        return functions[1](grad_output, cache, *(() if functions is self.plain else (need,)))
+        return functions[1](grad_output, cache, *(() if functions is self.plain else need))
 
     def jvp(self, t, cache):
         functions, cache = cache
