@@ -28,6 +28,8 @@ _MODULES = (
 )
 _NAMES = {
     "build_gan": "minigan.gan",
+    "fit": "minigan.session",
+    "load": "minigan.session",
     "plain": "minigan.base.mode",
     "InputError": "minigan.errors",
     "RunError": "minigan.errors",

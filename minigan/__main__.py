@@ -1,10 +1,12 @@
 """python -m minigan COMMAND: the commands under one name."""
 
-import importlib.util
+import difflib
+import importlib
 import os
 import sys
 
-from minigan import __version__
+from minigan import __version__, streams
+from minigan.errors import brief
 
 COMMANDS = {
     "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
@@ -22,36 +24,49 @@ COMMANDS = {
     "grade": "judge a folder of such files of a whole class, into a table",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
+LISTED = "python -m minigan lists the commands."
 
 
-def main(argv):
-    if argv and argv[0] in COMMANDS:
-        command = importlib.import_module(f"minigan.{argv[0]}")
-        if hasattr(command, "__path__"):  # a folder's command is beside its library
-            command = importlib.import_module(f"minigan.{argv[0]}.__main__")
-        from minigan import cli
-
-        cli.main(argv[0], command.run, argv[1:])
-    lines = [
-        "usage: python -m minigan COMMAND …, each with --help",
-        *(f"  {name:11}{line}" for name, line in COMMANDS.items()),
-    ]
-    if argv in (["--help"], ["-h"]):
-        print("\n".join(lines))
-    elif argv == ["--version"]:
-        print(__version__)
-    else:
-        got = f"there is no command {argv[0]!r}" if argv else "a command is missing"
-        print(f"python -m minigan: {got}\n" + "\n".join(lines), file=sys.stderr)
-        sys.exit(2)
-
-
-if __name__ == "__main__":
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    streams.settle()
     try:
-        main(sys.argv[1:])
+        _command(argv) if argv and not argv[0].startswith("-") else _about(argv)
         sys.stdout.flush()
     except BrokenPipeError:
         from minigan.cli import NO_READER
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
         sys.exit(NO_READER)
+
+
+def _command(argv):
+    name, *words = argv
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
+        _refuse(f"there is no command {brief(name)!r}" + (f"; did you mean {close[0]}?" if close else f"; {LISTED}"))
+    command = importlib.import_module(f"minigan.{name}")
+    if hasattr(command, "__path__"):  # a folder's command is beside its library
+        command = importlib.import_module(f"minigan.{name}.__main__")
+    from minigan import cli
+
+    cli.main(name, command.run, words)
+
+
+def _about(argv):
+    if argv in ([], ["--help"], ["-h"]):
+        print("usage: python -m minigan COMMAND …, each with --help")
+        print(*(f"  {name:11}{line}" for name, line in COMMANDS.items()), sep="\n")
+    elif argv == ["--version"]:
+        print(__version__)
+    else:
+        _refuse(f"there is no flag {brief(argv[0])!r} before the command; {LISTED}")
+
+
+def _refuse(sentence):
+    print(f"python -m minigan: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

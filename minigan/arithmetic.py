@@ -1,4 +1,5 @@
-"""Arithmetic with what a generator's z means (Radford et al. 2016, section 6.3.2): G(z̄_7 - z̄_1 + z̄_2), say.
+"""Walks between the z of a generator, and arithmetic with what they mean (Radford et al. 2016, section 6.3.2):
+G(z̄_7 - z̄_1 + z̄_2), say.
 
 z̄_d is the mean of the z of several samples that show a d. The paper's authors chose the samples by eye, three of each;
 here the judge chooses them, those it is sure of. What the sum of the means shows is for the judge to say, too.
@@ -13,12 +14,37 @@ from minigan.classifier import shipped_judge
 from minigan.errors import InputError
 from minigan.evaluation import SURE
 
+COLUMNS = 10  # samples of a walk
 EXAMPLES = 50  # whose z are averaged; with the paper's three the sum often changes with the seed
 DRAWN = 500  # samples at a time in which to find them
 MOST_DRAWN = 20_000
 NEARBY = 8  # samples around the sum, which with it make a square
 NOISE = 0.25  # of them: uniform within plus or minus this, as in the paper
 KNOWN = "mnist"  # what the judge has learned
+
+
+def interpolate(z_from, z_to, count):
+    """`count` points from z_from to z_to (Z,), both included, along the great circle: sin((1-t)φ)/sin φ · z_from +
+    sin(tφ)/sin φ · z_to with φ the angle between them (White 2016), which keeps the length typical of N(0, I).
+    """
+    cosine = np.dot(z_from, z_to) / (np.linalg.norm(z_from) * np.linalg.norm(z_to))
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    t = np.linspace(0, 1, count)[:, None]
+    if np.sin(angle) < 1e-6:  # the two point the same way: the straight line
+        return ((1 - t) * z_from + t * z_to).astype(z_from.dtype)
+    walk = (np.sin((1 - t) * angle) * z_from + np.sin(t * angle) * z_to) / np.sin(angle)
+    return walk.astype(z_from.dtype)
+
+
+def walks(gan, rows, rng, labels=None, truncation=None):
+    """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
+
+    labels: that of each row (rows,), where the networks were trained with labels.
+    """
+    ends = gan.draw_z(2 * rows, rng, truncation)
+    z = np.concatenate([interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)])
+    conditions = gan.conditions.draw(rows, rng, labels)
+    return gan.decode(z, None if conditions is None else np.repeat(conditions, COLUMNS))
 
 
 def parse_terms(text):

@@ -2,20 +2,26 @@
 
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 
 from minigan import cli, conditions, datasets, fitting, plotting, sounds
 from minigan.config import Config
-from minigan.files import write_json
+from minigan.files import new_folder
 from minigan.gan import GAN
 from minigan.kernels import threads
+from minigan.seeds import METRICS, run_seeds
 
 TRAINED, JUDGED = 8192, 2000  # sounds
 SHOWN = 8  # of rising pitch
 STEPS = 1500
 OUT = "runs/audio"
+COLUMNS = {
+    "frechet_distance": ("Fréchet", ".3g"),
+    "harmonicity": ("harmonicity", ".3f"),
+    "in_tune": ("in tune", ".1%"),
+    "fading_spread": ("fading, dB", ".2f"),
+}
 
 
 def parse(argv):
@@ -26,7 +32,7 @@ def parse(argv):
     )
     parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help=f"training steps (default: {STEPS})")
     cli.add_seed_flags(parser)
-    parser.add_argument("--out", default=OUT, metavar="FOLDER", help=f"for the files (default: {OUT})")
+    cli.add_out_flag(parser, OUT)
     return parser.parse_args(argv)
 
 
@@ -35,10 +41,9 @@ def run(argv=None):
     cli.check_numbers(arguments)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
-    runs, shown = [], None
-    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
+    out = new_folder(arguments.out, OUT)
+
+    def one(seed):
         data_rng, order_rng, noise_rng = (np.random.default_rng([seed, i]) for i in range(3))
         (heard, pitches), (held_out, _) = sounds.plucked(TRAINED, data_rng), sounds.plucked(JUDGED, data_rng)
         real, asked = sounds.plucked(JUDGED, data_rng)
@@ -53,18 +58,19 @@ def run(argv=None):
         }
         seconds = _fit(arguments, gan, heard, told, order_rng)
         made["GAN"] = gan.sample(JUDGED, noise_rng, asked)
-        figures = {name: sounds.measure(some, asked, held_out) for name, some in made.items()}
-        runs.append({"seed": seed, "seconds": round(seconds, 1), "figures": figures})
-        print(f"seed {seed}, {seconds:.0f} s of training, {JUDGED} held-out sounds:\n{_table(figures)}")
         rising = np.argsort(asked, kind="stable")[:: JUDGED // SHOWN][:SHOWN]
-        shown = shown or {name: some[rising] for name, some in made.items()}
-    report = {"steps": arguments.steps, "rate": sounds.RATE, "held_out": JUDGED, "runs": runs}
-    cli.add_spread(report, runs, _table)
-    for name, some in shown.items():
-        sounds.write_wav(out / f"{name.lower().replace(' ', '_')}.wav", some)
-    plotting.save_gallery(out / "spectrograms.png", {name: (_pictures(some), SHOWN) for name, some in shown.items()})
-    write_json(out / "figures.json", report)
-    print(f"done: listen to {out / 'gan.wav'}, look at {out / 'spectrograms.png'}; figures in {out / 'figures.json'}")
+
+        def draw():
+            for name, some in made.items():
+                sounds.write_wav(out / f"{name.lower().replace(' ', '_')}.wav", some[rising])
+            page = {name: (_pictures(some[rising]), SHOWN) for name, some in made.items()}
+            plotting.save_gallery(out / "spectrograms.png", page)
+
+        metrics = {name: sounds.measure(some, asked, held_out) for name, some in made.items()}
+        return {"seconds": round(seconds, 1), "metrics": metrics}, draw
+
+    run_seeds(arguments, out, {"steps": arguments.steps, "rate": sounds.RATE, "held_out": JUDGED}, one, COLUMNS)
+    print(f"done: listen to {out / 'gan.wav'}, look at {out / 'spectrograms.png'}; metrics in {out / METRICS}")
     return 0
 
 
@@ -87,14 +93,6 @@ def _pictures(some):
     logs = np.log(sounds.spectrogram(some)[:, ::-1, :, None] + sounds.FLOOR)
     low, high = math.log(sounds.FLOOR), math.log(sounds.WINDOW / 4)
     return np.clip(2 * (logs - low) / (high - low) - 1, -1, 1).repeat(3, axis=2)
-
-
-def _table(figures):
-    lines = [f"{'':14}{'Fréchet':>10}{'harmonicity':>13}{'in tune':>10}{'fading spread':>15}"]
-    for name, row in figures.items():
-        distance, harmonicity, in_tune, spread = row.values()
-        lines.append(f"{name:14}{distance:>10.3g}{harmonicity:>13.3f}{in_tune:>10.1%}{spread:>12.2f} dB")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

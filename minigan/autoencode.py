@@ -1,16 +1,16 @@
 """python -m minigan.autoencode: a plain and a variational autoencoder from dcgan's layers, beside a GAN."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 
 from minigan import autoencoder, cli, datasets, evaluation, image_metrics, plotting
 from minigan.autoencoder import Autoencoder, PrincipalComponents
 from minigan.errors import InputError
-from minigan.files import write_json
+from minigan.files import new_folder
 from minigan.kernels import threads
 from minigan.run import load_gan
+from minigan.seeds import METRICS, run_seeds
 from minigan.variational import LIKELIHOODS
 
 SHOWN = 10  # pictures a row of the page
@@ -68,7 +68,7 @@ def parse(argv):
         help="of pixels given a code (default: bernoulli for grey pictures, gaussian for colour)",
     )
     cli.add_seed_flags(parser)
-    parser.add_argument("--out", default=OUT, metavar="FOLDER", help=f"for the files (default: {OUT})")
+    cli.add_out_flag(parser, OUT)
     return parser.parse_args(argv)
 
 
@@ -93,27 +93,8 @@ def run(argv=None):
     reference = None if judge is None else evaluation.Reference(images, test, labels, judge, n, rng)
     principal = PrincipalComponents(images, arguments.latent_dim)
     measures = _Measures(test, n, reference)
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
-    runs, shown = [], None
-    for i, seed in enumerate(range(arguments.seed, arguments.seed + arguments.seeds)):
-        figures = {"real": measures.of_samples(test[:n], 0.0)} | {"principal components": measures.of(principal, seed)}
-        coders = {"principal components": principal}
-        for name in ("variational",) if arguments.variational else ("autoencoder", "variational"):
-            coder = Autoencoder(images.shape[1:], arguments.latent_dim, name == "variational", likelihood, seed)
-            started = time.perf_counter()
-            with cli.watched(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
-                made = autoencoder.fit(coder, images, np.random.default_rng([seed, 1]), steps, seconds, watch)
-            spent = time.perf_counter() - started
-            coders[name], figures[name] = coder, measures.of(coder, seed) | {"steps": made, "seconds": spent}
-        if gans:
-            gan, spent = gans[i % len(gans)]
-            samples = gan.sample(n, np.random.default_rng([seed, 2]))
-            figures["GAN"] = measures.of_samples(samples, spent) | {"steps": gan.step}
-        runs.append({"seed": seed, "figures": figures})
-        print(f"seed {seed}, {len(test)} test pictures, {n} samples:\n{_table(figures)}")
-        shown = shown or _page(test, coders, gans[0][0] if gans else None, seed)
-    report = {
+    out = new_folder(arguments.out, OUT)
+    about = {
         "dataset": dataset,
         "latent_dim": arguments.latent_dim,
         "likelihood": likelihood,
@@ -122,18 +103,36 @@ def run(argv=None):
         "test_pictures": len(test),
         "samples": n,
         "judge": judge.name if judge else None,
-        "runs": runs,
     }
-    cli.add_spread(report, runs, _table)
-    plotting.save_gallery(out / "pictures.png", shown)
-    write_json(out / "figures.json", report)
-    print(f"done: look at {out / 'pictures.png'}; the figures are in {out / 'figures.json'}")
+
+    def one(seed):
+        metrics = {"real": measures.of_samples(test[:n], 0.0)} | {"principal components": measures.of(principal, seed)}
+        coders, total = {"principal components": principal}, 0.0
+        for name in ("variational",) if arguments.variational else ("autoencoder", "variational"):
+            coder = Autoencoder(images.shape[1:], arguments.latent_dim, name == "variational", likelihood, seed)
+            started = time.perf_counter()
+            with cli.watched(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
+                made = autoencoder.fit(coder, images, np.random.default_rng([seed, 1]), steps, seconds, watch)
+            spent = time.perf_counter() - started
+            total += spent
+            coders[name], metrics[name] = coder, measures.of(coder, seed) | {"steps": made, "seconds": spent}
+        if gans:
+            gan, spent = gans[(seed - arguments.seed) % len(gans)]
+            samples = gan.sample(n, np.random.default_rng([seed, 2]))
+            metrics["GAN"] = measures.of_samples(samples, spent) | {"steps": gan.step}
+
+        def draw():
+            plotting.save_gallery(out / "pictures.png", _page(test, coders, gans[0][0] if gans else None, seed))
+
+        return {"seconds": round(total, 1), "metrics": metrics}, draw
+
+    run_seeds(arguments, out, about, one, COLUMNS)
+    print(f"done: look at {out / 'pictures.png'}; the metrics are in {out / METRICS}")
     return 0
 
 
 def _check(arguments):
-    if arguments.steps is not None and arguments.minutes is not None:
-        raise InputError("--steps and --minutes both say how long to train; give one of them.")
+    cli.give_one(arguments, "both say how long to train", "--steps", "--minutes")
     if arguments.minutes is not None and not 0 < arguments.minutes <= MOST_MINUTES:
         raise InputError(f"--minutes is {arguments.minutes}, expected a number above 0, up to {MOST_MINUTES}.")
     cli.check_numbers(arguments)
@@ -145,13 +144,13 @@ def _check(arguments):
 
 def _data_of(arguments, configs):
     """-> the data set and the size of its pictures, which are those of the runs."""
-    asked = arguments.dataset, arguments.image_size
+    asked = arguments.dataset and datasets.located(arguments.dataset), arguments.image_size
     for config in configs:
-        own = config.dataset, config.image_size
+        own = datasets.located(config.dataset), config.image_size
         for wanted, has in zip(asked, own, strict=True):
             if wanted not in (None, has):
                 raise InputError(f"a run was trained on {own[0]}, which {wanted} is not; leave that out.")
-        if own != (configs[0].dataset, configs[0].image_size):
+        if own != (datasets.located(configs[0].dataset), configs[0].image_size):
             raise InputError("the runs were trained on different data; compare runs of one data set.")
     if configs:
         return configs[0].dataset, configs[0].image_size
@@ -173,22 +172,25 @@ class _Measures:
         self.sharp = image_metrics.sharpness(test).mean()
 
     def of_samples(self, samples, seconds):
-        """Figures of samples (n, H, W, C): quality and variety if there is a judge, and sharpness beside real ones'."""
+        """Metrics of samples (n, H, W, C): quality and variety if there is a judge, and sharpness beside real ones',
+        which says nothing (NaN, infinite) where those are flat."""
         samples = datasets.to_uint8(samples)
-        figures = {"sharpness": float(image_metrics.sharpness(samples).mean() / self.sharp), "seconds": seconds}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sharpness = float(image_metrics.sharpness(samples).mean() / self.sharp)
+        metrics = {"sharpness": sharpness, "seconds": seconds}
         if self.reference is None:
-            return figures
+            return metrics
         judged = self.reference.quality_and_variety(*self.reference.judge.judge(samples))
-        return {key: float(judged[key]) for key in ("frechet_distance", "precision", "recall")} | figures
+        return {key: float(judged[key]) for key in ("frechet_distance", "precision", "recall")} | metrics
 
     def of(self, coder, seed):
-        figures = self.of_samples(coder.sample(self.n, np.random.default_rng([seed, 2])), 0.0)
+        metrics = self.of_samples(coder.sample(self.n, np.random.default_rng([seed, 2])), 0.0)
         made = datasets.to_uint8(coder.decode(coder.encode(self.test)))
-        figures["psnr"] = float(image_metrics.psnr(made, self.test).mean())
-        figures["ssim"] = float(image_metrics.ssim(made, self.test).mean())
+        metrics["psnr"] = image_metrics.mean_psnr(made, self.test)
+        metrics["ssim"] = float(image_metrics.ssim(made, self.test).mean())
         if getattr(coder, "variational", False):
-            figures["bound"] = coder.bound(self.test, np.random.default_rng([seed, 3]))
-        return figures
+            metrics["bound"] = coder.bound(self.test, np.random.default_rng([seed, 3]))
+        return metrics
 
 
 def _page(test, coders, gan, seed):
@@ -200,15 +202,6 @@ def _page(test, coders, gan, seed):
     for name, maker in {**coders, **({"GAN": gan} if gan else {})}.items():
         page[f"samples: {name}"] = maker.sample(3 * SHOWN, np.random.default_rng([seed, 2])), SHOWN
     return page
-
-
-def _table(figures):
-    keys = [key for key in COLUMNS if any(key in row for row in figures.values())]
-    lines = [" " * 22 + "".join(f"{COLUMNS[key][0]:>12}" for key in keys)]
-    for name, row in figures.items():
-        cells = (format(row[key], COLUMNS[key][1]) if key in row else "" for key in keys)
-        lines.append(f"{name:22}" + "".join(f"{cell:>12}" for cell in cells))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

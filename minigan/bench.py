@@ -17,17 +17,18 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from minigan import bench_process, bench_report, bench_scaling, cli
+from minigan import bench_report, bench_scaling, cli
 from minigan.bench_process import Worker
 from minigan.config import Config
 from minigan.errors import InputError, RunError
-from minigan.files import write_json
+from minigan.files import new_folder, write_json
 from minigan.kernels import threads
 from minigan.models import get_preset
+from minigan.processes import ROOT, environment
 
 PRESETS = ("mlp", "listing", "dcgan")  # which PyTorch's side knows too
 BATCHES = (64, 128)
-REFERENCE = bench_process.ROOT / "tests" / "torch_reference.py"
+REFERENCE = ROOT / "tests" / "torch_reference.py"  # PyTorch is no part of the package
 MODES = ("contiguous", "channels_last", "compile")
 WITHOUT_CONVOLUTIONS = ("mlp",)  # where the layout of pictures makes no difference
 MOST_STEPS = 100  # of one side before the other has its turn
@@ -66,7 +67,7 @@ def parse(argv):
     parser.add_argument(
         "--batches", metavar="LIST", help=f"with commas between (default: {','.join(map(str, BATCHES))}; --quick: 64)"
     )
-    parser.add_argument("--out", metavar="FOLDER", default="runs/bench", help="for the files (default: runs/bench)")
+    cli.add_out_flag(parser, "runs/bench")
     return parser.parse_args(argv)
 
 
@@ -76,20 +77,19 @@ def run(argv=None):
         threads.set_threads(arguments.threads)
     presets = _names(arguments.presets) if arguments.presets is not None else None
     batches = _sizes(arguments.batches) if arguments.batches is not None else None
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
+    out = new_folder(arguments.out, "runs/bench")
     if not os.access(out, os.W_OK):
         raise InputError(f"--out is {out}, a folder that may not be written to; choose another.")
     if arguments.scaling:
         results = {"machine": machine()}
         results |= bench_scaling.measure(presets or ["dcgan"], batches, arguments.quick)
-        text, chart = bench_scaling.report(results), bench_scaling.save_chart
+        report, chart = bench_scaling.report, bench_scaling.save_chart
     else:
         results = benchmark(presets or PRESETS, batches or BATCHES[: 1 if arguments.quick else 2], arguments.quick)
-        text, chart = bench_report.report(results), bench_report.save_chart
+        report, chart = bench_report.report, bench_report.save_chart
     name = "scaling" if arguments.scaling else "bench"
-    print(text)
     write_json(out / f"{name}.json", results)
+    print(report(results))
     chart(out / f"{name}.png", results)
     print(f"\nsaved: {out / name}.json and {out / name}.png")
     return 0
@@ -249,7 +249,7 @@ def why_no_torch():
     if importlib.util.find_spec("torch") is None:
         return "not installed here, so nothing is compared"
     if not REFERENCE.exists():
-        return f"installed, but the script that runs it, {REFERENCE}, is not there, so nothing is compared"
+        return "installed, but the networks in PyTorch are only in a clone of the project, so nothing is compared"
     return None
 
 
@@ -278,8 +278,8 @@ def _train_seconds(out, extra):
 
 
 def _call(command, extra=None):
-    environment = bench_process.environment(**extra or {})
-    process = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
+    command = [str(word) for word in command]
+    process = subprocess.run(command, env=environment(**extra or {}), capture_output=True, text=True, encoding="utf-8")
     if process.returncode:
         words = process.stderr.strip().splitlines() or ["no message"]
         raise RunError(f"{' '.join(map(str, command[1:4]))} failed: {words[-1]}")
@@ -301,7 +301,7 @@ def machine():
 
 def _cpu():
     try:
-        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()

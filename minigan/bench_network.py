@@ -45,7 +45,7 @@ def layer_times(gan, real, steps, conditions=None):
     apart = _clocked_steps(gan, (real, conditions), steps, split=True)
     work, step_ms, found = layer_work(gan, len(real)), whole["step"], []
     for player in PLAYERS:
-        named = rows(getattr(gan, player))
+        named = rows(getattr(gan, player).network)
         sizes = [sum(param.size for param in layer.params.values()) for _, layer in named]
         for i, (name, _) in enumerate(named):
             key = player, i
@@ -108,7 +108,7 @@ class _Clocks(Shadows):
 
     def __enter__(self):
         for player in PLAYERS:
-            for i, (_, row) in enumerate(rows(getattr(self.gan, player))):
+            for i, (_, row) in enumerate(rows(getattr(self.gan, player).network)):
                 for layer in leaves(row):
                     for name, kind in (("jvp", "forward"), ("jvp_backward", "weight" if self.split else "backward")):
                         self.put(layer, name, self._timed(getattr(layer, name), (player, i, kind)))

@@ -18,8 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from minigan.errors import RunError
+from minigan.processes import environment
 
-ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the package
 PAUSE = 0.005  # seconds between two looks at whether a worker has gone to sleep
 LONGEST_PAUSE = 1.0  # seconds of that; OpenBLAS's threads look for work for a tenth of one before they sleep
 PATIENCE = 900.0  # seconds for one answer; torch.compile may need minutes
@@ -77,7 +77,8 @@ def memory():
     /proc is asked first, and getrusage, which has no present value, only where there is no /proc.
     """
     try:
-        kib = dict(re.findall(r"^(VmRSS|VmHWM):\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE))
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        kib = dict(re.findall(r"^(VmRSS|VmHWM):\s*(\d+) kB", status, re.MULTILINE))
         return int(kib["VmRSS"]) / 1024, int(kib["VmHWM"]) / 1024
     except (OSError, KeyError):
         pass
@@ -162,12 +163,6 @@ class Worker:
         return f"the process ended without an answer{': ' + lines[-1] if lines else ''}"
 
 
-def environment(**extra):
-    """The environment of a child process that finds this very package, wherever it is started."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, **extra}
-
-
 def settle(pid):
     """Wait until no thread of the process is running or would like to: parallel runtimes keep looking for work."""
     threads_folder = Path(f"/proc/{pid}/task")
@@ -182,6 +177,6 @@ def settle(pid):
 
 def _runs(path):
     try:
-        return path.read_text().rpartition(")")[2].split()[0] == "R"
+        return path.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "R"
     except OSError:  # the thread has ended
         return False

@@ -160,14 +160,14 @@ def layer_work(gan, batch):
 
     with Shadows() as shadows, np.errstate(all="ignore"):
         for player in PLAYERS:
-            for i, (_, row) in enumerate(rows(getattr(gan, player))):
+            for i, (_, row) in enumerate(rows(getattr(gan, player).network)):
                 for layer in leaves(row):
                     places[id(layer)] = player, i
                     watch(layer)
         for _ in range(gan.config.n_critic):
             gan.train_step(*random_batch(gan, FEW))
         scale = 2 * batch / FEW / gan.config.n_critic
-        keys = [(player, i) for player in PLAYERS for i in range(len(rows(getattr(gan, player))))]
+        keys = [(player, i) for player in PLAYERS for i in range(len(rows(getattr(gan, player).network)))]
     return {key: Work(*(scale * count for count in counts[key])) for key in keys}
 
 

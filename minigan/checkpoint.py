@@ -6,18 +6,16 @@ the others.
 
 import hashlib
 import json
-import math
 import os
 import zipfile
-from tokenize import TokenError
 
 import numpy as np
 
 from minigan.errors import InputError, brief
 from minigan.files import written_whole
+from minigan.npy import read_array
 
 FORMAT = 1
-LONGEST_HEADER = 300  # characters of an array's header: the depth to which Python follows its brackets is bounded too
 
 # what damaged files make zipfile, NumPy and json raise; RuntimeError: a feature of zip that zipfile lacks
 _UNREADABLE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
@@ -77,15 +75,8 @@ def _read(archive, info):
     """One array, no larger than its entry in the archive. ValueError, naming it, where it cannot be read."""
     try:
         with archive.open(info) as file:
-            if np.lib.format.read_magic(file) != (1, 0):
-                raise ValueError("its header is of another kind")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=LONGEST_HEADER)
-            claimed = math.prod(shape) * dtype.itemsize
-            if claimed != info.file_size - file.tell():  # before memory is taken for it
-                raise ValueError(f"its header claims {claimed} bytes, there are {info.file_size - file.tell()}")
-            file.seek(0)
-            return np.lib.format.read_array(file, allow_pickle=False)
-    except (*_UNREADABLE, TokenError, MemoryError) as error:  # the last two: Python's parser, on brackets in a header
+            return read_array(file, info.file_size)
+    except (*_UNREADABLE, MemoryError) as error:
         name = brief(info.filename.removesuffix(".npy"), 100)
         raise ValueError(f"the array {name!r} cannot be read: {brief(error)}") from None
 

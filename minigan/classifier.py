@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 
 from minigan import checkpoint, datasets, fitting, optim
+from minigan.datasets.labels import names_of
 from minigan.errors import InputError, brief
 from minigan.kernels import threads
 from minigan.layers import Dense, Sequential
@@ -23,13 +24,14 @@ class Classifier:
     """A convolutional classifier of pictures (H, W, C) in [-1, 1] into `classes` classes.
 
     body: pictures to features (N, 128), one of BODIES by `kind`. network: pictures to logits (N, classes). seed: of its
-    first weights. Raises InputError for an unknown kind.
+    first weights. names: of the classes, see datasets.labels.names_of. Raises InputError for an unknown kind.
     """
 
-    def __init__(self, sample_shape=(28, 28, 1), classes=10, seed=0, kind="plain"):
+    def __init__(self, sample_shape=(28, 28, 1), classes=10, seed=0, kind="plain", names=None):
         if kind not in BODIES:
             raise InputError(f"there is no classifier {kind!r}; there are {', '.join(BODIES)}.")
         self.sample_shape, self.classes, self.kind = tuple(sample_shape), classes, kind
+        self.names = names_of(classes, names)
         rng = np.random.default_rng(seed)
         self.body = BODIES[kind](self.sample_shape, rng, np.float32)
         self.head = Dense(FEATURES, classes, rng=rng)
@@ -86,8 +88,8 @@ class Classifier:
 
     def save(self, path, about):
         """Write the weights to `path` with `about`, a dict that says where they come from."""
-        shape = {"sample_shape": list(self.sample_shape), "classes": self.classes, "kind": self.kind}
-        checkpoint.save(path, self._arrays(), {"classifier": shape, **about})
+        known = {"sample_shape": list(self.sample_shape), "classes": self.classes, "kind": self.kind}
+        checkpoint.save(path, self._arrays(), {"classifier": {**known, "names": self.names}, **about})
 
     @classmethod
     def load(cls, path):
@@ -99,7 +101,7 @@ class Classifier:
             # before a network of that size is made
             if max(*shape, classes) > sum(array.size for array in arrays.values()):
                 raise InputError(f"it has too few weights for pictures {shape} in {classes} classes")
-            classifier = cls(shape, classes, kind=known.get("kind", "plain"))
+            classifier = cls(shape, classes, kind=known.get("kind", "plain"), names=known.get("names"))
             checkpoint.fill(classifier._arrays(), arrays)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(

@@ -1,17 +1,20 @@
 """python -m minigan.classify: train the classifier that recognises digits and judges generated ones."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 
 from minigan import cli, datasets, metrics, plotting
 from minigan.classifier import BODIES, Classifier
 from minigan.errors import InputError
-from minigan.files import write_json
+from minigan.files import new_folder
 from minigan.kernels import threads
+from minigan.seeds import run_seeds
 
 MISTAKES = 30
+BATCH_SIZE = 128
+OUT = "runs/classify"
+COLUMNS = {"accuracy": ("accuracy", ".2%")}
 
 
 def parse(argv):
@@ -21,14 +24,14 @@ def parse(argv):
     parser.add_argument(
         "--dataset", default="mnist", metavar="NAME", help="data set with labels, as for train (default: mnist)"
     )
-    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: none)")
+    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: 28, 32 or 64)")
     kinds = ", ".join(BODIES)
     parser.add_argument("--network", default="plain", metavar="NAME", help=f"{kinds} (default: plain)")
     parser.add_argument("--epochs", type=float, default=6, metavar="X", help="passes over the data (default: 6)")
+    steps = f"training steps of {BATCH_SIZE} pictures, instead of epochs (default: none)"
+    parser.add_argument("--steps", type=int, metavar="N", help=steps)
     cli.add_seed_flags(parser)
-    parser.add_argument(
-        "--out", default="runs/classify", metavar="FOLDER", help="for the files (default: runs/classify)"
-    )
+    cli.add_out_flag(parser, OUT)
     return parser.parse_args(argv)
 
 
@@ -37,56 +40,56 @@ def run(argv=None):
     _check(arguments)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
-    out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
     data, test = (datasets.load(arguments.dataset, split, arguments.image_size) for split in datasets.SPLITS)
     if data[1] is None:
         raise InputError(f"--dataset {arguments.dataset} has no labels; choose one that has.")
-    results = []
-    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
-        classifier, seconds = _train(data, arguments.network, arguments.epochs, seed, arguments.quiet)
+    names = datasets.class_names(arguments.dataset, arguments.image_size)
+    epochs = arguments.epochs if arguments.steps is None else arguments.steps * BATCH_SIZE / len(data[0])
+    out = new_folder(arguments.out, OUT)
+
+    def one(seed):
+        classifier, seconds = _train(data, names, arguments.network, epochs, seed, arguments.quiet)
+        kept = out / "classifier.npz"
+        about = {"dataset": arguments.dataset, "epochs": epochs, "seed": seed}
+        if seed == arguments.seed:
+            classifier.save(kept, about)  # before anything that could go wrong
         _, probabilities = classifier.judge(test[0])
         accuracy = float((probabilities.argmax(axis=1) == test[1]).mean())
-        results.append({"seed": seed, "accuracy": accuracy, "seconds": seconds, "judge": classifier.name})
-        print(
-            f"seed {seed}: {accuracy:.2%} of {len(test[1])} test pictures, {seconds:.0f} s, weights {classifier.name}"
-        )
         if seed == arguments.seed:
-            about = {"dataset": arguments.dataset, "epochs": arguments.epochs, "seed": seed, "accuracy": accuracy}
-            classifier.save(out / "classifier.npz", about)
-            _show(out, test[0], test[1], probabilities)
-    if len(results) > 1:
-        values = [100 * result["accuracy"] for result in results]
-        print(f"mean {np.mean(values):.2f} %, standard deviation {np.std(values, ddof=1):.2f} over {len(values)} seeds")
-    write_json(out / "report.json", results)
-    print(f"done: look at {out / 'confusion.png'} and {out / 'mistakes.png'}; the weights are {out / 'classifier.npz'}")
+            classifier.save(kept, {**about, "accuracy": accuracy})
+        found = {"seconds": round(seconds, 1), "metrics": {arguments.network: {"accuracy": accuracy}}}
+        return found | {"judge": classifier.name}, lambda: _show(out, *test, probabilities, names)
+
+    about = {"dataset": arguments.dataset, "epochs": epochs, "test_pictures": len(test[1])}
+    judge = run_seeds(arguments, out, about, one, COLUMNS)["runs"][0]["judge"]
+    print(f"done: look at {out / 'confusion.png'} and {out / 'mistakes.png'}; {out / 'classifier.npz'} is {judge}")
     return 0
 
 
 def _check(arguments):
+    cli.give_one(arguments, "both say how long to train", "--steps", "--epochs")
     if not 0 < arguments.epochs <= 1000:
         raise InputError(f"--epochs is {arguments.epochs}, expected a number above 0 and at most 1000.")
     cli.check_numbers(arguments)
 
 
-def _train(data, kind, epochs, seed, quiet):
+def _train(data, names, kind, epochs, seed, quiet):
     images, labels = data
-    classifier = Classifier(images.shape[1:], int(labels.max()) + 1, seed, kind)
-    batch_size = 128
-    total = max(1, round(epochs * len(images) / batch_size))
+    classifier = Classifier(images.shape[1:], len(names), seed, kind, names)
+    total = max(1, round(epochs * len(images) / BATCH_SIZE))
     started = time.perf_counter()
     with cli.watched(total, f"seed {seed}", quiet) as watch:
         rng = np.random.default_rng([seed, 1])
-        classifier.fit(images, labels, epochs, rng, batch_size, watch=watch)
+        classifier.fit(images, labels, epochs, rng, BATCH_SIZE, watch=watch)
     return classifier, time.perf_counter() - started
 
 
-def _show(out, images, labels, probabilities):
-    guesses, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-    plotting.save_confusion(out / "confusion.png", metrics.confusion(labels, guesses, classes))
+def _show(out, images, labels, probabilities, names):
+    guesses = probabilities.argmax(axis=1)
+    plotting.save_confusion(out / "confusion.png", metrics.confusion(labels, guesses, len(names)), names)
     wrong = np.flatnonzero(guesses != labels)
     worst = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")][:MISTAKES]
-    captions = [f"{labels[i]} taken for {guesses[i]} ({probabilities[i, guesses[i]]:.0%})" for i in worst]
+    captions = [f"{names[labels[i]]} taken for {names[guesses[i]]} ({probabilities[i, guesses[i]]:.0%})" for i in worst]
     plotting.save_captioned(out / "mistakes.png", images[worst], captions)
 
 

@@ -1,25 +1,29 @@
-"""What the commands share: flags made from Config, threads, progress, figures over several seeds, and errors as one
+"""What the commands share: flags, and in which ways of running they count; threads, progress, and errors as one
 sentence with an exit status."""
 
 import argparse
 import errno
 import os
+import re
 import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import fields
+from pathlib import PureWindowsPath
 
-import numpy as np
 from tqdm import tqdm
 
-from minigan.config import Config, value_type
+from minigan import streams
 from minigan.errors import InputError, MiniganError, brief
+from minigan.files import check_free
 from minigan.kernels import threads
 
 # exit status where nobody takes the output any more: that of programs which the signal ends, 1 where there is none
 NO_READER, NO_TERMINAL = (128 + getattr(signal, name, 1 - 128) for name in ("SIGPIPE", "SIGHUP"))
+WINDOWS = os.name == "nt"
+DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d) *(\.|$)", re.IGNORECASE)  # no names for files there
 LONGEST = 1000  # characters of a message, in which an argument of any length may be quoted
+PICTURES, POINTS = "a generator of pictures", "one of points"  # ways of running, see Parser.add_argument
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,6 +43,27 @@ class Parser(argparse.ArgumentParser):
             cores = f"cores for kernels and BLAS (default: {threads.get_threads()})"
             self.add_argument("--threads", type=int, metavar="N", help=cores)
 
+    def add_argument(self, *names, only=None, **settings):
+        """argparse's own. only: the ways of running in which it counts, in words; `check_ways` refuses it in others."""
+        action = super().add_argument(*names, **settings)
+        action.only = only
+        return action
+
+    def parse_args(self, args=None, namespace=None):
+        """argparse's own; beside the values `given`: what was given, a flag or a positional's metavar -> its `only`."""
+        words = sys.argv[1:] if args is None else args
+        flags = {word.partition("=")[0] for word in words[: words.index("--") if "--" in words else None]}
+        arguments = super().parse_args(args, namespace)
+        arguments.given = {}
+        for action in self._actions:
+            for name in action.option_strings or [action.metavar]:
+                if name in flags or (not action.option_strings and getattr(arguments, action.dest) is not None):
+                    arguments.given[name] = action.only
+        out = str(getattr(arguments, "out", None) or "")
+        if WINDOWS and any(map(DEVICES.match, PureWindowsPath(out).parts)):
+            self.error(f"--out is {out!r}, in which Windows sees a device, not a file; choose another name")
+        return arguments
+
     def print_help(self, file=None):
         """argparse's own does not mind where the text cannot be written, and then ends as if it had been."""
         print(self.format_help(), end="", file=file)
@@ -47,33 +72,41 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {brief(message, LONGEST)}; --help lists what there is.\n")
 
 
-def add_config_flags(parser, names):
-    """A flag for each of these fields of Config, absent from the result unless given."""
-    for item in fields(Config):
-        if item.name not in names:
-            continue
-        choices = list(item.metadata["choices"]) if "choices" in item.metadata else None
-        if item.name == "preset" or item.default is None:
-            default = f" (default: {item.default or 'none'})"
-        else:
-            default = f" (default: {item.default}, unless the preset sets it)"
-        if choices:
-            default = f": {', '.join(choices)}{default}"
-        parser.add_argument(
-            f"--{item.name.replace('_', '-')}",
-            dest=item.name,
-            type=value_type(item),
-            metavar={int: "N", float: "X", str: "NAME"}[value_type(item)],
-            default=argparse.SUPPRESS,
-            help=(item.metadata["help"] + default).replace("%", "%%"),
-        )
+class _NewFolder(argparse.Action):
+    """The value is a folder that holds no files yet; told before any work is done."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        check_free(value)
+        setattr(namespace, self.dest, value)
 
 
-def add_seed_flags(parser):
+def add_out_flag(parser, default, only=None):
+    """--out, of a command that leaves a folder. default: what it is called, numbered by files.new_folder."""
+    text = f"a new folder for the files (default: {default}, numbered if that is taken)"
+    parser.add_argument("--out", action=_NewFolder, metavar="FOLDER", only=only, help=text)
+
+
+def check_ways(arguments, *ways):
+    """InputError where something was given that counts in none of these ways of running, the first of which is named
+    as the one at hand."""
+    for name, only in arguments.given.items():
+        if only is not None and not set(only) & set(ways):
+            raise InputError(f"{name} goes with {' or '.join(only)}, not with {ways[0]}; leave it out.")
+
+
+def give_one(arguments, what, *flags):
+    """InputError where more than one of these flags was given; what: such as "are two tasks"."""
+    given = [flag for flag in flags if flag in arguments.given]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} {what}; give one of them.")
+
+
+def add_seed_flags(parser, only=None, only_seeds=None):
     """--seed, --seeds and --quiet, of a command that trains."""
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
+    seed = "of every random number (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", only=only, help=seed)
     seeds = "train so many, seed, seed + 1, …, the first is kept (default: 1)"
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help=seeds)
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", only=only_seeds or only, help=seeds)
     parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
 
 
@@ -105,26 +138,6 @@ def watched(total, title, quiet):
         yield watch
 
 
-def over_seeds(runs):
-    """{"mean": …, "deviation": …} of the "figures" of several runs, which are numbers in dicts in dicts."""
-    figures = [run["figures"] for run in runs]
-    return {"mean": _entrywise(np.mean, figures), "deviation": _entrywise(lambda v: np.std(v, ddof=1), figures)}
-
-
-def add_spread(report, runs, table):
-    """Of several runs, add over_seeds to the report and print it; table(figures) -> text."""
-    if len(runs) > 1:
-        for name, figures in over_seeds(runs).items():
-            report[name] = figures
-            print(f"{name} of {len(runs)} seeds:\n{table(figures)}")
-
-
-def _entrywise(how, values):
-    if not isinstance(values[0], dict):
-        return float(how(values))
-    return {name: _entrywise(how, [value[name] for value in values]) for name in values[0]}
-
-
 class Stopped(KeyboardInterrupt):
     """SIGTERM, or SIGHUP because the terminal was closed: as Ctrl-C, what was begun is put in order on the way out."""
 
@@ -138,6 +151,7 @@ def main(command, run, argv=None):
     Exit status: 0, 1 when the work failed, 2 for bad use, 128 + its number after a signal (Ctrl-C: 130), which is also
     what a shell says of programs that a closed pipe (141) or a closed terminal (129) has ended.
     """
+    streams.settle()
     terminals = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and stream.isatty()]
     status = None
     try:
@@ -160,6 +174,8 @@ def main(command, run, argv=None):
     except OSError as error:
         if error.errno == errno.EIO and not all(stream.isatty() for stream in terminals):  # it was closed
             _leave(status or NO_TERMINAL)
+        if WINDOWS and error.errno == errno.EINVAL and error.filename is None:  # what a closed pipe is there
+            _leave(status or NO_READER)
         where = f"{error.filename}: " if error.filename else ""
         _fail(command, f"{where}{error.strerror or error}; choose another place with --out or make room.", 1)
 

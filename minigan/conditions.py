@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigan.datasets.labels import names_of
 from minigan.errors import InputError, brief
 from minigan.layers import one_hot
 
@@ -10,11 +11,12 @@ BLOCK = 10_000  # samples whose distances to all centres are in memory at a time
 ROUNDS = 25  # of moving the centres; later ones hardly change a cluster
 
 
-def of_samples(config, samples, labels):
+def of_samples(config, samples, labels, classes=None):
     """-> the condition of each sample (N,) int64, and the share of each condition (K,), as config.condition says.
 
-    labels: condition label · clusters + i, i being the cluster within the class, so K = classes · clusters. clusters:
-    the cluster, K = clusters, and `labels` are never looked at. none: None, None.
+    labels: condition label · clusters + i, i being the cluster within the class, so K = classes · clusters, where
+    `classes` may be more than these samples have. clusters: the cluster, K = clusters, and `labels` are never looked
+    at. none: None, None.
     Raises InputError where there are no labels, or fewer samples than clusters.
     """
     if config.condition == "none":
@@ -26,7 +28,7 @@ def of_samples(config, samples, labels):
     elif labels is None:
         raise InputError(f"the data set {config.dataset} has no labels; use --condition clusters or none.")
     else:
-        conditions, count = labels * config.clusters, (labels.max() + 1) * config.clusters
+        conditions, count = labels * config.clusters, (classes or labels.max() + 1) * config.clusters
         for label in np.unique(labels) if config.clusters > 1 else ():
             members = np.flatnonzero(labels == label)
             conditions[members] += kmeans(flat[members], config.clusters, rng)
@@ -84,16 +86,17 @@ class Conditions:
     """The conditions that a pair of networks knows, and how to draw them.
 
     kind: "none", "labels" or "clusters". clusters: of each class. shares: how often each condition occurs (K,), or None
-    without any. count: K, or 0. classes: how many labels can be asked for, or 0.
+    without any. count: K, or 0. classes: how many labels can be asked for, or 0. names: of these, see names_of.
     """
 
-    def __init__(self, config, shares):
+    def __init__(self, config, shares, names=None):
         self.kind, self.clusters = config.condition, config.clusters
         self.shares = None if self.kind == "none" else np.asarray(shares, np.float64)
         if self.shares is not None and not _are_shares(self.shares, self.clusters):
             raise InputError(f"the conditions' shares are {brief(shares)}, expected one of at least 0 for each.")
         self.count = 0 if self.shares is None else len(self.shares)
         self.classes = self.count // self.clusters if self.kind == "labels" else 0
+        self.names = names_of(self.classes, names if self.classes else None)
 
     def draw(self, n, rng, labels=None):
         """n conditions (n,) as frequent as in the data, or for given labels (n,) as within each class; None without.
@@ -109,6 +112,19 @@ class Conditions:
             raise InputError(f"the labels are {labels!r}, expected {n} whole numbers from 0 to {self.classes - 1}.")
         within = self.shares.reshape(self.classes, self.clusters)[labels].cumsum(axis=1)
         return labels * self.clusters + (within < rng.random((n, 1)) * within[:, -1:]).sum(axis=1)
+
+    def label(self, name):
+        """The class of that name, or of that number where the names are no numbers; InputError where there is none."""
+        if name in self.names:
+            return self.names.index(name)
+        numbers = {str(label): label for label in range(self.classes)}
+        if name in numbers and not any(one.lstrip("-").isdecimal() for one in self.names):
+            return numbers[name]
+        raise InputError(f"there is no label {brief(name, 100)!r}, expected one of {brief(', '.join(self.names))}.")
+
+    def captions(self, labels):
+        """The names of these labels for people, or None where they say no more than that labels are counted."""
+        return None if self.names == names_of(self.classes) else [self.names[label] for label in labels]
 
     def labels(self, conditions):
         """The labels that belong to these conditions, or None where conditions are not of labels."""

@@ -3,16 +3,17 @@
 The command line's flags, config.json and a preset's defaults are all made from the fields of Config.
 """
 
+import argparse
 import dataclasses
 import json
 import math
 from dataclasses import dataclass, fields
 
+from minigan.conditioning import CONDITIONING
 from minigan.errors import InputError
 from minigan.losses import LOSSES
 from minigan.models import DEFAULT_PRESET, PRESETS, get_preset
 from minigan.optim import OPTIMIZERS
-from minigan.told import TOLD_BY
 
 CONDITIONS = ("none", "labels", "clusters")
 
@@ -23,12 +24,18 @@ def _setting(default, help_line, **checks):
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one run. InputError for a value of the wrong type or out of range, naming the setting."""
+    """The settings of one run. InputError for a value of the wrong type or out of range, naming the setting.
+
+    goes_with: another setting, and with which of its values this one has an effect at all.
+    """
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
-    dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy or .npz file")
+    dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy, .npz or .csv file")
     image_size: int | None = _setting(
-        None, "pixels each way to which the pictures of a folder are brought", least=1, most=1024
+        None,
+        "pixels each way to which the pictures of a folder are brought; by themselves 28, 32 or 64",
+        least=1,
+        most=1024,
     )
     epochs: float = _setting(3.0, "passes over the data set", above=0, most=1e6)
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
@@ -36,13 +43,30 @@ class Config:
     condition: str = _setting(
         "none", "what both networks are told of a sample: nothing, its label or its cluster", choices=CONDITIONS
     )
-    clusters: int = _setting(1, "clusters by k-means, of each class with condition labels", least=1, most=10**4)
-    told_by: str = _setting("projection", "how the discriminator is told the condition", choices=TOLD_BY)
+    clusters: int = _setting(
+        1,
+        "clusters by k-means, of each class with condition labels",
+        least=1,
+        most=10**4,
+        goes_with=("condition", CONDITIONS[1:]),
+    )
+    told_by: str = _setting(
+        "projection",
+        "how the discriminator is told the condition",
+        choices=CONDITIONING,
+        goes_with=("condition", CONDITIONS[1:]),
+    )
     latent_dim: int = _setting(100, "size of the generator's input z", least=1, most=10**6)
     optimizer: str = _setting("adam", "how parameters follow their gradients", choices=OPTIMIZERS)
     lr: float = _setting(2e-4, "learning rate", above=0)
     d_lr: float | None = _setting(None, "the discriminator's learning rate, if not lr", above=0)
-    beta1: float = _setting(0.5, "Adam's decay of the gradient mean (momentum's μ too)", least=0, below=1)
+    beta1: float = _setting(
+        0.5,
+        "Adam's decay of the gradient mean (momentum's μ too)",
+        least=0,
+        below=1,
+        goes_with=("optimizer", ("adam", "momentum")),
+    )
     loss: str = _setting("non_saturating", "what the two players minimise", choices=LOSSES)
     label_smoothing: float = _setting(0.0, "one-sided: real targets become 1 minus this", least=0, below=1)
     n_critic: int = _setting(1, "discriminator steps per generator step", least=1)
@@ -56,7 +80,9 @@ class Config:
     feature_matching: float = _setting(
         0.0, "strength of G's matching of D's mean features, in the place of its loss", least=0
     )
-    grow_steps: int = _setting(600, "steps of each stage, for networks that grow", least=1)
+    grow_steps: int = _setting(
+        600, "steps of each stage, for networks that grow", least=1, goes_with=("preset", ("progan",))
+    )
     instance_noise: float = _setting(0.0, "deviation of Gaussian noise on what the discriminator sees", least=0)
     ema_decay: float = _setting(0.0, "averaging of G's weights for sampling, 0 for none", least=0, below=1)
     seed: int = _setting(0, "of every random number in the run", least=0)
@@ -111,6 +137,29 @@ class Config:
     def total_steps(self, dataset_size):
         """How many steps the run takes on so many samples."""
         return self.steps or max(1, math.ceil(self.epochs * dataset_size / self.batch_size))
+
+
+def add_flags(parser, names, only=None):
+    """A flag for each of these fields of Config, absent from the result unless given."""
+    for item in fields(Config):
+        if item.name not in names:
+            continue
+        choices = list(item.metadata["choices"]) if "choices" in item.metadata else None
+        if item.name == "preset" or item.default is None:
+            default = f" (default: {item.default or 'none'})"
+        else:
+            default = f" (default: {item.default}, unless the preset sets it)"
+        if choices:
+            default = f": {', '.join(choices)}{default}"
+        parser.add_argument(
+            f"--{item.name.replace('_', '-')}",
+            dest=item.name,
+            type=value_type(item),
+            metavar={int: "N", float: "X", str: "NAME"}[value_type(item)],
+            default=argparse.SUPPRESS,
+            only=only,
+            help=(item.metadata["help"] + default).replace("%", "%%"),
+        )
 
 
 def value_type(item):

@@ -2,7 +2,6 @@
 
 from minigan import cli, enhancement, mending_run, pictures
 from minigan.enhancement import Enhancer, Task
-from minigan.errors import InputError
 from minigan.kernels import threads
 
 STEPS = 2000
@@ -16,9 +15,16 @@ def parse(argv):
         STEPS,
     )
     factors = " or ".join(map(str, enhancement.FACTORS))
-    parser.add_argument("--factor", type=int, metavar="N", help=f"learn to make N times larger, {factors} (default: 2)")
+    training = {"only": (mending_run.TRAINING,)}
     parser.add_argument(
-        "--noise", type=float, metavar="X", help="learn to take away noise of so much of the range from black to white"
+        "--factor", type=int, metavar="N", help=f"learn to make N times larger, {factors} (default: 2)", **training
+    )
+    parser.add_argument(
+        "--noise",
+        type=float,
+        metavar="X",
+        help="learn to take away noise of so much of the range from black to white",
+        **training,
     )
     return parser.parse_args(argv)
 
@@ -33,10 +39,7 @@ def run(argv=None):
 
 def _check(arguments):
     mending_run.check("enhance", arguments)
-    if arguments.input is None and arguments.network is not None:
-        raise InputError("--network goes with a picture to enhance; name it and a file for the result.")
-    if arguments.factor is not None and arguments.noise is not None:
-        raise InputError("--factor and --noise are two tasks; give one of them.")
+    cli.give_one(arguments, "are two tasks", "--factor", "--noise")
     if arguments.noise is None:
         return Task(2 if arguments.factor is None else arguments.factor)
     return Task(1, arguments.noise)
@@ -55,13 +58,12 @@ def _use(arguments):
 
 def _train(arguments, task):
     learn = mending_run.train_network(arguments, Enhancer, task)
-    out = mending_run.compare(arguments, task, learn, _save, {"adversarial": arguments.adversarial})
+    out = mending_run.compare("enhance", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
     print(f"try python -m minigan.enhance {out / 'example.png'} enhanced.png --network {out / 'network.npz'}")
     return 0
 
 
-def _save(out, enhancer, about, example):
-    enhancer.save(out / "network.npz", about)
+def _save_example(out, enhancer, example):
     pictures.write(out / "example.png", example)
 
 

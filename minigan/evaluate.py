@@ -7,13 +7,15 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan import cli, datasets, evaluation, metrics, plotting
+from minigan.arithmetic import walks
 from minigan.errors import InputError
-from minigan.files import write_json
+from minigan.files import new_folder, write_json
 from minigan.kernels import threads
 from minigan.run import load_gan
-from minigan.sample import walks
+from minigan.seeds import METRICS
 
 SHOWN = 10  # a row of the page
+RANKED = {"rarest_class": np.argmin, "commonest_class": np.argmax}  # of which the table tells the name
 SWEPT = ("frechet_distance", "inception_score", "precision", "recall")  # at each truncation
 
 
@@ -27,12 +29,16 @@ def parse(argv):
     parser.add_argument(
         "--truncations",
         metavar="LIST",
+        only=(cli.PICTURES,),
         help="instead: quality against variety with z within plus or minus each of these, such as 0.5,1,2",
     )
     parser.add_argument(
-        "--judge", metavar="FILE", help="a classifier that classify has saved (default: the one in data/)"
+        "--judge",
+        metavar="FILE",
+        only=(cli.PICTURES,),
+        help="a classifier that classify has saved (default: the one in data/)",
     )
-    parser.add_argument("--out", metavar="FOLDER", help="for the files (default: beside the checkpoint)")
+    cli.add_out_flag(parser, "beside the checkpoint")
     return parser.parse_args(argv)
 
 
@@ -46,8 +52,9 @@ def run(argv=None):
     started = time.perf_counter()
     source = Path(arguments.run)
     gan, _, _ = load_gan(source)
-    out = Path(arguments.out or (source if source.is_dir() else source.parent))
-    out.mkdir(parents=True, exist_ok=True)
+    cli.check_ways(arguments, cli.PICTURES if len(gan.sample_shape) > 1 else cli.POINTS)
+    beside = source if source.is_dir() else source.parent
+    out = beside if arguments.out is None else new_folder(arguments.out, None)
     rng = np.random.default_rng([arguments.seed, 1])
     report = {
         "run": str(source),
@@ -57,16 +64,18 @@ def run(argv=None):
         "seed": arguments.seed,
     }
     if truncations is not None:
-        report |= _sweep(gan, truncations, arguments, rng, out)
+        found, draw = _sweep(gan, truncations, arguments, rng)
     elif len(gan.sample_shape) == 1:
-        report |= _points(gan, arguments, rng, out)
+        found, draw = _points(gan, arguments, rng)
     else:
-        report |= _pictures(gan, arguments, rng, out)
-    report["seconds"] = round(time.perf_counter() - started, 1)
-    name = "evaluation" if truncations is None else "truncation"
-    write_json(out / f"{name}.json", report)
+        found, draw = _pictures(gan, arguments, rng)
+    report |= found | {"seconds": round(time.perf_counter() - started, 1)}
+    metrics_path = out / (METRICS if truncations is None else "truncation.json")
+    picture = out / ("evaluation.png" if truncations is None else "truncation.png")
+    write_json(metrics_path, report)
+    draw(picture)
     print(_table(report) if truncations is None else _sweep_table(report))
-    print(f"\n{report['seconds']} s; saved: {out / name}.json and {out / name}.png")
+    print(f"\n{report['seconds']} s; saved: {metrics_path} and {picture}")
     return 0
 
 
@@ -99,14 +108,20 @@ def _reference(gan, arguments, rng):
     if judge is None:
         remedy = evaluation.training_a_judge(config.dataset, config.image_size)
         raise InputError(f"the classifier in data/ knows mnist only, not {config.dataset}; {remedy}.")
+    if gan.conditions.classes not in (0, judge.classes):
+        raise InputError(
+            f"the judge knows {judge.classes} classes and the generator {gan.conditions.classes}; train both on the "
+            "data set as it is now."
+        )
     (images, _), test = (datasets.load(config.dataset, split, config.image_size) for split in datasets.SPLITS)
     return evaluation.Reference(images, *test, judge, arguments.n, rng)
 
 
-def _sweep(gan, truncations, arguments, rng, out):
+# Each gives what it measured, and a function that draws it at a path.
+
+
+def _sweep(gan, truncations, arguments, rng):
     """The truncation trick (Brock et al. 2019, section 3.1): z near 0 should make better samples, and fewer kinds."""
-    if len(gan.sample_shape) == 1:
-        raise InputError("--truncations judges pictures, and this generator makes points; leave it out.")
     for truncation in truncations:
         gan.draw_z(1, np.random.default_rng(0), truncation)  # before the work
     reference = _reference(gan, arguments, rng)
@@ -120,8 +135,8 @@ def _sweep(gan, truncations, arguments, rng, out):
         samples, _, _ = _samples(gan, arguments, bound)
         points.append({"truncation": bound} | look(samples))
     real = look(reference.real)
-    plotting.save_truncation(out / "truncation.png", points, real)
-    return {"judge": reference.judge.name, "points": points, "real": real}
+    found = {"judge": reference.judge.name, "points": points, "real": real}
+    return found, lambda path: plotting.save_truncation(path, points, real)
 
 
 def _sweep_table(report):
@@ -136,31 +151,32 @@ def _bound(point):
     return "all" if point["truncation"] is None else f"{point['truncation']:g}"
 
 
-def _points(gan, arguments, rng, out):
+def _points(gan, arguments, rng):
     samples, _, _ = _samples(gan, arguments)
     name, n = gan.config.dataset, len(samples)
     real, others = (datasets.sample_toy(name, n, rng)[0] for _ in range(2))
-    plotting.save_samples(out / "evaluation.png", samples, real)
-    return {"samples": evaluation.points(samples, real, name), "real": evaluation.points(others, real, name)}
+    found = {"samples": evaluation.points(samples, real, name), "real": evaluation.points(others, real, name)}
+    return found, lambda path: plotting.save_samples(path, samples, real)
 
 
-def _pictures(gan, arguments, rng, out):
+def _pictures(gan, arguments, rng):
     samples, asked, seconds = _samples(gan, arguments)
     reference = _reference(gan, arguments, rng)
     images = reference.images
     figures, floor = reference.figures(samples, asked, seconds), reference.floor()
-    few = datasets.to_uint8(samples[: 2 * SHOWN])
-    nearest, _ = metrics.nearest_neighbours(datasets.to_float(few), datasets.to_float(images))
-    plotting.save_page(
-        out / "evaluation.png",
-        {
+
+    def draw(path):
+        few = datasets.to_uint8(samples[: 2 * SHOWN])
+        nearest, _ = metrics.nearest_neighbours(datasets.to_float(few), datasets.to_float(images))
+        grids = {
             "samples": (datasets.to_uint8(samples[: 10 * SHOWN]), SHOWN),
             "above: samples; below: the training picture nearest to each": (_alternate(few, images[nearest]), SHOWN),
             "from one z to another": (datasets.to_uint8(walks(gan, 3, rng)), SHOWN),
-        },
-        figures["class_shares"],
-    )
-    return {"judge": reference.judge.name, "samples": figures, "real": floor}
+        }
+        plotting.save_page(path, grids, figures["class_shares"], reference.judge.names)
+
+    names = reference.judge.names
+    return {"judge": reference.judge.name, "class_names": names, "samples": figures, "real": floor}, draw
 
 
 def _alternate(upper, lower):
@@ -178,6 +194,9 @@ def _table(report):
     ]
     for key, (name, better) in evaluation.LABELS.items():
         if key in report["samples"]:
+            if key in RANKED:
+                shares = report["samples"]["class_shares"]
+                name += f" ({report['class_names'][RANKED[key](shares)]})"
             values = [_number(report[side][key]) if key in report[side] else "" for side in ("samples", "real")]
             lines.append(f"{name:50}{values[0]:>10}{values[1]:>10}   {better}")
     return "\n".join(lines)

@@ -1,12 +1,13 @@
 """Holes in pictures: how they are made, and how they are filled without learning.
 
 A hole is a boolean array (N, H, W, 1), True where the picture is missing; pictures x are floats (N, H, W, C) of any
-range. The smooth fills solve a linear system in the missing pixels by conjugate gradients (kernels/smoothing.py):
-the matrix is never written down, only applied.
+range. The smooth fills solve a linear system in the missing pixels by conjugate gradients: the matrix is never
+written down, only applied.
 """
 
 import numpy as np
 
+from minigan.base.mode import is_plain
 from minigan.errors import InputError
 from minigan.kernels import smoothing
 
@@ -71,31 +72,25 @@ def poisson(x, hole, guide):
 
 
 def laplacian(x):
-    """(L x)_p = Σ (x_p - x_q) over the pixels q beside p, above and below it, that the picture has; L is symmetric and
-    not negative."""
-    out = np.zeros_like(x)
-    for axis in (1, 2):
-        step = np.diff(x, axis=axis)
-        ahead, behind = [slice(None)] * 4, [slice(None)] * 4
-        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-        out[tuple(ahead)] += step
-        out[tuple(behind)] -= step
-    return out
+    """(L x)_p = Σ (x_p - x_q) over the pixels q beside p, above and below it, that the picture has: as if x_q = x_p
+    outside. L is symmetric and not negative."""
+    p = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return 4 * x - p[:, :-2, 1:-1] - p[:, 2:, 1:-1] - p[:, 1:-1, :-2] - p[:, 1:-1, 2:]
 
 
-def conjugate_gradients(matrix, b, tolerance=TOLERANCE, most=MOST):
-    """x with A x = b, for each of N systems by itself: b (N, …), matrix(v) = A v for v like b, A symmetric, positive
-    where b can lead (Hestenes and Stiefel 1952). It ends when every residual is shorter than tolerance · ‖b‖.
+def conjugate_gradients(matrix, b, tolerance=TOLERANCE, most=MOST, axes=None):
+    """x with A x = b, matrix(v) = A v for v like b, A symmetric, positive where b can lead (Hestenes and Stiefel 1952).
 
-    A system is solved beside its largest number, whose square might be too large or too small for a float."""
+    axes: those of one system, all but the first unless given; the others count systems, each solved by itself. It ends
+    after `most` steps, or when every residual is shorter than tolerance · ‖b‖. A system is solved beside its largest
+    number, whose square might be too large or too small for a float.
+    """
+    axes = axes or tuple(range(1, b.ndim))
 
     def dot(u, v):
-        return np.einsum("ni,ni->n", u.reshape(len(u), -1), v.reshape(len(v), -1))
+        return (u * v).sum(axis=axes, keepdims=True)
 
-    def each(values):
-        return values.astype(b.dtype).reshape(-1, *[1] * (b.ndim - 1))
-
-    largest = np.abs(b).max(axis=tuple(range(1, b.ndim)), keepdims=True)
+    largest = np.abs(b).max(axis=axes, keepdims=True)
     largest = np.where(largest > 0, largest, 1)
     x, residual = np.zeros_like(b), b / largest
     direction, square = residual, dot(residual, residual)
@@ -106,11 +101,27 @@ def conjugate_gradients(matrix, b, tolerance=TOLERANCE, most=MOST):
             break
         image = matrix(direction)
         step = np.where(busy, square, 0) / np.where(busy, dot(direction, image), 1)
-        x += each(step) * direction
-        residual = residual - each(step) * image
+        x, residual = x + step * direction, residual - step * image
         before, square = square, dot(residual, residual)
-        direction = residual + each(np.where(busy, square, 0) / np.where(busy, before, 1)) * direction
+        direction = residual + np.where(busy, square, 0) / np.where(busy, before, 1) * direction
     return x * largest
+
+
+def masked(v, hole, power):
+    """M L^power v, M being the hole."""
+    for _ in range(power):
+        v = laplacian(v)
+    return v * hole
+
+
+def smooth(b, hole, power, tolerance, most):
+    """v with M L^power v = b and 0 outside the hole M, a system for each picture and channel.
+
+    b (N, H, W, C) floats, 0 outside the hole (N, H, W, 1); power 1 or more; tolerance, most: of conjugate_gradients,
+    in float64 -> v like b.
+    """
+    b64 = b.astype(np.float64)
+    return conjugate_gradients(lambda v: masked(v, hole, power), b64, tolerance, most, axes=(1, 2)).astype(b.dtype)
 
 
 def _smooth(x, hole, power):
@@ -118,12 +129,7 @@ def _smooth(x, hole, power):
     hole and x₀ the mean fill: M L^power M v = -M L^power x₀."""
     if x.shape[:3] != hole.shape[:3] or hole.dtype != bool:
         raise InputError(f"a hole of {hole.dtype} {hole.shape} does not go with pictures of {x.shape}.")
-
-    def matrix(v):
-        for _ in range(power):
-            v = laplacian(v)
-        return v * hole
-
     start = mean_fill(x, hole)
     some = (~hole).any(axis=(1, 2), keepdims=True)  # a picture without a known pixel has nothing to go by
-    return start + smoothing.smooth(-matrix(start) * some, hole, power, TOLERANCE, MOST)
+    solve = smooth if is_plain() else smoothing.smooth
+    return start + solve(-masked(start, hole, power) * some, hole, power, TOLERANCE, MOST)

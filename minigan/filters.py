@@ -5,8 +5,6 @@ repeat the outermost pixels where a formula looks beyond the border. Filters tha
 matrix products a channel, A x Bᵀ: a row of A holds the weights with which one output row sees the input's rows.
 """
 
-import math
-
 import numpy as np
 
 from minigan.errors import InputError
@@ -58,7 +56,7 @@ def gaussian(images, sigma):
 def gaussian_weights(size, sigma):
     """(size, size): how much of each pixel of a row `gaussian` puts into each."""
     _positive("gaussian", sigma=sigma)
-    reach = math.ceil(4 * sigma)
+    reach = int(np.ceil(4 * sigma))
     weights = np.zeros((size, size))
     for tap, weight in enumerate(gaussian_window(2 * reach + 1, sigma), -reach):
         np.add.at(weights, (np.arange(size), np.clip(np.arange(size) + tap, 0, size - 1)), weight)

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from minigan import arithmetic, cli, datasets, evaluation, insight, plotting
+from minigan.arithmetic import COLUMNS, walks
 from minigan.errors import InputError
-from minigan.files import write_json
+from minigan.files import new_folder, write_json
 from minigan.kernels import threads
 from minigan.run import load_gan
-from minigan.sample import COLUMNS, draw_sum, walks
+from minigan.sample import draw_sum
+from minigan.seeds import METRICS
 
 ROWS = 10  # of walks
 SHOWN = 10  # pictures with their gradients
@@ -23,19 +25,23 @@ def parse(argv):
     parser = cli.Parser(
         "inside",
         "Look into a trained GAN: walks from one z to another, what the filters of D's first layers see, and the\n"
-        "gradient of D(x) by the pixels, as pictures; and figures that say what they are worth.",
+        "gradient of D(x) by the pixels, as pictures; and metrics that say what they are worth.",
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
     parser.add_argument(
         "--arithmetic",
         metavar="SUM",
+        only=(cli.PICTURES,),
         help=f"with the mean z of digits, for networks that are told nothing (default: {SUM} where it can be)",
     )
     parser.add_argument(
-        "--judge", metavar="FILE", help="a classifier that classify has saved (default: for mnist the one in data/)"
+        "--judge",
+        metavar="FILE",
+        only=(cli.PICTURES,),
+        help="a classifier that classify has saved (default: for mnist the one in data/)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of z and of choices (default: 0)")
-    parser.add_argument("--out", metavar="FOLDER", help="for the files (default: inside, beside the checkpoint)")
+    cli.add_out_flag(parser, "inside, beside the checkpoint")
     return parser.parse_args(argv)
 
 
@@ -49,7 +55,7 @@ def run(argv=None):
     source = Path(arguments.run)
     gan, _, _ = load_gan(source)
     config = gan.config
-    out = Path(arguments.out or (source if source.is_dir() else source.parent) / "inside")
+    cli.check_ways(arguments, cli.PICTURES if len(gan.sample_shape) > 1 else cli.POINTS)
     images, labels = datasets.load(config.dataset, "test", config.image_size)
     labels = labels if gan.conditions.classes else None
     if images.shape[1:] != gan.sample_shape:
@@ -59,19 +65,21 @@ def run(argv=None):
     judge = None
     if images.ndim == 4:
         judge = evaluation.judge_for(config.dataset, config.image_size, gan.sample_shape, arguments.judge)
-    out.mkdir(parents=True, exist_ok=True)
+    out = new_folder(arguments.out, (source if source.is_dir() else source.parent) / "inside")
     rng = np.random.default_rng([arguments.seed, 0])
     report = {"run": str(source), "preset": config.preset, "dataset": config.dataset, "step": gan.step}
-    report["gradient"] = _gradients(gan, images, labels, rng, out)
+    parts = {"gradient": lambda: _gradients(gan, images, labels, rng, out)}
     if images.ndim == 4:
-        report["walks"] = _walks(gan, rng, judge, out)
-        report["filters"] = _filters(gan, images, labels, rng, out)
+        parts["walks"] = lambda: _walks(gan, rng, judge, out)
+        parts["filters"] = lambda: _filters(gan, images, labels, rng, out)
     else:
-        _paths(gan, images, rng, out)
-    report["arithmetic"] = _sum(gan, terms, arguments, rng, out)
-    write_json(out / "figures.json", report)
+        parts["walks"] = lambda: _paths(gan, images, rng, out)
+    parts["arithmetic"] = lambda: _sum(gan, terms, arguments, rng, out)
+    for name, part in parts.items():
+        report[name] = part()
+        write_json(out / METRICS, report)  # as they come: a later part may fail
     print(_lines(report))
-    print(f"done: look at the pictures in {out}; the figures are in {out / 'figures.json'}")
+    print(f"done: look at the pictures in {out}; the metrics are in {out / METRICS}")
     return 0
 
 
@@ -188,7 +196,7 @@ def _lines(report):
             f"{figures['rise_along_the_gradient']:.3f}, along a random direction "
             f"{figures['rise_along_a_random_direction']:.3f}"
         )
-    for name, figures in report.get("walks", {}).items():
+    for name, figures in (report["walks"] or {}).items():
         sure = f", the judge {figures['sure']:.1%} sure" if "sure" in figures else ""
         lines.append(f"  half-way by {name}: sharpness {figures['sharpness']:.2f} of that of the ends{sure}")
     for figures in report.get("filters", []):

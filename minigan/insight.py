@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from minigan import datasets, image_metrics
+from minigan.arithmetic import COLUMNS, walks
 from minigan.kernels import threads
-from minigan.sample import COLUMNS, walks
 
 CHUNK = 250  # pictures in one pass
 MOST_FILTERS = 64  # of a layer
@@ -34,27 +34,20 @@ def encoded(gan, images):
 
 def judge(gan, x, conditions=None):
     """D's logit of each sample (N,), the sum of several where D gives several; conditions (N,) if D is told any."""
-    outputs, weights = _outputs(gan, x, conditions)
-    return (outputs * weights).reshape(len(x), -1).sum(axis=1)
+    with threads.one_blas_thread:
+        logits = gan.discriminator.forward(x, conditions, training=False)
+    return logits.reshape(len(x), -1).sum(axis=1)
 
 
 def saliency(gan, x, conditions=None):
     """-> D's logit of each sample (N,), and its gradient by x: how to change each number for D to be surer.
 
-    The gradients of D's parameters are left as they are. The channels that tell D the condition are no part of x.
+    The gradients of D's parameters are left as they are.
     """
-    outputs, weights = _outputs(gan, x, conditions)
     with threads.one_blas_thread:
-        grad = gan.discriminator.backward(weights, need_param_grads=False)
-    return (outputs * weights).reshape(len(x), -1).sum(axis=1), np.ascontiguousarray(grad[..., : x.shape[-1]])
-
-
-def _outputs(gan, x, conditions):
-    """-> D's outputs, and how much each counts in its sample's logit, an array like them."""
-    with threads.one_blas_thread:
-        outputs = gan.discriminator.forward(gan.told.see(x, conditions), training=False)
-    weights = gan.told.weights(len(x), conditions, gan.dtype)
-    return outputs, np.ones_like(outputs) if weights is None else weights
+        logits = gan.discriminator.forward(x, conditions, training=False)
+        grad = gan.discriminator.backward(np.ones_like(logits), need_param_grads=False)
+    return logits.reshape(len(x), -1).sum(axis=1), grad
 
 
 def likeliest(gan, x, labels=None):
@@ -63,13 +56,12 @@ def likeliest(gan, x, labels=None):
     known = gan.conditions
     if not known.count:
         return None
-    everything = np.arange(known.count)
-    outputs = None if gan.told.channels else _outputs(gan, x, np.zeros(len(x), int))[0]
-    said = []
+    D, everything, out, said = gan.discriminator, np.arange(known.count), None, []
     for condition in everything:
         conditions = np.full(len(x), condition)
-        each = _outputs(gan, x, conditions)[0] if outputs is None else outputs
-        said.append(gan.told.logits(each, conditions)[:, 0])
+        if out is None or D.channels(known.count):  # else the network does not see the condition
+            out = D.network.forward(D.see(x, conditions), training=False)
+        said.append(D.logits(out, conditions).reshape(len(x), -1).sum(axis=1))
     said = np.stack(said, axis=1)
     if labels is not None and known.classes:
         said[known.labels(everything) != np.asarray(labels)[:, None]] = -np.inf
@@ -193,14 +185,14 @@ class Filters:
         """-> the answer of filter filters[i] at place places[i] to x[i] (M,), and its gradient by x."""
         gan = self.gan
         with listening([self.layer]) as (probe,):
-            outputs, _ = _outputs(gan, x, conditions)
+            logits = gan.discriminator.forward(x, conditions, training=False)
             heard = probe.heard.reshape(len(x), -1, self.count)
             where = np.arange(len(x)), places, filters
             said = np.zeros_like(heard)
             said[where] = 1
             probe.said = said.reshape(probe.heard.shape)
-            grad = gan.discriminator.backward(np.zeros_like(outputs), need_param_grads=False)
-        return heard[where].copy(), np.ascontiguousarray(grad[..., : x.shape[-1]])
+            grad = gan.discriminator.backward(np.zeros_like(logits), need_param_grads=False)
+        return heard[where].copy(), grad
 
     def _find_patch(self):
         """What a filter sees, from which numbers of x its answers at two places in the middle depend on."""

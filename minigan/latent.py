@@ -142,10 +142,9 @@ class Searcher:
         share = z.dtype.type(1 / len(z))
         value = float((seen.weight * np.abs(gap)).sum(dtype=np.float64)) / len(z)
         grad = seen.back(seen.weight * np.sign(gap)) * share
-        prior, grad_prior = self.gan.judge(made, conditions, training=False)
+        prior, grad_prior = self.gan.g_loss(made, conditions, training=False)
         grad = grad + z.dtype.type(PRIOR) * grad_prior
-        through = self.gan.averaged.backward(np.ascontiguousarray(grad), need_param_grads=False)
-        return value + PRIOR * prior, np.ascontiguousarray(through[:, : z.shape[1]])
+        return value + PRIOR * prior, self.gan.averaged.backward(np.ascontiguousarray(grad), need_param_grads=False)
 
 
 def check(gan):

@@ -18,7 +18,6 @@ from minigan.models.enhancer import pair_discriminator
 SMALLEST = 4  # pixels a side
 CHUNK = 2**17  # pixels made at a time
 LARGEST = 2**20  # pixels of one picture made; the network remembers about 2.5 KiB for each meanwhile
-HIGHEST_PSNR = 100.0  # what a picture without any error counts as in a mean
 TUNED_ON = 1000  # training pictures
 BATCH_SIZE = 32
 LR, BETA1 = 1e-3, 0.5
@@ -62,7 +61,7 @@ class Task:
 
 def best_setting(settings, method, spoilt, truth):
     """The setting with which method(spoilt, setting) is nearest to the true pictures by its mean PSNR."""
-    return max(settings, key=lambda setting: image_metrics.psnr(method(spoilt, setting), truth).mean())
+    return max(settings, key=lambda setting: image_metrics.mean_psnr(method(spoilt, setting), truth))
 
 
 class Mender:
@@ -204,7 +203,7 @@ def fit(made_by, images, steps, adversarial, rng, watch=lambda step, figures: No
 def measure(images, truth, labels=None, judge=None):
     """How near pictures are to the true ones on average, and, with a judge, the share whose label it recognises."""
     figures = {
-        "psnr": float(np.minimum(image_metrics.psnr(images, truth), HIGHEST_PSNR).mean()),
+        "psnr": image_metrics.mean_psnr(images, truth),
         "ssim": float(image_metrics.ssim(images, truth).mean()),
     }
     return figures if judge is None else figures | recognised(images, labels, judge)

@@ -63,6 +63,12 @@ def orthogonal(network, strength):
     return strength * value
 
 
+def check_critic(critic):
+    """InputError for a network whose gradient cannot be penalised: it holds a layer whose tangent is not known."""
+    for layer in _chain(critic):
+        _check_tangent(layer)
+
+
 def gradient_penalty(critic, x, penalty, outputs=None):
     """Add the gradient of P(g), g = ∇ₓ Σ outputs · D(x), to critic.grads; returns P's value.
 
@@ -71,9 +77,8 @@ def gradient_penalty(critic, x, penalty, outputs=None):
     Raises InputError, before any gradient is changed, for a layer whose tangent is not known and for a v that is no
     array like g.
     """
+    check_critic(critic)
     layers = list(_chain(critic))
-    for layer in layers:
-        _check_tangent(layer)
     remembered, signals, tangents = [], [], []
     for layer in layers:
         x = layer.forward(x)

@@ -1,6 +1,7 @@
 """Picture files as arrays."""
 
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +16,56 @@ MODES = {1: "L", 3: "RGB"}
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
-def read(path, channels):
-    """The picture in `path` as (H, W, C) uint8, C 1 (grey) or 3 (red, green, blue), turned as its camera noted.
+@contextmanager
+def opened(path, most=lambda image: MOST_PIXELS):
+    """`with opened(path) as image:` the file's header read, as a Pillow image; of several pictures in it the first.
 
-    What is transparent is shown on white, 16 bits a pixel become 8. InputError for what is no picture of one of
-    FORMATS, or one of more than MOST_PIXELS.
+    Raises InputError, a part of a sentence, for what is no picture of one of FORMATS, or one of more pixels than
+    most(image), also where that shows only inside the block.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
-        # warnings: what is odd in a file that can be read
+        # warnings: what is odd in a file that can be read; of too many pixels, where the limit is ours
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise InputError(f"{path} has {image.width} x {image.height} pixels, expected at most {MOST_PIXELS:,}.")
-            image = ImageOps.exif_transpose(image)
-            if image.mode in SIXTEEN_BITS:
-                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-            elif image.mode in ("I", "F"):
-                raise InputError(f"{path} holds numbers of 32 bits, expected a picture of 8 or 16; convert it first.")
-            elif image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            pixels = np.asarray(image.convert(MODES[channels]))
+            if image.width * image.height > most(image):
+                raise InputError(f"has {image.width} x {image.height} pixels, expected at most {most(image):,}")
+            yield image
+    except (InputError, FileNotFoundError):
+        raise
+    except Image.DecompressionBombError:
+        raise InputError("has far too many pixels") from None
+    except Exception as error:  # a decoder raises anything at all in a damaged file
+        raise InputError(f"cannot be read as a picture ({brief(error)})") from None
+
+
+def plain(image):
+    """The opened picture with 8 bits a number, turned as its camera noted, what is transparent shown on white."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode in SIXTEEN_BITS:
+        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise InputError("holds numbers of 32 bits, expected a picture of 8 or 16; convert it first")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
+
+
+def read(path, channels):
+    """The picture in `path` as (H, W, C) uint8, C 1 (grey) or 3 (red, green, blue), see `opened` and `plain`.
+
+    InputError for what cannot be read.
+    """
+    try:
+        with opened(path) as image:
+            pixels = np.asarray(plain(image).convert(MODES[channels]))
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; name a picture, such as a PNG or a JPEG.") from None
-    except InputError:
-        raise
-    except Exception as error:  # a decoder raises anything at all in a damaged file
-        raise InputError(f"{path} cannot be read as a picture ({brief(error)}); name a PNG or a JPEG.") from None
+    except InputError as error:
+        raise InputError(f"{path} {error}; name a PNG or a JPEG.") from None
     return pixels.reshape(*pixels.shape[:2], channels)
 
 

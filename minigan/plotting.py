@@ -10,6 +10,8 @@ from minigan.files import written_whole
 
 MARGIN = 2  # pixels between the pictures of a grid
 LIMIT = 1.2  # a cloud's axes run from -LIMIT to LIMIT
+LONGEST_NAME, WIDEST_NAMES = 24, 50  # characters of a class's name in a picture, of all side by side
+PADDING = 6  # pixels around a name
 
 
 def grid(images, columns=None):
@@ -30,8 +32,11 @@ def grid(images, columns=None):
     return sheet
 
 
-def save_samples(path, samples, reference=None, columns=None):
-    """A .png of samples: pictures (N, H, W, C) as a grid, or points (N, 2) as a cloud over `reference` points."""
+def save_samples(path, samples, reference=None, columns=None, rows=None):
+    """A .png of samples: pictures (N, H, W, C) as a grid, or points (N, 2) as a cloud over `reference` points.
+
+    rows: a name for each row of the grid, written on its left, if any.
+    """
     if samples.ndim == 2:
         _save_cloud(path, samples, reference)
         return
@@ -40,8 +45,26 @@ def save_samples(path, samples, reference=None, columns=None):
     sheet = grid(samples, columns)
     scale = max(1, 900 // max(sheet.shape[:2]))  # small pictures are shown larger, pixel by pixel
     sheet = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+    picture = Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet)
+    if rows is not None:
+        picture = _with_names(picture, rows, scale * MARGIN, scale * (samples.shape[1] + MARGIN))
     with written_whole(path) as temporary:
-        Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(temporary)
+        picture.save(temporary)
+
+
+def _with_names(picture, names, top, height):
+    """The picture with a name on the left of each row; the first begins at `top`, each has that height (pixels)."""
+    from matplotlib import get_data_path
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", max(8, min(18, height // 2)))
+    names = list(map(_short, names))
+    width = math.ceil(max(map(font.getlength, names))) + 2 * PADDING
+    wider = Image.new(picture.mode, (width + picture.width, picture.height), "white")
+    wider.paste(picture, (width, 0))
+    for row, name in enumerate(names):
+        ImageDraw.Draw(wider).text((PADDING, top + (row + 0.5) * height), name, "black", font, anchor="lm")
+    return wider
 
 
 def _save_cloud(path, points, reference):
@@ -156,14 +179,17 @@ def save_gif(path, frame_paths, seconds=6.0):
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
-def save_confusion(path, matrix):
-    """How often class i (row) was taken for class j (column), (K, K) counts, as a table in colours."""
+def save_confusion(path, matrix, names=None):
+    """How often class i (row) was taken for class j (column), (K, K) counts, as a table in colours; names: of the K."""
     figure, axes = _figure(7, 6.5)
     wrong = matrix - np.diag(np.diag(matrix))
     axes.imshow(wrong, cmap="Reds")
     for i, j in np.ndindex(matrix.shape):
         axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color="#888888" if i == j else "black")
     axes.set(xlabel="recognised as", ylabel="really", xticks=range(len(matrix)), yticks=range(len(matrix)))
+    if names:
+        _name_ticks(axes.xaxis, names)
+        _name_ticks(axes.yaxis, names)
     _save_figure(figure, path)
 
 
@@ -175,7 +201,7 @@ def save_captioned(path, images, captions, columns=6):
         place.axis("off")
     for place, image, caption in zip(axes.flat, to_uint8(images), captions, strict=False):
         place.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-        place.set_title(caption, y=-0.18, fontsize=7)
+        place.set_title(caption, y=-0.18, fontsize=7, parse_math=False)
     if not len(images):
         figure.suptitle("nothing to show")
     _save_figure(figure, path)
@@ -205,8 +231,9 @@ def save_comparison(path, columns):
     _save_figure(figure, path)
 
 
-def save_page(path, grids, shares):
-    """Titled grids of pictures, title -> (images, columns), one below the other, and a bar for each class's share."""
+def save_page(path, grids, shares, names=None):
+    """Titled grids of pictures, title -> (images, columns), one below the other, and a bar for each class's share; the
+    classes' names, if not their numbers."""
     heights = [math.ceil(len(images) / columns) for images, columns in grids.values()]
     figure, places = _figure(6, 0.62 * sum(heights) + 0.5 * len(grids) + 2, len(grids) + 1, ratios=[*heights, 3])
     _draw_grids(places, [(title, *how) for title, how in grids.items()])
@@ -215,6 +242,8 @@ def save_page(path, grids, shares):
     places[-1].axhline(1 / len(shares), color="#888888", linewidth=0.8)
     places[-1].margins(y=0.15)
     places[-1].set(xticks=range(len(shares)), yticks=[])
+    if names:
+        _name_ticks(places[-1].xaxis, names)
     places[-1].set_title("share of each class, as the judge sees it", fontsize=9)
     _save_figure(figure, path)
 
@@ -243,6 +272,17 @@ def save_accuracies(path, values):
     axes.set_yticks(range(len(values)), list(values), fontsize=8)
     axes.invert_yaxis()
     _save_figure(figure, path)
+
+
+def _name_ticks(axis, names):
+    """Names of classes at the ticks, upright where they are long; a $ in them is no formula."""
+    shown = list(map(_short, names))
+    upright = axis.axis_name == "x" and sum(map(len, shown)) > WIDEST_NAMES
+    axis.set_ticks(range(len(shown)), shown, rotation=90 if upright else 0, parse_math=False)
+
+
+def _short(name):
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _draw_grids(places, grids):

@@ -29,10 +29,18 @@ def parse(argv):
         "--dataset (default: the run's)",
     )
     kinds = ", ".join(fills.HOLES)
-    parser.add_argument("--hole", metavar="NAME", help=f"learn to fill only these holes: {kinds} (default: all)")
+    parser.add_argument(
+        "--hole",
+        metavar="NAME",
+        only=(mending_run.COMPARISON,),
+        help=f"learn to fill only these holes: {kinds} (default: all)",
+    )
     parser.add_argument("--blur", type=float, metavar="X", help="learn to undo a blur of σ = X pixels")
     parser.add_argument(
-        "--mask", metavar="FILE", help="a picture of the size of IN, white where IN is to be filled and black elsewhere"
+        "--mask",
+        metavar="FILE",
+        only=(mending_run.PICTURE,),
+        help="a picture of the size of IN, white where IN is to be filled and black elsewhere",
     )
     return parser.parse_args(argv)
 
@@ -51,16 +59,9 @@ def run(argv=None):
 
 def _check(arguments):
     mending_run.check("restore", arguments)
-    if arguments.input is None and arguments.mask is not None:
-        raise InputError("--mask goes with a picture to restore; name it and a file for the result.")
-    if arguments.input is None and arguments.network is not None and arguments.generator is None:
-        raise InputError("--network goes with a picture to restore, or beside --generator to compare; name either.")
-    if arguments.input is not None and arguments.network is not None and arguments.generator is not None:
-        raise InputError("--network and --generator are two ways to restore a picture; give one of them.")
-    if arguments.hole is not None and arguments.blur is not None:
-        raise InputError("--hole and --blur are two tasks; give one of them.")
-    if arguments.mask is not None and arguments.blur is not None:
-        raise InputError("--mask and --blur are two tasks; give one of them.")
+    if arguments.input is not None:
+        cli.give_one(arguments, "are two ways to restore a picture", "--network", "--generator")
+    cli.give_one(arguments, "are two tasks", "--hole", "--mask", "--blur")
     if arguments.blur is not None:
         return Task((), arguments.blur)
     return Task() if arguments.hole is None else Task((arguments.hole,))
@@ -113,18 +114,13 @@ def _train(arguments, task):
     if arguments.dataset is None:
         arguments.dataset = "mnist"
     learn = mending_run.train_network(arguments, Restorer, task)
-    out = mending_run.compare(arguments, task, learn, _save, {"adversarial": arguments.adversarial})
+    out = mending_run.compare("restore", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
     mask = f" --mask {out / 'mask.png'}" if task.holes else ""
     print(f"try python -m minigan.restore {out / 'example.png'} restored.png{mask} --network {out / 'network.npz'}")
     return 0
 
 
-def _save(out, restorer, about, example):
-    restorer.save(out / "network.npz", about)
-    _save_example(out, restorer, about, example)
-
-
-def _save_example(out, mends, about, example):
+def _save_example(out, mends, example):
     pictures.write(out / "example.png", mends.task.show(example[None])[0])
     if mends.task.holes:
         pictures.write(out / "mask.png", np.ascontiguousarray(example[..., -1:]))
@@ -139,7 +135,7 @@ def _search(arguments, task):
     if restorer is not None and (bool(restorer.task.holes), restorer.task.blur) != (bool(task.holes), task.blur):
         raise InputError(f"--network was trained for {restorer.task}, not for {task}; name one of the same task.")
 
-    def learn(images, seed):
+    def learn(images, seed, out):
         searcher = _searcher(arguments, gan, task, seed)
         return searcher if restorer is None else _Both(searcher, restorer)
 
@@ -147,7 +143,7 @@ def _search(arguments, task):
         _same_size(gan, images, arguments.dataset)
 
     about = {"generator": arguments.generator, "network": arguments.network, "prior": latent.PRIOR}
-    mending_run.compare(arguments, task, learn, _save_example, about, SEARCHED, check)
+    mending_run.compare("restore", arguments, task, learn, _save_example, about, SEARCHED, check)
     return 0
 
 

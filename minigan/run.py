@@ -32,27 +32,29 @@ class Run:
     def create(cls, folder, name):
         """A new run in `folder`, or where that is None in runs/<name>, numbered if that is taken.
 
-        Raises InputError when `folder` already holds a run.
+        Raises InputError as check_free.
         """
-        if folder is None:
-            folder, number = Path("runs") / name, 2
-            while folder.exists():
-                folder, number = Path("runs") / f"{name}-{number}", number + 1
+        if folder is not None:
+            cls.check_free(folder)
+        run = cls(files.new_folder(folder, Path("runs") / name))
+        run.samples_folder.mkdir(exist_ok=True)
+        files.clear(run.folder)  # of one that was killed before it had begun
+        return run
+
+    @classmethod
+    def check_free(cls, folder):
+        """InputError where `folder` already holds a run, or other files."""
         run = cls(folder)
         if run.config_path.exists() or run.checkpoint_path.exists():
             raise InputError(
                 f"{folder} already holds a run; continue it with --resume {folder} or choose another --out."
             )
-        if run.folder.exists() and not run.folder.is_dir():
-            raise InputError(f"{folder} is a file, expected a folder for the run's files; choose another --out.")
-        run.samples_folder.mkdir(parents=True, exist_ok=True)
-        files.clear(run.folder)  # of one that was killed before it had begun
-        return run
+        files.check_free(folder)
 
     def read_config(self):
         """The settings the run was begun with; InputError if the folder holds no run."""
         try:
-            text = self.config_path.read_text(encoding="utf-8")
+            text = self.config_path.read_text(encoding="utf-8-sig")  # Notepad may have added the mark
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{self.folder} holds no run: there is no {self.config_path.name} in it; name a folder that "
@@ -97,6 +99,7 @@ class Run:
             "config": json.loads(gan.config.to_json()),
             "sample_shape": gan.sample_shape,
             "shares": None if gan.conditions.shares is None else gan.conditions.shares.tolist(),
+            "class_names": gan.conditions.names,
             "progress": progress,
         }
         checkpoint.save(self.checkpoint_path, arrays, about)
@@ -141,7 +144,7 @@ class Run:
     def _rows(self):
         """The complete rows: those with every column, whose line was ended."""
         try:
-            text = self.log_path.read_text(encoding="utf-8", errors="replace")
+            text = self.log_path.read_text(encoding="utf-8-sig", errors="replace")  # Excel adds that mark
         except FileNotFoundError:
             return []
         complete = text[: text.rfind("\n") + 1].splitlines()
@@ -169,7 +172,7 @@ def load_gan(path):
         config = Config.for_preset(**about["config"])
         if config.latent_dim > sum(array.size for array in arrays.values()):  # before such a network is made
             raise InputError(f"it has too few weights for a z of {config.latent_dim} numbers")
-        gan = GAN(config, tuple(about["sample_shape"]), about["shares"])
+        gan = GAN(config, tuple(about["sample_shape"]), about["shares"], names=about.get("class_names"))
         gan.load_state(arrays)
         progress = dict(about["progress"])
     except (KeyError, TypeError, ValueError) as error:

@@ -5,32 +5,44 @@ from pathlib import Path
 import numpy as np
 
 from minigan import arithmetic, cli, plotting
-from minigan.errors import InputError
+from minigan.arithmetic import COLUMNS, walks
+from minigan.errors import InputError, brief
 from minigan.files import written_whole
 from minigan.kernels import threads
 from minigan.run import load_gan
 
 ENDINGS = (".png", ".npy")
-COLUMNS = 10
 MOST = 1_000_000  # samples at once
+DRAWN, SUM = "samples of drawn z", "--arithmetic"  # ways of running
 
 
 def parse(argv):
     parser = cli.Parser("sample", "Draw samples from a trained generator.")
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
-    parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)")
+    drawn = {"only": (DRAWN,)}
+    parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)", **drawn)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
     parser.add_argument(
-        "--digit", type=int, metavar="N", help="draw this class only (default: one a row, where trained with labels)"
+        "--digit",
+        metavar="NAME",
+        help="draw this class only (default: one a row, where trained with labels)",
+        **drawn,
     )
     parser.add_argument(
-        "--interpolate", action="store_true", help="each row of ten walks from one z to another (default: independent)"
+        "--interpolate",
+        action="store_true",
+        help="each row of ten walks from one z to another (default: independent)",
+        **drawn,
     )
     parser.add_argument(
         "--arithmetic", metavar="SUM", help="add and subtract the mean z of digits, such as 7-1+2, and see what G draws"
     )
     parser.add_argument(
-        "--truncation", type=float, metavar="X", help="draw z from within plus or minus this (default: all of N(0, 1))"
+        "--truncation",
+        type=float,
+        metavar="X",
+        help="draw z from within plus or minus this (default: all of N(0, 1))",
+        **drawn,
     )
     parser.add_argument(
         "--out",
@@ -41,30 +53,6 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def interpolate(z_from, z_to, count):
-    """`count` points from z_from to z_to (Z,), both included, along the great circle: sin((1-t)φ)/sin φ · z_from +
-    sin(tφ)/sin φ · z_to with φ the angle between them (White 2016), which keeps the length typical of N(0, I).
-    """
-    cosine = np.dot(z_from, z_to) / (np.linalg.norm(z_from) * np.linalg.norm(z_to))
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    t = np.linspace(0, 1, count)[:, None]
-    if np.sin(angle) < 1e-6:  # the two point the same way: the straight line
-        return ((1 - t) * z_from + t * z_to).astype(z_from.dtype)
-    walk = (np.sin((1 - t) * angle) * z_from + np.sin(t * angle) * z_to) / np.sin(angle)
-    return walk.astype(z_from.dtype)
-
-
-def walks(gan, rows, rng, labels=None, truncation=None):
-    """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
-
-    labels: that of each row (rows,), where the networks were trained with labels.
-    """
-    ends = gan.draw_z(2 * rows, rng, truncation)
-    z = np.concatenate([interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)])
-    conditions = gan.conditions.draw(rows, rng, labels)
-    return gan.decode(z, None if conditions is None else np.repeat(conditions, COLUMNS))
-
-
 def _labels(gan, rows, digit):
     """What each row is to show, or None where the generator cannot be asked."""
     classes = gan.conditions.classes
@@ -72,11 +60,9 @@ def _labels(gan, rows, digit):
         raise InputError(
             f"--digit is {digit}, but this generator was trained without labels; train one with --condition labels."
         )
-    if digit is not None and not 0 <= digit < classes:
-        raise InputError(f"--digit is {digit}, expected a whole number from 0 to {classes - 1}.")
     if not classes:
         return None
-    return np.arange(rows) % classes if digit is None else np.full(rows, digit)
+    return np.arange(rows) % classes if digit is None else np.full(rows, gan.conditions.label(digit))
 
 
 def draw_sum(gan, terms, rng, out):
@@ -114,8 +100,7 @@ def run(argv=None):
     if arguments.seed < 0:
         raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
     terms = None if arguments.arithmetic is None else arithmetic.parse_terms(arguments.arithmetic)
-    if terms and (arguments.interpolate or arguments.digit is not None or arguments.truncation is not None):
-        raise InputError("--arithmetic is a picture of its own; leave out --interpolate, --digit and --truncation.")
+    cli.check_ways(arguments, DRAWN if terms is None else SUM)
     source = Path(arguments.run)
     name = "samples.png" if terms is None else "arithmetic.png"
     default = (source if source.is_dir() else source.parent) / name
@@ -133,6 +118,7 @@ def run(argv=None):
         return 0
     rows = -(-arguments.n // COLUMNS)
     labels = _labels(gan, rows, arguments.digit)
+    names = None if labels is None else gan.conditions.captions(labels)
     if arguments.interpolate:
         samples = walks(gan, rows, rng, labels, arguments.truncation)[: arguments.n]
     else:
@@ -141,8 +127,10 @@ def run(argv=None):
     if out.suffix == ".npy":
         _save_array(out, samples)
     else:
-        plotting.save_samples(out, samples, columns=COLUMNS if arguments.interpolate or labels is not None else None)
-    print(f"{arguments.n} samples in {out}")
+        columns = COLUMNS if arguments.interpolate or labels is not None else None
+        plotting.save_samples(out, samples, columns=columns, rows=names)
+    shown = f", a row each of {brief(', '.join(dict.fromkeys(names)))}" if names else ""
+    print(f"{arguments.n} samples in {out}{shown}")
     return 0
 
 

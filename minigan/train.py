@@ -2,43 +2,35 @@
 
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 
-import numpy as np
-
-from minigan import cli, datasets, evaluation
-from minigan.classifier import shipped_judge
-from minigan.conditions import of_samples
-from minigan.config import Config
-from minigan.errors import InputError
-from minigan.gan import GAN, build_gan
+from minigan import cli, session
+from minigan.config import Config, add_flags
+from minigan.gan import build_gan
 from minigan.kernels import threads
 from minigan.models import PRESETS
-from minigan.run import Run, load_gan
-from minigan.trainer import NOTES, Trainer
+from minigan.trainer import NOTES
 
-MAY_CHANGE = (
-    "epochs",
-    "steps",
-    "sample_every",
-    "evaluate_every",
-    "checkpoint_every",
-)  # on resume: how long and how often, never what
+LIST, NEW, RESUMED = "--list", "a new run", "--resume"  # ways of running
 
 
 def parse(argv):
     lines = "\n".join(f"  {preset.name:22}{preset.summary}" for preset in PRESETS.values())
     parser = cli.Parser("train", f"Train a GAN. With no arguments: on MNIST, in a few minutes.\n\npresets:\n{lines}")
-    cli.add_config_flags(parser, [item.name for item in fields(Config)])
+    add_flags(parser, [item.name for item in fields(Config)], (NEW, RESUMED))
     parser.add_argument("--list", action="store_true", help="list the presets with paper, size and minutes, and end")
-    parser.add_argument("--out", metavar="FOLDER", help="where the run's files go (default: runs/<preset>)")
-    parser.add_argument("--resume", metavar="FOLDER", help="continue the run in this folder, bit for bit")
+    out = "where the run's files go (default: runs/<preset>, numbered if that is taken)"
+    parser.add_argument("--out", metavar="FOLDER", only=(NEW,), help=out)
+    resumed = "continue the run in this folder, bit for bit"
+    parser.add_argument("--resume", metavar="FOLDER", only=(RESUMED,), help=resumed)
     parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
+    cli.check_ways(arguments, LIST if arguments.list else NEW if arguments.resume is None else RESUMED)
+    cli.give_one(arguments, "both say how long to train", "--steps", "--epochs")
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
     if arguments.list:
@@ -46,8 +38,9 @@ def run(argv=None):
         return 0
     given = {item.name: getattr(arguments, item.name) for item in fields(Config) if hasattr(arguments, item.name)}
     with ExitStack() as claim:
-        start = _begin if arguments.resume is None else _resume
-        return _fit(start(arguments, given, claim), arguments.quiet)
+        if arguments.resume is None:
+            return _fit(session.begin(given, claim, arguments.out, arguments.quiet), arguments.quiet)
+        return _fit(session.resume(arguments.resume, given, claim, arguments.quiet), arguments.quiet)
 
 
 def _fit(trainer, quiet):
@@ -59,6 +52,8 @@ def _fit(trainer, quiet):
             f"{config.seed}, into {folder}",
             file=sys.stderr,
         )
+    if gan.config.feature_matching and gan.conditions.count and gan.config.told_by != "concatenation":
+        print("note: with feature_matching G follows no condition unless --told-by concatenation", file=sys.stderr)
     stopped = trainer.fit()
     for note in trainer.notes():
         print(f"note: {NOTES[note]}", file=sys.stderr)
@@ -82,84 +77,6 @@ def _list():
         count = sum(p.size for network in (gan.generator, gan.discriminator) for p in network.params.values())
         lines.append(f"{preset.name:22}{count:>12,}{preset.minutes:>9g}  {preset.summary} ({preset.source})")
     return "\n".join(lines)
-
-
-def _begin(arguments, given, claim):
-    config = Config.for_preset(**given)
-    samples, conditions, shares = _data(config)
-    gan = GAN(config, samples.shape[1:], shares)
-    run = Run.create(arguments.out, config.preset)
-    claim.enter_context(run.claimed())
-    run.write_config(config)
-    run.start_log()
-    return _trainer(arguments, gan, samples, conditions, run, None, None)
-
-
-def _resume(arguments, given, claim):
-    if arguments.out is not None:
-        raise InputError("--resume continues in the run's own folder, so --out does not go with it; leave one out.")
-    run = Run(arguments.resume)
-    begun = run.read_config()
-    claim.enter_context(run.claimed())
-    wanted = Config(**{**asdict(begun), **given})
-    if "epochs" in given and "steps" not in given:
-        wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule
-    _refuse(run, begun, begun.differences(wanted, but=MAY_CHANGE))
-    samples, conditions, shares = _data(wanted)
-    if run.ended_before_first_checkpoint(begun):
-        print(f"the run in {run.folder} has no checkpoint yet and begins again at step 0", file=sys.stderr)
-        gan, arrays, progress = GAN(wanted, samples.shape[1:], shares), None, None
-    else:
-        gan, arrays, progress = load_gan(run.folder)
-        _refuse(run, gan.config, gan.config.differences(wanted, but=MAY_CHANGE))
-        gan.config = wanted
-    trainer = _trainer(arguments, gan, samples, conditions, run, arrays, progress)
-    if gan.step >= trainer.total_steps and run.has_its_film():
-        raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
-    run.write_config(wanted)
-    run.go_back_to(gan.step)
-    return trainer
-
-
-def _refuse(run, begun, names):
-    if names:
-        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in names)
-        raise InputError(f"the run in {run.folder} was begun with {was}; resume it without changing that.")
-
-
-def _data(config):
-    samples, labels = datasets.load(config.dataset, "train", config.image_size)
-    return samples, *of_samples(config, samples, labels)
-
-
-def _trainer(arguments, gan, samples, conditions, run, arrays, progress):
-    config = gan.config
-    batches = datasets.BatchIterator(len(samples), config.batch_size, np.random.default_rng([config.seed, 2]))
-    if arrays is not None:
-        batches.restore({key.removeprefix("batches."): arrays[key] for key in arrays if key.startswith("batches.")})
-    return Trainer(
-        gan,
-        samples,
-        conditions,
-        batches,
-        run,
-        config.total_steps(len(samples)),
-        quiet=arguments.quiet,
-        progress=progress,
-        follower=_follower(config, samples),
-    )
-
-
-def _follower(config, samples):
-    if config.evaluate_every is None:
-        return None
-    if config.dataset != "mnist":
-        raise InputError(
-            f"evaluate_every goes with the data set mnist, which the classifier in data/ knows, not with "
-            f"{config.dataset}; leave it out, and use evaluate with --judge afterwards."
-        )
-    test = datasets.load(config.dataset, "test")[0]
-    return evaluation.Follower(samples, test, shipped_judge(), config.seed)
 
 
 if __name__ == "__main__":

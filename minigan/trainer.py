@@ -144,7 +144,7 @@ class Trainer:
         try:
             yield bar
         finally:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 bar.close()
 
     def _show(self, bar, figures):
@@ -153,7 +153,7 @@ class Trainer:
             bar.set_description("training", refresh=False)
             bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
             bar.update(self.gan.config.batch_size)
-        except BrokenPipeError:
+        except OSError:  # a closed pipe, which Windows calls an invalid argument, or a full disk behind 2> FILE
             bar.disable = True
             self.stop_signal = getattr(signal, "SIGPIPE", signal.SIGTERM)  # Windows has none
 
@@ -184,7 +184,8 @@ class Trainer:
             raise self._diverged("the samples are not finite")
         if self.gan.step >= EARLY and self.real_variety:  # data that is all alike is no measure
             self.variety = _variety(samples) / self.real_variety
-        plotting.save_samples(self.run.sample_path(self.gan.step), shown, self.samples[:1000])
+        rows = self.gan.conditions.captions(labels[::COLUMNS]) if classes else None
+        plotting.save_samples(self.run.sample_path(self.gan.step), shown, self.samples[:1000], None, rows)
 
     def _draw_curves(self):
         log = self.run.read_log()

@@ -6,14 +6,10 @@ maximise a lower bound of log p(x), the prior of z being N(0, I):
 All values are means over the batch of sums over a picture, in nats, and are to be minimised.
 """
 
-import math
-
 import numpy as np
 
 from minigan.errors import InputError
 from minigan.layers.activations import sigmoid, softplus
-
-LEAST_VARIANCE = (1 / 255) ** 2 / 3  # of a pixel known to half a grey value, which lie 2/255 apart
 
 
 def reparametrise_forward(codes, noise):
@@ -64,19 +60,19 @@ def bernoulli(outputs, x):
     return float(value), (sigmoid(outputs) - target) / outputs.dtype.type(len(x))
 
 
-def gaussian(outputs, x):
+def gaussian(outputs, x, least=(1 / 255) ** 2 / 3):
     """-> (value, grad_outputs): -log p(x|z) for pixels from N(m, s²) with m = tanh(u/2), and with the one s that suits
-    the batch best, s² = mean (x - m)² (Rybkin et al. 2021, section 3.2), but LEAST_VARIANCE where that is less, or
-    pictures made without any error would be infinitely likely.
+    the batch best, s² = mean (x - m)² (Rybkin et al. 2021, section 3.2), but `least` where that is less, or pictures
+    made without any error would be infinitely likely: that of pixels known to half a grey value, which lie 2/255 apart.
 
     With D pixels a picture: D/2 (log 2πs² + mean (x - m)² / s²), so ∂/∂m = (m - x)/(N s²) and ∂m/∂u = (1 - m²)/2.
     """
     made = pictures_of(outputs)
     gap = made - x
     square = float(np.square(gap, dtype=np.float64).mean())
-    variance = max(square, LEAST_VARIANCE)
-    value = x[0].size / 2 * (math.log(2 * math.pi * variance) + square / variance)
-    return value, gap * (1 - made**2) / outputs.dtype.type(2 * variance * len(x))
+    variance = max(square, least)
+    value = x[0].size / 2 * (np.log(2 * np.pi * variance) + square / variance)
+    return float(value), gap * (1 - made**2) / outputs.dtype.type(2 * variance * len(x))
 
 
 LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}

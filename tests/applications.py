@@ -1,4 +1,4 @@
-"""The figures that recognise, enhance, restore, autoencode and audio left, as Markdown tables: those of RESULTS.md.
+"""The metrics that recognise, enhance, restore, autoencode and audio left, as Markdown tables: those of RESULTS.md.
 
     python -m minigan.enhance --seeds 3; python -m minigan.restore --seeds 3       # and so on
     python tests/applications.py runs/enhance runs/restore
@@ -8,8 +8,11 @@ seeds ± their standard deviations, which are left out where they are 0 as far a
 """
 
 import argparse
-import json
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from minigan.files import read_json
 
 FORMATS = {  # measure -> its head and format; others are left out
     "accuracy": ("accuracy", ".2%"),
@@ -28,7 +31,7 @@ FORMATS = {  # measure -> its head and format; others are left out
 
 
 def rows(mean, deviation, names=()):
-    """-> [(names, mean, deviation)] of the methods in figures, dicts of numbers in dicts of parts and methods."""
+    """-> [(names, mean, deviation)] of the methods in metrics, dicts of numbers in dicts of parts and methods."""
     if not any(isinstance(value, dict) for value in mean.values()):
         return [(names, mean, deviation)]
     return [row for name in mean for row in rows(mean[name], deviation.get(name, {}), (*names, name))]
@@ -49,9 +52,9 @@ def number(form, mean, spread):
 
 
 def lines(folder):
-    """-> the names of the measures in a folder's figures.json, and a row for each part of the task."""
-    report = json.loads((folder / "figures.json").read_text())
-    found = rows(report.get("mean", report["runs"][0]["figures"]), report.get("deviation", {}))
+    """-> the names of the measures in a folder's metrics.json, and a row for each part of the task."""
+    report = read_json(folder / "metrics.json")
+    found = rows(report.get("mean", report["runs"][0]["metrics"]), report.get("deviation", {}))
     measures = [key for key in FORMATS if any(key in mean for _, mean, _ in found)]
     budget = f"{report['steps']} steps, " if "steps" in report else ""
     seeds = len(report["runs"])

@@ -175,20 +175,44 @@ def bomb_gzip():
 def data_arrays(rng):
     shape = (int(rng.integers(1, 40)), *(int(n) for n in rng.integers(1, 13, choose(rng, (2, 2, 3, 3, 3, 1, 0)))))
     if len(shape) == 4:
-        shape = (*shape[:3], choose(rng, (1, 3, 2)))
-    images = rng.integers(0, 256, shape).astype(choose(rng, (np.uint8, np.uint8, np.int64, np.float32)))
+        shape = choose(rng, ((*shape[:3], choose(rng, (1, 3, 4, 2))), (shape[0], 3, *shape[1:3])))
+    images = rng.integers(0, 256, shape).astype(choose(rng, (np.uint8, np.uint8, np.int64, np.float32, bool)))
     if images.dtype == np.float32:
         images = images * np.float32(choose(rng, (1 / 255, 1.0, np.nan, np.inf, 1e30)))
     if rng.random() < 0.1:
         images = np.asfortranarray(images)
-    return {"images": images, "labels": rng.integers(0, 10, len(images)) - int(rng.random() < 0.1)}
+    labels = rng.integers(0, 10, len(images)) - int(rng.random() < 0.1)
+    labels = choose(rng, [labels] * 3 + [labels.astype("U3"), labels.astype("S3"), labels / 2, np.eye(12)[labels]])
+    names = choose(rng, (("images", "labels"), ("X", "y"), ("x_train", "y_train", "x_test", "y_test")))
+    return dict(zip(names, (images, labels, images, labels), strict=False))
 
 
 @np.errstate(all="ignore")
 def make_arrays(rng, folder):
     arrays = data_arrays(rng)
     if rng.random() < 0.4:
-        path = written(folder, "a.npy", npy_bytes(rng, arrays["images"]))
+        path = written(folder, "a.npy", npy_bytes(rng, next(iter(arrays.values()))))
     else:
         path = written(folder, "a.npz", npz_bytes(rng, {key: npy_bytes(rng, value) for key, value in arrays.items()}))
     return path, choose(rng, datasets.SPLITS)
+
+
+# ---- tables
+
+
+def make_table(rng, folder):
+    """A .csv as Kaggle's, good or with a cell, a line or bytes that are none."""
+    side, count = int(rng.integers(1, 7)), int(rng.integers(1, 9))
+    rows = rng.integers(0, 256, (count, side * side)).astype(str).tolist()
+    if rng.random() < 0.3:
+        row = choose(rng, rows)
+        odd = ("", "x", "nan", "-1", "1e999", "9" * 400, "'", '"1"', "1.5", "1 2")
+        row[int(rng.integers(len(row)))] = choose(rng, odd)
+    if rng.random() < 0.7:
+        rows = [[choose(rng, ("1", "2", "cat", "é", "")), *row] for row in rows]
+    if rng.random() < 0.7:
+        rows.insert(0, ["label"] * (len(rows[0]) - side * side) + [f"pixel{i}" for i in range(side * side)])
+    content = "\n".join(map(",".join, rows)).encode(choose(rng, ("utf-8", "utf-8-sig", "utf-16")))
+    if rng.random() < 0.4:
+        content = spoil(rng, content, content)
+    return written(folder, "a.csv", content), choose(rng, datasets.SPLITS)

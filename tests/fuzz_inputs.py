@@ -25,6 +25,7 @@ from fuzz_bytes import (
     make_arrays,
     make_gzip,
     make_idx,
+    make_table,
     npy_bytes,
     npz_bytes,
     spoil,
@@ -179,13 +180,14 @@ def cifar_file(name):
 
 
 def picture_bytes(rng, kind):
-    mode = choose(rng, ("RGB", "L", "RGBA", "P", "1", "I;16", "LA") if kind == "PNG" else ("RGB", "L", "CMYK"))
+    modes = {"PNG": ("RGB", "L", "RGBA", "P", "1", "I;16", "LA"), "TIFF": ("RGB", "L", "I;16"), "GIF": ("P", "L")}
+    mode = choose(rng, modes.get(kind, ("RGB", "L", "CMYK") if kind == "JPEG" else ("RGB",)))
     h, w = (int(n) for n in rng.integers(1, 24, 2))
     image = Image.fromarray(rng.integers(0, 256, (h, w, 3), np.uint8)).convert("L" if mode == "I;16" else mode)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16))
-    stream = io.BytesIO()
-    image.save(stream, kind, **({"exif": b"Exif\0\0MM\0*" + rng.bytes(30)} if rng.random() < 0.1 else {}))
+    stream, exif = io.BytesIO(), b"Exif\0\0MM\0*" + rng.bytes(30) if rng.random() < 0.1 else b""
+    image.save(stream, kind, **({"exif": exif} if exif and kind in ("PNG", "JPEG") else {}))
     return stream.getvalue()
 
 
@@ -205,7 +207,7 @@ def png_bytes(rng):
 
 def make_pictures(rng, folder):
     for i in range(int(rng.integers(1, 4))):
-        content = picture_bytes(rng, kind := choose(rng, ("PNG", "JPEG")))
+        content = picture_bytes(rng, kind := choose(rng, ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")))
         if rng.random() < 0.2:
             content = png_bytes(rng)
         elif rng.random() < 0.7:
@@ -260,9 +262,10 @@ FORMATS = {
     "IDX": (make_idx, read_idx, False),
     "gzip": (make_gzip, read_idx, False),
     "npy, npz": (make_arrays, datasets.load, False),
+    "CSV": (make_table, datasets.load, False),
     "checkpoint": (make_checkpoint, use_checkpoint, False),
     "CIFAR binary": (make_cifar, use_cifar, False),
-    "PNG, JPEG": (make_pictures, use_pictures, False),
+    "pictures": (make_pictures, use_pictures, False),
     "config JSON": (make_config, use_config, False),
     "command line": (fuzz_commands.make, fuzz_commands.use, True),
 }

@@ -50,7 +50,7 @@ def stages(run, gan):
 
 
 def line(name, report):
-    """A row of the table from an evaluation.json."""
+    """A row of the table from a metrics.json."""
     value = report["samples"]
     asked = f"{value['as_asked']:.1%}" if "as_asked" in value else ""
     both = f"{value['precision']:.2f} / {value['recall']:.2f}"
@@ -68,7 +68,7 @@ def main():
         if hasattr(gan.generator, "grow"):
             shown |= stages(run, gan)
         shown[gan.config.preset] = pictures(gan)
-        lines.append(line(gan.config.preset, json.loads((run / "evaluation.json").read_text())))
+        lines.append(line(gan.config.preset, json.loads((run / "metrics.json").read_text())))
     plotting.save_gallery(arguments.pictures, shown)
     print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
 

@@ -192,7 +192,9 @@ def one_run(folder, flags, never, duration, kills, rng):
 
 def prepare(folder):
     """What the runs in `folder`, an empty one, need. -> what each of RUNS leaves when not killed, seconds."""
-    np.save(folder / "pictures.npy", np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), dtype=np.uint8))
+    path = folder / "pictures.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), dtype=np.uint8))
+    RUNS["pictures"] = [str(path) if word == path.name else word for word in RUNS["pictures"]]  # the same from anywhere
     never, durations = {}, {}
     with chdir(folder), redirect_stdout(io.StringIO()):
         for name, flags in RUNS.items():

@@ -26,6 +26,11 @@ def refused(capsys, command, *words, status=2):
     return err
 
 
+def few_steps(words):
+    """Flags for words that should be refused: something long would begin if they passed, were it not for a picture."""
+    return ["--steps", "1"] if words[0].startswith("-") else []
+
+
 def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -125,4 +125,4 @@ def test_the_command(digits, tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as stop:
             cli.main("sample", sample.run, [*words, *more])
         assert stop.value.code == 2
-        assert "--arithmetic is a picture of its own" in capsys.readouterr().err
+        assert f"{more[0]} goes with samples of drawn z, not with --arithmetic" in capsys.readouterr().err

@@ -113,14 +113,14 @@ NAMES = ["real", "white noise", "shaped noise", "untrained", "GAN"]
 
 def test_the_command():
     assert audio.run(["--steps", "2", "--seeds", "2", "--out", "made", "--quiet"]) == 0
-    report = json.loads(Path("made/figures.json").read_text())
-    first, second = (run["figures"] for run in report["runs"])
+    report = json.loads(Path("made/metrics.json").read_text())
+    first, second = (run["metrics"] for run in report["runs"])
     assert list(first) == NAMES
     assert first["untrained"] != first["GAN"] != second["GAN"]
     both = [run["GAN"]["harmonicity"] for run in (first, second)]
     assert report["mean"]["GAN"]["harmonicity"] == pytest.approx(np.mean(both))
     wavs = {f"{name.lower().replace(' ', '_')}.wav" for name in NAMES}
-    assert {path.name for path in Path("made").iterdir()} == {"figures.json", "spectrograms.png", *wavs}
+    assert {path.name for path in Path("made").iterdir()} == {"metrics.json", "spectrograms.png", *wavs}
 
 
 class Parrot:
@@ -144,7 +144,7 @@ class Parrot:
 def test_the_command_tells_and_asks_for_pitches(monkeypatch):
     monkeypatch.setattr(audio, "GAN", Parrot)
     assert audio.run(["--steps", "6", "--out", "made", "--quiet"]) == 0
-    figures = json.loads(Path("made/figures.json").read_text())["runs"][0]["figures"]
+    figures = json.loads(Path("made/metrics.json").read_text())["runs"][0]["metrics"]
     assert [figures[name]["in_tune"] for name in ("real", "untrained", "GAN")] == [1, 0, 1]
     with wave.open("made/gan.wav") as file:
         track = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(audio.SHOWN, -1)

@@ -279,10 +279,10 @@ def test_a_run_beside_a_gan(capsys, few):
     )
     assert code == 0
     assert "deviation of 2 seeds" in out
-    report = json.loads(Path("made/figures.json").read_text())
+    report = json.loads(Path("made/metrics.json").read_text())
     assert report["presets"] == ["mlp"]
     assert (report["likelihood"], report["latent_dim"], report["samples"]) == ("bernoulli", 5, 60)
-    first, second = (run["figures"] for run in report["runs"])
+    first, second = (run["metrics"] for run in report["runs"])
     assert list(first) == ["real", "principal components", "autoencoder", "variational", "GAN"]
     assert first["real"]["sharpness"] == pytest.approx(1)
     for name in ("principal components", "autoencoder", "variational"):
@@ -307,12 +307,12 @@ def test_colour_with_and_without_a_judge(capsys, few):
     code, out, _ = call(capsys, *words, "--out", "a")
     assert code == 0
     assert "train a judge with `python -m minigan.classify --dataset coloured`" in out
-    report = json.loads(Path("a/figures.json").read_text())
+    report = json.loads(Path("a/metrics.json").read_text())
     assert (report["judge"], report["likelihood"]) == (None, "gaussian")
-    assert list(report["runs"][0]["figures"]) == ["real", "principal components", "variational"]
+    assert list(report["runs"][0]["metrics"]) == ["real", "principal components", "variational"]
     Classifier((16, 12, 3)).save("judge.npz", {})
     assert call(capsys, *words, "--judge", "judge.npz", "--out", "b")[0] == 0
-    figures = json.loads(Path("b/figures.json").read_text())["runs"][0]["figures"]
+    figures = json.loads(Path("b/metrics.json").read_text())["runs"][0]["metrics"]
     assert figures["variational"]["frechet_distance"] > 0
 
 

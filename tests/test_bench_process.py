@@ -11,6 +11,7 @@ import pytest
 from minigan import bench, bench_process
 from minigan.errors import RunError
 from minigan.gan import build_gan
+from minigan.processes import environment
 
 
 def test_our_worker_answers():
@@ -88,9 +89,7 @@ def test_memory_is_this_process_alone():
     resident, peak = bench_process.memory()
     assert len(large) / 2**20 < resident <= peak
     code = "from minigan import bench_process; print(bench_process.memory()[1])"
-    child = subprocess.run(
-        [sys.executable, "-c", code], env=bench_process.environment(), capture_output=True, text=True, check=True
-    )
+    child = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     if Path("/proc/self/status").exists():
         assert float(child.stdout) < 40
 

@@ -160,7 +160,7 @@ def test_layer_times_add_up_and_disturb_nothing(preset):
         plain.train_step(real)
     for name, array in plain.state().items():
         np.testing.assert_array_equal(watched.state()[name], array, name)
-    for network in (watched.generator, watched.discriminator):
+    for network in (watched.generator.network, watched.discriminator.network):
         within = [*bench_work.leaves(network), *(layer for _, layer in bench_work.rows(network)), network]
         assert not any({"forward", "backward", "jvp", "jvp_backward"} & vars(layer).keys() for layer in within)
 
@@ -169,10 +169,10 @@ def test_layer_times_add_up_and_disturb_nothing(preset):
     parts = [name for name in LAYER_KEYS if name.endswith("_ms") and name != "total_ms"]
     assert all(row["total_ms"] == pytest.approx(sum(row[name] for name in parts)) for row in rows[:-1])
     assert [row["layer"] for row in rows if row["gflops"] and not row["weight_grad_ms"]] == []
-    if isinstance(watched.generator, Sequential):
+    if isinstance(watched.generator.network, Sequential):
         assert rows[0]["input_grad_ms"] == 0  # G's first layer has nobody to hand a gradient to
     described = " ".join(row["layer"] for row in rows)
-    for network in (watched.generator, watched.discriminator):
+    for network in (watched.generator.network, watched.discriminator.network):
         for name, _ in bench_work.rows(network):
             assert name in described
     text = bench_report.layer_table(rows)

@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from minigan.files import private_folder
 
 PACKAGE = Path(__file__).resolve().parents[1] / "minigan"
 SOURCE = """
@@ -15,6 +19,8 @@ from minigan.kernels import pointwise
 print(pointwise.leaky_relu_forward(np.array([-4.0, 3.0]), 0.25)[0].tolist())
 """
 EXPECTED = "[-1.0, 3.0]"
+
+needs_users = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="the system gives every user a folder of their own")
 
 
 def start(root, cache, source=SOURCE, **extra):
@@ -41,9 +47,83 @@ def files(cache):
     return sorted(path.name for path in cache.rglob("*.nb?"))
 
 
-def test_where_nothing_can_be_cached_it_still_computes(copied):
+# ---- an installation that cannot be written in, and no home
+
+
+@pytest.fixture
+def read_only(copied):
+    """Files where the folders would be: that stops root too, who may write in every folder. -> environment."""
+    (copied / "minigan" / "kernels" / "__pycache__").write_text("no folder")
     (copied / "file").write_text("no folder")
-    assert result(start(copied, copied / "file" / "cache", HOME=str(copied / "file"))) == EXPECTED
+    (copied / "temporary").mkdir()
+    places = {"HOME": "file", "XDG_CACHE_HOME": "file", "NUMBA_CACHE_DIR": "", "TMPDIR": "temporary"}
+    return {name: str(copied / place) if place else "" for name, place in places.items()}
+
+
+def starts(copied, environment, source=SOURCE):
+    """-> what is said on stderr; the answer is right."""
+    process = start(copied, **{"cache": "", "source": source, **environment})
+    out, error = process.communicate(timeout=120)
+    assert (process.returncode, out.strip()) == (0, EXPECTED), error
+    return error
+
+
+@needs_users
+def test_a_private_folder_keeps_what_was_compiled_and_is_named_once(copied, read_only):
+    said = starts(copied, read_only)
+    private = copied / "temporary" / f"minigan-numba-{os.geteuid()}"
+    assert said == (
+        f"minigan compiles its kernels into {private}, as no other place is writable; "
+        "NUMBA_CACHE_DIR can name a better one.\n"
+    )
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    compiled = files(private)
+    assert compiled
+    assert starts(copied, read_only) == ""
+    assert files(private) == compiled, "nothing is compiled anew"
+
+
+@needs_users
+def test_without_a_trusted_folder_it_computes_all_the_same(copied, read_only):
+    """Others may write there, so what lies there is not run. And no folder "~" is made for a user without a home."""
+    private = copied / "temporary" / f"minigan-numba-{os.geteuid()}"
+    private.mkdir()
+    private.chmod(0o770)
+    del read_only["HOME"], read_only["XDG_CACHE_HOME"]
+    source = f"import os\nos.path.expanduser = lambda path: path\n{SOURCE}"
+    said = starts(copied, {**read_only, "source": source})
+    assert said == (
+        "minigan compiles its kernels anew at every start (some 15 s); NUMBA_CACHE_DIR can name a better one.\n"
+    )
+    assert not list(private.iterdir())
+    assert not (copied / "~").exists()
+
+
+@needs_users
+def test_only_a_folder_of_ones_own_is_private(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = private_folder("x")
+    assert (folder.parent, stat.S_IMODE(folder.stat().st_mode)) == (tmp_path, 0o700)
+    assert private_folder("x") == folder
+    for mode in (0o750, 0o701, 0o777):
+        folder.chmod(mode)
+        assert private_folder("x") is None
+    folder.chmod(0o700)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert private_folder("x") is None
+    folder.unlink()
+    folder.write_text("a file")
+    assert private_folder("x") is None
+    own = os.geteuid()
+    (tmp_path / f"x-{own + 1}").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)  # somebody to whom this folder does not belong
+    assert private_folder("x") is None
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert private_folder("x") is None
+
+
+# ---- a cache
 
 
 def test_two_processes_that_compile_at_once(copied):

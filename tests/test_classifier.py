@@ -1,9 +1,11 @@
 """The classifier: its loss, that it learns and repeats itself, and its files."""
 
+import re
+
 import numpy as np
 import pytest
 
-from minigan import checkpoint, classify, datasets
+from minigan import checkpoint, classify, datasets, files
 from minigan.classifier import Classifier, _shifted
 from minigan.errors import InputError
 from minigan.losses import softmax, softmax_cross_entropy
@@ -107,16 +109,23 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(datasets, "load", some)
     assert classify.run(["--epochs", "1", "--seeds", "2", "--out", str(tmp_path), "--quiet"]) == 0
     text = capsys.readouterr().out
-    assert "seed 0: " in text
-    assert "seed 1: " in text
-    assert "standard deviation" in text
+    assert re.search(r"seed 0, \d+ s:\n.*accuracy\nplain .*%\n", text)
+    assert "deviation of 2 seeds:" in text
     assert {path.name for path in tmp_path.iterdir()} == {
         "classifier.npz",
         "confusion.png",
         "mistakes.png",
-        "report.json",
+        "metrics.json",
     }
-    assert Classifier.load(tmp_path / "classifier.npz").name in text
+    judge = Classifier.load(tmp_path / "classifier.npz")
+    assert f"classifier.npz is {judge.name}" in text
+    # what is written down is what the saved weights do, which are those of as many steps as the epoch has
+    report = files.read_json(tmp_path / "metrics.json")
+    _, probabilities = judge.judge(some("mnist", "test")[0])
+    accuracy = float((probabilities.argmax(axis=1) == some("mnist", "test")[1]).mean())
+    assert report["runs"][0]["metrics"] == {"plain": {"accuracy": accuracy}}
+    assert classify.run(["--steps", "2", "--out", str(tmp_path / "steps"), "--quiet"]) == 0
+    assert files.read_json(tmp_path / "steps" / "metrics.json")["runs"][0]["judge"] == judge.name
 
 
 @pytest.mark.parametrize("kind", ["resnet", "densenet"])

@@ -280,17 +280,20 @@ def test_total_steps(settings, size, steps):
 def test_version_help_and_commands(capsys):
     assert front.main(["--version"]) is None
     assert capsys.readouterr().out == f"{minigan.__version__}\n"
-    front.main(["--help"])
-    out = capsys.readouterr().out
-    for name in front.COMMANDS:
-        assert re.search(rf"^  {name} ", out, re.MULTILINE)
-    for argv, complaint in (([], "a command is missing"), (["trian"], "there is no command 'trian'")):
+    for argv in ([], ["--help"], ["-h"]):
+        assert front.main(argv) is None
+        out = capsys.readouterr().out
+        for name in front.COMMANDS:
+            assert re.search(rf"^  {name} +\w", out, re.MULTILINE)
+    for argv, complaint in (
+        (["trian"], "there is no command 'trian'; did you mean train?"),
+        (["Bench", "--quick"], "there is no command 'Bench'; did you mean bench?"),
+        (["xyz"], "there is no command 'xyz'; python -m minigan lists the commands."),
+        (["--quick"], "there is no flag '--quick' before the command; python -m minigan lists the commands."),
+    ):
         with pytest.raises(SystemExit) as stop:
             front.main(argv)
-        out, err = capsys.readouterr()
-        assert (stop.value.code, out) == (2, "")
-        assert err.startswith(f"python -m minigan: {complaint}")
-        assert all(f"  {name} " in err for name in front.COMMANDS)
+        assert (stop.value.code, *capsys.readouterr()) == (2, "", f"python -m minigan: {complaint}\n")
 
 
 def in_a_shell(folder, *words):
@@ -303,7 +306,7 @@ def in_a_shell(folder, *words):
     ("words", "status", "out", "err"),
     [
         (["minigan", "--version"], 0, rf"{re.escape(minigan.__version__)}\n", ""),
-        (["minigan"], 2, "", r"python -m minigan: a command is missing\n(.*\n)*"),
+        (["minigan"], 0, r"usage: python -m minigan COMMAND (.*\n)*", ""),
         (["minigan", "train", "--help"], 0, r"usage: python -m minigan\.train (.*\n)*.*--lr X(.*\n)*", ""),
         (["minigan", "train", "--preset", "dcgam"], 2, "", r"python -m minigan\.train: .* Did you mean 'dcgan'\?\n"),
         (["minigan.sample", "nothing"], 2, "", r"python -m minigan\.sample: there is no checkpoint nothing/.*\n"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mending_calls import call, contents, refused
+from mending_calls import call, contents, few_steps, refused
 from PIL import Image
 
 from minigan import checkpoint, datasets, enhance, filters, losses, mending, pictures, plotting
@@ -251,14 +251,14 @@ def test_a_training_run(capsys, few):
     code, out, _ = call(capsys, enhance, "--steps", 3, "--seeds", 2, "--out", "made", "--quiet")
     assert code == 0
     assert "deviation of 2 seeds" in out
-    report = json.loads(Path("made/figures.json").read_text())
+    report = json.loads(Path("made/metrics.json").read_text())
     assert {key: report[key] for key in ("task", "dataset", "steps", "test_pictures")} == {
         "task": "2 times larger",
         "dataset": "mnist",
         "steps": 3,
         "test_pictures": 60,
     }
-    first, second = (run["figures"] for run in report["runs"])
+    first, second = (run["metrics"] for run in report["runs"])
     assert list(first) == ["nearest", "bicubic", "network", "truth"]
     assert list(first["truth"]) == ["recognised"]
     assert first["bicubic"] == second["bicubic"]
@@ -287,14 +287,14 @@ def test_colour_and_noise(capsys, few):
     code, out, _ = call(capsys, enhance, *words, "--out", "a")
     assert code == 0
     assert "train a judge with `python -m minigan.classify --dataset coloured`" in out
-    report = json.loads(Path("a/figures.json").read_text())
+    report = json.loads(Path("a/metrics.json").read_text())
     assert report["judge"] is None
-    assert set(report["runs"][0]["figures"]["network"]) == {"psnr", "ssim"}
+    assert set(report["runs"][0]["metrics"]["network"]) == {"psnr", "ssim"}
     test, labels = datasets.load("coloured", "test")
     judge = Classifier(test.shape[1:])
     judge.save("judge.npz", {})
     assert call(capsys, enhance, *words, "--judge", "judge.npz", "--out", "b")[0] == 0
-    truth = json.loads(Path("b/figures.json").read_text())["runs"][0]["figures"]["truth"]
+    truth = json.loads(Path("b/metrics.json").read_text())["runs"][0]["metrics"]["truth"]
     assert truth == mending.recognised(test, labels, judge)
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (11, 13), np.uint8)).save("grey.png")
     assert call(capsys, enhance, "grey.png", "clean.jpg", "--network", "a/network.npz")[0] == 0
@@ -302,22 +302,31 @@ def test_colour_and_noise(capsys, few):
     assert Image.open("clean.jpg").mode == "RGB"
 
 
-def test_an_interrupted_run_leaves_nothing_half(capsys, few, monkeypatch, tmp_path):
-    words = ["--dataset", "coloured", "--steps", 1]
-    assert call(capsys, enhance, *words, "--out", "kept", "--quiet")[0] == 0
-    before = contents(tmp_path)
+@pytest.mark.parametrize(
+    ("step", "names"),
+    [
+        ((PairGame, "step"), ()),
+        ((mending, "measure"), ("network.npz",)),
+        ((plotting, "save_comparison"), ("network.npz", "metrics.json", "example.png")),
+    ],
+    ids=lambda value: value[-1] if value else "",
+)
+def test_an_interrupted_run_keeps_what_was_done(capsys, few, monkeypatch, step, names):
+    words = ["--dataset", "coloured", "--steps", 1, "--quiet"]
+    assert call(capsys, enhance, *words, "--out", "whole")[0] == 0
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    for step in (PairGame, "step"), (mending, "measure"), (plotting, "save_comparison"):
-        with monkeypatch.context() as patch:
-            patch.setattr(*step, interrupted)
-            code, _, err = call(capsys, enhance, *words, "--out", "kept", "--quiet")
-        assert code == 130
-        assert "interrupted" in err
-        now = contents(tmp_path)
-        assert now == before  # the same seed: even a network that was replaced is the same
+    monkeypatch.setattr(*step, interrupted)
+    code, _, err = call(capsys, enhance, *words, "--out", "kept")
+    assert code == 130
+    assert "interrupted" in err
+    kept, whole = (contents(Path(folder)) for folder in ("kept", "whole"))
+    assert {path.name for path in kept} == set(names)
+    for path, data in kept.items():
+        if path.suffix != ".json":  # which says how long it took
+            assert data == whole[Path("whole") / path.name]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +342,7 @@ def test_an_interrupted_run_leaves_nothing_half(capsys, few, monkeypatch, tmp_pa
         (["--dataset", "ring"], "points in the plane"),
         (["--network", "x.npz"], "goes with a picture"),
         (["in.png"], "name a second file"),
-        (["in.png", "out.png", "--judge", "judge.npz"], "leave it out for a picture"),
+        (["in.png", "out.png", "--judge", "judge.npz"], "--judge goes with a comparison on test pictures, not with a"),
         (["--judge", "judge.npz"], "knows pictures of (16, 12, 3), these are (28, 28, 1); train a judge with"),
         (["--judge", "judge.npz", "--dataset", "unlabelled.npy"], "--judge needs labels, and unlabelled.npy has none"),
         (["in.png", "out.png"], "train it with python -m minigan.enhance"),
@@ -364,5 +373,5 @@ def test_bad_use_is_one_sentence(capsys, few, tmp_path, words, expected):
     np.save("unlabelled.npy", rng.integers(0, 256, (100, 16, 16), np.uint8))
     checkpoint.save("foreign.npz", {"x": np.zeros(3)}, {})
     before = contents(tmp_path)
-    assert expected in refused(capsys, enhance, "--steps", "1", *words)  # or something long would begin if it passed
+    assert expected in refused(capsys, enhance, *few_steps(words), *words)
     assert contents(tmp_path) == before

@@ -85,8 +85,9 @@ def test_the_command_says_the_same_twice(preset, reference, tmp_path, capsys):
     reports = []
     for _ in range(2):
         capsys.readouterr()
-        assert evaluate.run([str(folder), "--n", "200", "--judge", str(judge)]) == 0
-        report = json.loads((folder / "evaluation.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+        judged = [] if preset == "toy" else ["--judge", str(judge)]
+        assert evaluate.run([str(folder), "--n", "200", *judged]) == 0
+        report = json.loads((folder / "metrics.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
         del report["seconds"]
         reports.append(report)
     assert reports[0] == reports[1]
@@ -127,7 +128,7 @@ def test_a_sweep_of_truncations(reference, tmp_path, capsys):
     said = capsys.readouterr().out
     report = json.loads((folder / "truncation.json").read_text())
     assert [point["truncation"] for point in report["points"]] == [0.02, 0.5, 2, None]
-    assert not (folder / "evaluation.json").exists()
+    assert not (folder / "metrics.json").exists()
     with Image.open(folder / "truncation.png") as picture:
         assert picture.width == 1000
     assert [line.split()[0] for line in said.splitlines()[2:8]] == ["z", "0.02", "0.5", "2", "all", "real"]
@@ -136,7 +137,7 @@ def test_a_sweep_of_truncations(reference, tmp_path, capsys):
     _, probabilities = reference.judge.judge(datasets.to_uint8(gan.decode(z, conditions)))
     assert report["points"][1]["inception_score"] == pytest.approx(metrics.inception_score(probabilities))
     assert evaluate.run(common) == 0
-    whole = json.loads((folder / "evaluation.json").read_text())
+    whole = json.loads((folder / "metrics.json").read_text())
     for key in evaluate.SWEPT:
         assert report["points"][-1][key] == pytest.approx(whole["samples"][key])
         assert report["real"][key] == pytest.approx(whole["real"][key])

@@ -288,7 +288,12 @@ METRICS = {
         "jensen_shannon": (POINTS, OTHERS, 2.0),
         "confusion": (LABELS, LABELS[::-1], 3),
     },
-    image_metrics: {"psnr": (PICTURES, TRUTH), "ssim": (PICTURES, TRUTH), "sharpness": (PICTURES,)},
+    image_metrics: {
+        "psnr": (PICTURES, TRUTH),
+        "mean_psnr": (PICTURES, TRUTH),
+        "ssim": (PICTURES, TRUTH),
+        "sharpness": (PICTURES,),
+    },
 }
 
 

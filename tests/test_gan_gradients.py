@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from small_gans import certain, generate, guide, reals, slope, small, told
 
+from minigan.conditioning import CONDITIONING
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
+SEVERAL = [("cogan", 2), ("lapgan", 3)]  # whose D judges several things at once, and how many
+told_of_several = [(preset, told_by) for preset, _ in SEVERAL for told_by in CONDITIONING]
 
 
 def judged(gan, discriminator, x, conditions):
@@ -19,8 +22,10 @@ def judged(gan, discriminator, x, conditions):
     told_by, label = gan.config.told_by, np.eye(gan.conditions.count)[conditions]
     if told_by == "concatenation":
         channels = np.ones((*x.shape[:-1], 1)) * label.reshape(len(x), *[1] * (x.ndim - 2), -1)
-        return discriminator.forward(np.concatenate([x, channels], axis=-1)), 0.0
-    outputs = discriminator.forward(x)
+        return discriminator.forward(np.concatenate([x, channels], axis=-1)).reshape(-1, 1), 0.0
+    times = dict(SEVERAL).get(gan.config.preset, 1)
+    outputs = discriminator.forward(x).reshape(times * len(x), -1)
+    label = label.repeat(times, axis=0)
     if told_by == "projection":
         return outputs[:, :1] + (outputs[:, 1:] * label).sum(axis=1, keepdims=True), 0.0
     probability = np.exp(outputs[:, 1:]) / np.exp(outputs[:, 1:]).sum(axis=1, keepdims=True)
@@ -43,7 +48,7 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
     def objective():
         asked = z if conditions is None else np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
         asked = asked if guide(gan) is None else np.concatenate([asked, guide(gan)], axis=1)
-        logits, entropy = judged(gan, gan.discriminator, gan.generator.forward(asked), conditions)
+        logits, entropy = judged(gan, gan.discriminator.network, gan.generator.network.forward(asked), conditions)
         return gan.loss.generator(logits)[0] + entropy
 
     rng, compared, skipped = np.random.default_rng(7), 0, 0
@@ -74,6 +79,11 @@ def test_generator_gradient_through_the_discriminator(preset):
     check_generator_gradient(certain(small(preset)))
 
 
+@pytest.mark.parametrize(("preset", "told_by"), told_of_several)
+def test_generator_gradient_through_several_judgements_of_a_condition(preset, told_by):
+    check_generator_gradient(certain(small(preset, condition="labels", told_by=told_by)))
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_generator_gradient_of_every_loss(loss):
     check_generator_gradient(small("toy", loss=loss))
@@ -88,17 +98,20 @@ def test_a_wrong_generator_gradient_is_seen():
         check_generator_gradient(gan)
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if "condition" in PRESETS[name].defaults])
-def test_discriminator_gradient_with_conditions(preset):
+@pytest.mark.parametrize(
+    ("preset", "told_by"),
+    [(name, None) for name in PRESETS if "condition" in PRESETS[name].defaults] + told_of_several,
+)
+def test_discriminator_gradient_with_conditions(preset, told_by):
     """Along random directions of each of D's parameters, against differences of the loss computed by hand."""
-    gan = certain(small(preset))
-    twin, real, conditions = copy.deepcopy(gan.discriminator), reals(gan), told(gan)
-    fake = gan.generate(gan.draw_z(4, gan.rng), conditions)
+    gan = certain(small(preset, **({"condition": "labels", "told_by": told_by} if told_by else {})))
+    twin, conditions = copy.deepcopy(gan.discriminator), told(gan)
+    real, fake = gan.preset.encode(reals(gan), conditions), generate(gan, gan.draw_z(4, gan.rng), conditions)
     figures = gan.d_step(real, fake, conditions)
 
     def objective():
         (real_logits, real_entropy), (fake_logits, fake_entropy) = (
-            judged(gan, twin, x, conditions) for x in (real, fake)
+            judged(gan, twin.network, x, conditions) for x in (real, fake)
         )
         return gan.loss.discriminator(real_logits, fake_logits)[0] + (real_entropy + fake_entropy) / 2
 

@@ -2,21 +2,24 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from minigan import cli, grade
-from minigan.bench_process import environment
 from minigan.classroom import isolation, solutions
 from minigan.classroom.catalogue import EXERCISES
 from minigan.classroom.isolation import judge_apart
-from minigan.classroom.judge import FAILED, PASSED
+from minigan.classroom.judge import FAILED, PASSED, Verdict
 from minigan.gradcheck import __main__ as gradcheck
+from minigan.processes import environment
 
 ROOT = Path(__file__).parents[1]
 WHOLE = solutions.source("dense")
@@ -41,6 +44,14 @@ def apart(tmp_path):
     [
         (in_forward("import os; os._exit(0)"), "ended Python itself, with status 0"),
         (in_forward("import os; os.kill(os.getpid(), 9)"), "ended Python itself (SIGKILL)"),
+        (in_forward("import os; os.kill(os.getpid(), 35)"), "ended Python itself (signal 35)"),  # which has no name
+        (
+            in_forward("import sys; sys.stdout.buffer.write(b'\\xff\\xfe'); raise ValueError('\\ud800\\r\\x1b')"),
+            "ValueError",
+        ),
+        (in_forward("raise ValueError('x' * 10**6)"), "raises ValueError: xxx"),
+        (f"import {'m' * 10**6}", "imports mmm"),
+        (in_forward("open('a', 'wb').write(bytes(10**8))"), "File too large in line"),
         (in_forward("sum(range(10**9), [0] * 10**12)"), "more memory than it is allowed in line"),
         (in_forward("np.ones((10**5, 10**5))"), "more memory than it is allowed in line"),
         (in_forward("open('left_behind.txt', 'w').write('x'); input()"), "asks for input in line"),
@@ -50,6 +61,8 @@ def test_what_would_end_the_judge_is_told(apart, text, hint, tmp_path):
     verdict = apart(text)
     assert verdict.status == FAILED
     assert hint in verdict.hint, verdict
+    assert verdict.hint.isprintable()
+    assert len(verdict.hint) < 2000
     assert [path.name for path in tmp_path.iterdir()] == ["dense.py"]
 
 
@@ -85,10 +98,34 @@ open({str(ended)!r}, "w")
         release.touch()
 
 
-def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart):
-    verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('forward:', x.shape)"))
+def test_a_file_that_signals_its_parent_does_not_end_the_judge(tmp_path):
+    (tmp_path / "dense.py").write_text(in_forward("import os; os.kill(os.getppid(), 2); os.kill(os.getppid(), 15)"))
+    command = [sys.executable, "-m", "minigan.gradcheck", "dense.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "dense: passed\n", "")
+
+
+@pytest.mark.parametrize("line", ["sys.stdout.close()", "sys.stdout = None", "os.closerange(0, 3)"])
+def test_what_a_right_file_closes_is_not_missed(apart, line):
+    verdict = apart(f"import os, sys\n{line}\n{WHOLE}")
+    assert (verdict.status, verdict.printed) == (PASSED, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs fork and rm")
+def test_a_copy_of_the_process_answers_for_nothing_and_deep_folders_go_away(apart, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    nested = "import os\nos.fork()\nfor _ in range(1100):\n    os.makedirs('a', exist_ok=True)\n    os.chdir('a')\n"
+    verdict = apart(nested + WHOLE)
+    left = {path.name for path in tmp_path.iterdir()} - {"dense.py"}
+    subprocess.run(["rm", "-rf", *left], cwd=tmp_path)  # or pytest would stumble over it
+    assert (verdict.status, left) == (PASSED, set())
+
+
+def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('βₜ\\ud800', x.shape)"))
     assert verdict.status == PASSED
-    assert verdict.printed.startswith("forward: (5, 4)\n")
+    assert verdict.printed.startswith("βₜ\\ud800 (5, 4)\n")
 
 
 # ---- the commands
@@ -149,7 +186,7 @@ def test_both_names_of_the_command(tmp_path):
 
 
 def table(path):
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:
         return {row["student"]: row for row in csv.DictReader(file)}
 
 
@@ -186,12 +223,126 @@ def test_a_class_is_graded(call, tmp_path):
     assert "4 students, 15 exercises in marks.csv" in out
 
 
+@pytest.fixture
+def two(monkeypatch):
+    """Two exercises only: each costs a process."""
+    kept = {name: EXERCISES[name] for name in ("dense", "leaky_relu")}
+    monkeypatch.setattr(grade, "EXERCISES", kept)
+    return kept
+
+
+def test_no_name_is_a_silent_zero(call, tmp_path, two):
+    cells = [{"cell_type": "code", "source": f"%matplotlib inline\n{WHOLE}"}]
+    stub = (ROOT / "notebooks" / "exercises" / "dense.py").read_text()
+    for path, text in {
+        "anna/dense (1).py": WHOLE,
+        "ben/hw1/Dense.py": WHOLE.replace("+ bias", "- bias"),
+        "ben/hw1/notes.py": "",
+        "cy/dense.ipynb": json.dumps({"cells": cells}),
+        "dora/dense.py": WHOLE,
+        "dora/dense (1).py": stub,  # downloaded again, by mistake
+        "emil/a/dense.py": WHOLE,
+        "emil/b/dense.py": stub,
+        "lastfirst_123_456_dense-1.py": WHOLE,
+        "README.txt": "",
+    }.items():
+        (tmp_path / "class" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "class" / path).write_text(text, encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "class" / "fay.zip", "w") as archive:
+        archive.writestr("fay/dense.py", WHOLE)
+    (tmp_path / "class" / "gus.rar").write_bytes(b"Rar!")
+    status, out, err = call("grade", "class", "--quiet")
+    assert status == 0
+    marks = {name: row["dense"].partition(".")[0] for name, row in table("grades.csv").items()}
+    assert marks.pop("ben").startswith("failed: out[")
+    assert marks == {
+        "anna": "passed",
+        "cy": "passed",
+        "dora": "passed",
+        "emil": "not judged: a/dense",
+        "fay": "passed",
+        "gus": "not judged: gus",
+        "lastfirst": "passed",
+    }
+    assert {row["leaky_relu"].partition(":")[0] for row in table("grades.csv").values()} == {"missing", "not judged"}
+    assert "dense       5       1       0            0        2" in out
+    assert "2 files match no exercise: ben/hw1/notes.py, gus.rar\n1 file belongs to no student: README.txt\n" in out
+    assert err.splitlines() == [
+        "8 files have other names than asked for: anna/dense (1).py is dense of anna, ben/hw1/Dense.py is dense of "
+        "ben, cy/dense.ipynb is dense of cy, dora/dense (1).py is dense of dora, emil/a/dense.py is dense of emil, "
+        "emil/b/dense.py is dense of emil, fay.zip/fay/dense.py is dense of fay, lastfirst_123_456_dense-1.py is "
+        "dense of lastfirst",
+        "1 exercise has several files, of which the first that is written counts: dora: dense (1).py before dense.py",
+    ]
+
+
+def test_what_one_file_does_to_the_judge_costs_no_other_its_grade(call, tmp_path, monkeypatch, two):
+    """Whatever goes wrong in this process has a cell of its own."""
+    for student in ("anna", "ben", "cy"):
+        (tmp_path / "class" / student).mkdir(parents=True)
+        (tmp_path / "class" / student / "dense.py").write_text(f"# {student}")
+
+    def judged(path, exercise, seconds):
+        if path.read_text() == "# ben":
+            raise ValueError("35 is not a \ud800 valid Signals")
+        return Verdict(exercise.name, PASSED)
+
+    monkeypatch.setattr(grade, "judge_apart", judged)
+    assert call("grade", "class", "--quiet")[0] == 0
+    assert [row["dense"] for row in table("grades.csv").values()] == [
+        "passed",
+        "not judged: ValueError: 35 is not a valid Signals",
+        "passed",
+    ]
+
+
+def test_an_interrupted_class_keeps_the_rows_that_are_done(tmp_path):
+    """Ctrl-C, at once although the second student's file would run for long; the table of before is kept as well."""
+    for student, text in {"anna": WHOLE, "ben": "import time; time.sleep(100)", "cy": WHOLE}.items():
+        (tmp_path / "class" / student).mkdir(parents=True)
+        (tmp_path / "class" / student / "dense.py").write_text(text)
+    (tmp_path / "grades.csv").write_text("of last week")
+    command = [sys.executable, "-m", "minigan.grade", "class", "--quiet", "--seconds", "100"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 30
+    while "anna" not in (tmp_path / "grades.csv").read_text(encoding="utf-8-sig") and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert [row["dense"] for row in table(tmp_path / "grades.csv").values()] == ["passed"]
+    assert err.splitlines() == [
+        "the table that was in grades.csv is grades.old.csv now",
+        "1 of 3 students are graded, in grades.csv.",
+        "python -m minigan.grade: interrupted; what was saved before is still there.",
+    ]
+    assert (tmp_path / "grades.old.csv").read_text() == "of last week"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_the_table_is_one_for_excel_and_waits_for_room(tmp_path, call):
+    """A row that finds no room, since some file fills the disk, comes with the next one."""
+    names, lines = ["Zoë", "Łukasz", "王"], []
+    with grade._Table(tmp_path / "grades.csv") as grades, open("/dev/full", "wb", buffering=0) as full:
+        room = grades.file
+        for name in names:
+            grades.file = full if name == names[1] else room
+            grades.add([name, "passed"])
+            lines.append((tmp_path / "grades.csv").read_bytes().count(b"\n"))
+    assert lines == [1, 1, 3]
+    assert (tmp_path / "grades.csv").read_text() == "\ufeff" + "".join(f"{name},passed\n" for name in names)
+    (tmp_path / "class" / "anna").mkdir(parents=True)
+    status, _, err = call("grade", "class", "--quiet", "--out", "/dev/full")
+    assert (status, "No space left on device" in err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         ([], "a FOLDER is missing"),
         (["nothing"], "nothing: there is no such folder"),
         (["."], "holds no folders"),
+        (["/dev/null"], "no such folder or zip"),
         ([".", "--seconds", "-1"], "--seconds is -1.0"),
     ],
 )

@@ -18,6 +18,9 @@ from minigan.kernels import threads
 from minigan.models import PRESETS
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
+several_told = pytest.mark.parametrize(
+    ("preset", "told_by"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
+)
 every_picture_preset = pytest.mark.parametrize("preset", [name for name in PRESETS if name != "toy"])
 
 
@@ -54,18 +57,31 @@ def test_the_gradient_by_the_pixels(preset):
     assert not report_of(gan, 1.001).ok
 
 
+@several_told
+def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, told_by):
+    report = report_of(certain(small(preset, condition="labels", told_by=told_by)))
+    assert report.ok, report
+
+
 @every_preset
 def test_each_sample_is_judged_as_the_game_judges_it(preset):
     gan, x, conditions = certain(small(preset)), encoded(small(preset)), told(small(preset))
-    outputs = gan.discriminator.forward(gan.told.see(x, conditions), training=False)
-    expected = gan.told.logits(outputs, conditions).reshape(len(x), -1).sum(axis=1)
+    expected = gan.discriminator.forward(x, conditions, training=False).reshape(len(x), -1).sum(axis=1)
     np.testing.assert_allclose(insight.judge(gan, x, conditions), expected, rtol=1e-12)
     np.testing.assert_allclose(insight.saliency(gan, x, conditions)[0], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("preset", ["digits", "digits-unconditional", "cgan", "acgan", "biggan", "dcgan"])
 def test_the_likeliest_condition(preset):
-    gan = certain(small(preset))
+    check_likeliest(certain(small(preset)))
+
+
+@several_told
+def test_the_likeliest_condition_of_several_judgements(preset, told_by):
+    check_likeliest(certain(small(preset, condition="labels", told_by=told_by)))
+
+
+def check_likeliest(gan):
     x, known = encoded(gan), gan.conditions
     found = insight.likeliest(gan, x)
     if not known.count:
@@ -138,7 +154,7 @@ def test_answers_and_their_best_samples():
     gan = certain(small("dcgan"))
     found, x, _ = filters_of(gan, n=9)
     first = gan.discriminator.layers[0]
-    heard = first.forward(x, False, negative_slope=0.2).reshape(9, -1, 64)
+    heard = first.forward(x, False).reshape(9, -1, 64)
     np.testing.assert_allclose(found.answers, heard.max(axis=1))
     np.testing.assert_allclose(found.mean, heard.mean(axis=(0, 1)))
     np.testing.assert_allclose(found.deviation, heard.std(axis=(0, 1)))
@@ -292,13 +308,13 @@ def test_the_command_on_presets(capsys, few, flags):
     trained(*flags)
     code, out, err = call(capsys, "run")
     assert code == 0, err
-    report = json.loads(Path("run/inside/figures.json").read_text())
+    report = json.loads(Path("run/inside/metrics.json").read_text())
     assert report["preset"] == flags[0]
     assert set(report["gradient"]) == {"real", "samples"}
     assert set(report["walks"]["walk"]) == {"sharpness", "sure"}
     count = 1 if flags[0] in ("cogan",) else 2
     assert len(report["filters"]) == count
-    expected = {"figures.json", "gradient.png", "walks.png", *(f"filters{i + 1}.png" for i in range(count))}
+    expected = {"metrics.json", "gradient.png", "walks.png", *(f"filters{i + 1}.png" for i in range(count))}
     assert {path.name for path in Path("run/inside").iterdir()} == expected
     assert "expected" in report["arithmetic"]["left_out"] or "told" in report["arithmetic"]["left_out"]
     for path in Path("run/inside").glob("*.png"):
@@ -310,13 +326,12 @@ def test_points(capsys, few):
     trained("toy")
     code, out, err = call(capsys, "run", "--out", "there")
     assert code == 0, err
-    assert {path.name for path in Path("there").iterdir()} == {"figures.json", "field.png", "walks.png"}
-    report = json.loads(Path("there/figures.json").read_text())
+    assert {path.name for path in Path("there").iterdir()} == {"metrics.json", "field.png", "walks.png"}
+    report = json.loads(Path("there/metrics.json").read_text())
     assert "filters" not in report
     assert report["gradient"]["real"]["rise_along_the_gradient"] > 0
-    before = Path("there/figures.json").read_bytes()
-    assert call(capsys, "run", "--out", "there")[1] == out
-    assert Path("there/figures.json").read_bytes() == before
+    assert call(capsys, "run", "--out", "again")[1] == out.replace("there", "again")
+    assert Path("again/metrics.json").read_bytes() == Path("there/metrics.json").read_bytes()
 
 
 def test_a_sum_that_is_asked_for(capsys, few, monkeypatch):
@@ -326,7 +341,7 @@ def test_a_sum_that_is_asked_for(capsys, few, monkeypatch):
     monkeypatch.setattr(inside, "draw_sum", lambda gan, terms, rng, out: drawn.append(terms) or seen)
     assert call(capsys, "run", "--arithmetic", "7+1")[0] == 0
     assert drawn == [[(1, 7), (1, 1)]]
-    report = json.loads(Path("run/inside/figures.json").read_text())["arithmetic"]
+    report = json.loads(Path("run/inside/metrics.json").read_text())["arithmetic"]
     assert report["sum"] == "7+1"
     assert [word["of"] for word in report["seen"]] == ["+7", "+1", "sum"]
     assert report["seen"][2] == {"of": "sum", "seen": 8, "sure": 0.6}

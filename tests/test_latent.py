@@ -91,10 +91,10 @@ class InTraining(Searcher):
 
     def loss(self, z, conditions, seen):
         value, _ = super().loss(z, conditions, seen)
-        own = self.gan.judge
-        self.gan.judge = lambda made, conditions, training: own(made, conditions)
+        own = self.gan.g_loss
+        self.gan.g_loss = lambda made, conditions, training: own(made, conditions)
         _, grad = super().loss(z, conditions, seen)
-        self.gan.judge = own
+        self.gan.g_loss = own
         return value, grad
 
 
@@ -222,9 +222,9 @@ def test_searching_the_test_pictures(capsys, few, monkeypatch):
     code, out, err = call(capsys, restore, *words)
     assert code == 0, err
     assert "deviation of 2 seeds" in out
-    report = json.loads(Path("a/figures.json").read_text())
+    report = json.loads(Path("a/metrics.json").read_text())
     assert (report["generator"], report["test_pictures"], report["steps"]) == ("digits", 12, 2)
-    figures = report["runs"][0]["figures"]["scratches"]
+    figures = report["runs"][0]["metrics"]["scratches"]
     assert list(figures) == ["mean fill", "diffusion", "biharmonic", "network", "G(z)", "search", "truth"]
     assert report["deviation"]["scratches"]["search"]["psnr"] > 0
     words = ["a/example.png", "out.png", "--mask", "a/mask.png", "--generator", "digits", "--steps", 2, "--quiet"]
@@ -245,7 +245,7 @@ def test_the_pictures_are_those_that_the_generator_learnt_from(capsys, few):
     Run.create("grey", "dcgan").save(gan, type("Batches", (), {"state": dict})(), {})
     code, _, err = call(capsys, restore, "--generator", "grey", "--steps", 1, "--out", "a", "--quiet")
     assert code == 0, err
-    report = json.loads(Path("a/figures.json").read_text())
+    report = json.loads(Path("a/metrics.json").read_text())
     assert (report["dataset"], report["test_pictures"]) == ("grey.npy", 10)
     assert "expected 16 x 16 of 1" in refused(capsys, restore, "--generator", "grey", "--dataset", "mnist")
 

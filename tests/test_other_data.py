@@ -92,12 +92,13 @@ def test_from_a_folder_of_pictures_to_a_judgement(folder, tmp_path, monkeypatch,
     assert np.load("s.npy").shape == (6, 16, 16, 3)
     assert sample.run(["run", "--n", "6", "--digit", "2", "--out", "s.png"]) == 0
     assert Image.open("s.png").mode == "RGB"
-    assert "--digit is 3, expected a whole number from 0 to 2" in refused(
-        capsys, "sample", sample.run, "run", "--digit", 3
-    )
+    told = refused(capsys, "sample", sample.run, "run", "--digit", 3)
+    assert "there is no label '3', expected one of blue, green, red" in told
 
     assert classify.run([*own, "--epochs", "1", "--out", "judge", "--quiet"]) == 0
-    assert json.loads((tmp_path / "judge" / "report.json").read_text())[0]["accuracy"] > 0.9
+    assert (
+        json.loads((tmp_path / "judge" / "metrics.json").read_text())["runs"][0]["metrics"]["plain"]["accuracy"] > 0.9
+    )
     told = refused(capsys, "evaluate", evaluate.run, "run", "--n", 100)
     assert (
         f"train a judge with `python -m minigan.classify --dataset {folder} --image-size 16` and pass --judge" in told
@@ -109,14 +110,15 @@ def test_from_a_folder_of_pictures_to_a_judgement(folder, tmp_path, monkeypatch,
     too_many = refused(capsys, "evaluate", evaluate.run, "run", "--n", 500, "--judge", "judge/classifier.npz")
     assert "1080 training and 120 test pictures, too few to judge 500; ask for fewer with --n" in too_many
     assert evaluate.run(["run", "--n", "100", "--judge", "judge/classifier.npz"]) == 0
-    report = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["real"]["as_asked"] > 0.9
     assert len(report["samples"]["class_shares"]) == 3
 
 
 def test_a_folder_without_labels(folder, tmp_path, capsys):
     own = ["--dataset", str(folder / "red"), "--image-size", "16", "--steps", "2", "--quiet"]
-    assert "has no labels; use --condition clusters or none" in refused(capsys, "train", train.run, *own)
+    told = refused(capsys, "train", train.run, *own, "--condition", "labels")
+    assert "has no labels; use --condition clusters or none" in told
     run = tmp_path / "run"
     assert train.run([*own, "--preset", "mlp", "--batch-size", "8", "--out", str(run)]) == 0
     assert "has no labels" in refused(capsys, "classify", classify.run, *own[:4], "--out", tmp_path / "c")

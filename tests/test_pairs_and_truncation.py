@@ -77,6 +77,14 @@ def test_real_pairs_are_never_of_one_picture():
     assert not any(np.array_equal(a, b) for a, b in zip(cogan.first(pairs), cogan.back(pairs), strict=True))
 
 
+def test_real_pairs_are_of_one_condition():
+    """Both are told to D as that one; only a picture whose condition comes once stands beside its own negative."""
+    x, conditions = rng().uniform(-1, 1, (7, 8, 8, 1)), np.array([2, 0, 2, 1, 0, 2, 3])
+    pairs = cogan.encode(x, conditions)
+    assert np.array_equal(cogan.first(pairs), x)
+    assert np.array_equal(cogan.back(pairs), x[[2, 4, 5, 3, 1, 0, 6]])
+
+
 def test_pairs_are_counted_as_the_judge_sees_them():
     test, labels = datasets.load("mnist", "test")
     reference = evaluation.Reference(test, test, labels, shipped_judge(), 200, rng())

@@ -72,7 +72,7 @@ def test_the_learning_rate_falls_and_divergence_is_said():
 @pytest.fixture(scope="module")
 def digits():
     (images, labels), (test, test_labels) = (datasets.load("mnist", split) for split in datasets.SPLITS)
-    return common.Data(images[:3000], labels[:3000], test[:500], test_labels[:500])
+    return common.Data(images[:3000], labels[:3000], test[:500], test_labels[:500], datasets.class_names("mnist"))
 
 
 def test_features_are_the_discriminator_s(digits):
@@ -141,15 +141,17 @@ def few(monkeypatch, tmp_path, digits):
     load = datasets.load
     rng = np.random.default_rng(1)
 
-    def some(name, split="train"):
+    def some(name, split="train", image_size=None):
         if name == "coloured":
             return rng.integers(0, 256, (1500, 8, 12, 3)).astype(np.uint8), np.arange(1500) % 3
         if name == "bare":
             return rng.integers(0, 256, (50, 8, 8, 1)).astype(np.uint8), None
         parts = {"train": (digits.images, digits.labels), "test": (digits.test, digits.test_labels)}
-        return parts[split] if name == "mnist" else load(name, split)
+        return parts[split] if name == "mnist" else load(name, split, image_size)
 
+    names = datasets.class_names
     monkeypatch.setattr(datasets, "load", some)
+    monkeypatch.setattr(datasets, "class_names", lambda name, size: list("abc") if name == "coloured" else names(name))
     monkeypatch.setattr(augment, "FEW", 200)
     monkeypatch.setattr(augment, "TIMES", 2)
     monkeypatch.setattr(semi, "LABELS", (20, 40))
@@ -174,19 +176,19 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         words += ["--run", "colour"]
     code, out, err = call(capsys, *words)
     assert (code, err) == (0, "")
-    report = json.loads(Path("made/figures.json").read_text())
+    report = json.loads(Path("made/metrics.json").read_text())
     assert (report["experiment"], report["dataset"], report["steps"]) == (experiment, dataset, 2)
     assert [run["seed"] for run in report["runs"]] == [0, 1]
-    first, second = (run["figures"] for run in report["runs"])
+    first, second = (run["metrics"] for run in report["runs"])
     for name, mean in report["mean"].items():
         value, low, high = mean["accuracy"], *sorted(each[name]["accuracy"] for each in (first, second))
         assert value == pytest.approx((low + high) / 2)
         assert f"{value:.2%}" in out
         assert report["deviation"][name]["accuracy"] == pytest.approx((high - low) / 2**0.5)
-    pictures = re.search(r"look at (.*); the figures", out)[1].split(", ")
+    pictures = re.search(r"look at (.*); the metrics", out)[1].split(", ")
     assert len(pictures) >= 2
     assert all(Path(path).stat().st_size > 1000 for path in pictures)
-    assert {str(path) for path in Path("made").iterdir()} == {*pictures, "made/figures.json"}
+    assert {str(path) for path in Path("made").iterdir()} == {*pictures, "made/metrics.json"}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         (["prob"], "invalid choice: 'prob'"),
         (["semi", "--steps", "0"], "--steps is 0"),
         (["semi", "--seeds", "0"], "--seeds from 1 to 100"),
-        (["domain", "--run", "untold"], "--run goes with probe and augment"),
+        (["domain", "--run", "untold"], "--run goes with probe or augment, not with domain"),
         (["semi", "--dataset", "mnits"], 'did you mean "mnist"'),
         (["semi", "--dataset", "ring"], "holds no pictures with labels"),
         (["domain", "--dataset", "bare"], "holds no pictures with labels"),

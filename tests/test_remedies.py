@@ -4,27 +4,48 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, generate, reals, small, told
+from small_gans import certain, generate, guide, reals, small, told
 
 from minigan import penalties
+from minigan.conditioning import Auxiliary, Concatenation, Discriminator, Projection
 from minigan.errors import InputError
-from minigan.gan import build_gan
-from minigan.layers import Dense, Sequential
-from minigan.told import Auxiliary, Concatenation, Projection, Untold
+from minigan.layers import Dense, Flatten, Sequential
+
+LAPGAN_HEADS = ["level0", "level1", "coarsest"]
 
 # ---- feature matching
 
 
-def test_feature_matching_is_the_gradient_of_the_gap_between_mean_features():
-    gan = certain(small("mlp", feature_matching=0.7, optimizer="sgd"))
-    real, z = reals(gan), gan.draw_z(4, np.random.default_rng(1))
-    generator, features = copy.deepcopy(gan.generator), Sequential(copy.deepcopy(gan.discriminator).layers[:-1])
+def without_last(network, *heads):
+    """The network with the identity for the last layer, of each of its heads where it is no chain."""
+    for layers in [network.parts[name].layers for name in heads] or [network.layers]:
+        layers[-1] = Flatten()
+    return network
+
+
+@pytest.mark.parametrize(
+    ("preset", "heads"), [("mlp", ()), ("progan", ["core"]), ("cogan", ["trunk"]), ("lapgan", LAPGAN_HEADS)]
+)
+@pytest.mark.parametrize("way", [{}, {"condition": "labels", "told_by": "concatenation"}], ids=["untold", "told"])
+def test_feature_matching_is_the_gradient_of_the_gap_between_mean_features(preset, heads, way):
+    gan = certain(small(preset, feature_matching=0.7, optimizer="sgd", **way))
+    y, z = told(gan), gan.draw_z(4, np.random.default_rng(1))
+    real = gan.preset.encode(reals(gan), y)
+    generator, features = (
+        copy.deepcopy(gan.generator.network),
+        without_last(copy.deepcopy(gan.discriminator.network), *heads),
+    )
+    asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if guide(gan) is None else [guide(gan)])]
+
+    def mean(x):
+        if y is not None:
+            x = np.concatenate([x, np.broadcast_to(np.eye(10)[y][:, None, None], (*x.shape[:3], 10))], axis=3)
+        return features.forward(x).mean(axis=0)
 
     def objective():
-        gap = features.forward(generator.forward(z)).mean(axis=0) - features.forward(real).mean(axis=0)
-        return 0.7 * (gap**2).sum()
+        return 0.7 * ((mean(generator.forward(np.concatenate(asked, axis=1))) - mean(real)) ** 2).sum()
 
-    value = gan.g_step(generate(gan, z), None, real)["g_loss"]
+    value = gan.g_step(generate(gan, z, y), y, real)["g_loss"]
     assert value == pytest.approx(objective(), rel=1e-12)
     compared = 0
     for name, param in generator.params.items():
@@ -102,16 +123,17 @@ def test_orthogonal_reaches_the_generator_only():
 
 def test_what_each_way_shows_d_and_makes_of_its_outputs():
     x, y = np.random.default_rng(0).standard_normal((3, 2, 2, 1)), np.array([1, 0, 1])
-    assert Untold(0).see(x, None) is x
-    seen = Concatenation(2).see(x, y)
+    assert Discriminator(None).see(x, None) is x
+    seen = Concatenation(None, 2).see(x, y)
     assert np.array_equal(seen[..., :1], x)
     assert np.array_equal(seen[..., 1:].mean(axis=(1, 2)), [[0, 1], [1, 0], [0, 1]])
     assert seen[..., 1:].std(axis=(1, 2)).max() == 0
     outputs = np.arange(9.0).reshape(3, 3)
-    assert np.array_equal(Projection(2).logits(outputs, y), [[0 + 2], [3 + 4], [6 + 8]])
-    assert np.array_equal(Auxiliary(2).logits(outputs, y), [[0], [3], [6]])
-    assert np.array_equal(Projection(2).weights(3, y, np.float64), [[1, 0, 1], [1, 1, 0], [1, 0, 1]])
-    assert np.array_equal(Auxiliary(2).weights(3, y, np.float64), [[1, 0, 0]] * 3)
+    assert np.array_equal(Projection(None, 2).logits(outputs, y), [[0 + 2], [3 + 4], [6 + 8]])
+    assert np.array_equal(Auxiliary(None, 2).logits(outputs, y), [[0], [3], [6]])
+    ones = np.ones((3, 1))
+    assert np.array_equal(Projection(None, 2).spread(ones, y, (3, 3)), [[1, 0, 1], [1, 1, 0], [1, 0, 1]])
+    assert np.array_equal(Auxiliary(None, 2).spread(ones, y, (3, 3)), [[1, 0, 0]] * 3)
 
 
 @pytest.mark.parametrize("told_by", ["projection", "concatenation", "auxiliary"])
@@ -123,20 +145,9 @@ def test_each_way_d_learns_from_what_it_is_told(told_by):
     for _ in range(60):
         gan.train_step(np.clip(real, -1, 1), conditions)
 
-    def outputs(y):
-        return gan.discriminator.forward(gan.told.see(real, y))
-
+    D = gan.discriminator
     if told_by == "auxiliary":
-        assert (outputs(conditions)[:, 1:].argmax(axis=1) == conditions).mean() > 0.5
+        assert (D.network.forward(real)[:, 1:].argmax(axis=1) == conditions).mean() > 0.5
     else:
-        others = (conditions + 5) % 10
-        right, wrong = (gan.told.logits(outputs(y), y).mean() for y in (conditions, others))
+        right, wrong = (D.forward(real, y).mean() for y in (conditions, (conditions + 5) % 10))
         assert right > wrong + 0.1
-
-
-def test_what_does_not_go_together():
-    with pytest.raises(InputError, match="told_by concatenation does not go with gradient_penalty or r1"):
-        build_gan("mlp", condition="labels", told_by="concatenation", r1=1.0)
-    gan = small("mlp", condition="labels", told_by="concatenation", feature_matching=1.0)
-    with pytest.raises(InputError, match="not told by channels"):
-        gan.train_step(reals(gan), told(gan))

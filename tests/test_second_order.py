@@ -292,12 +292,37 @@ def test_the_game_adds_the_penalty_to_what_d_minimises():
     for name, param in spare.discriminator.params.items():
         assert np.array_equal(param, first[name])
     value = penalties.gradient_penalty(
-        spare.discriminator, penalties.interpolates(real, fake, before), PENALTIES["wgan_gp"]
+        spare.discriminator.network, penalties.interpolates(real, fake, before), PENALTIES["wgan_gp"]
     )
     assert within["d_loss"] == pytest.approx(without["d_loss"] + value, rel=1e-9)
     for name, grad in other.discriminator.grads.items():
         expected = plain.discriminator.grads[name] + spare.discriminator.grads[name]
         np.testing.assert_allclose(grad, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_penalty_leaves_out_the_channels_that_tell_the_condition():
+    """On the gradient by the pixels alone, and its gradient by D's weights, against differences."""
+    settings = {"condition": "labels", "told_by": "concatenation", "loss": "wasserstein", "r1": 3.0}
+    gan = build_gan("mlp", dtype=np.float64, sample_shape=(3, 2, 1), **settings)
+    real, conditions = np.tanh(draw(4, 3, 2, 1)), np.array([1, 0, 9, 1])
+    twin, loss = copy.deepcopy(gan.discriminator), gan.loss
+
+    def objective():
+        outputs = twin.forward(real, conditions)
+        grad = twin.backward(np.ones_like(outputs), need_param_grads=False)
+        return 1.5 * (grad**2).sum() / 4 + loss.discriminator(outputs, outputs)[0]
+
+    assert gan.d_step(real, real, conditions)["d_loss"] == pytest.approx(objective(), rel=1e-12)
+    for name in ("1.weight", "3.weight", "5.weight"):
+        param, grad = twin.params[name], gan.discriminator.grads[name]
+        for i in [tuple(rng(3 + k).integers(0, param.shape)) for k in range(5)]:
+            values = []
+            for step in (1e-6, -2e-6):
+                param[i] += step
+                values.append(objective())
+            param[i] += 1e-6
+            assert grad[i] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-6, abs=1e-9), (name, i)
+    assert abs(gan.discriminator.grads["1.weight"]).max() > 1e-3
 
 
 class Skipping(Sequential):

@@ -6,5 +6,7 @@ compare     is a result right, and if not, in what way is it wrong?
 student     a student's file: loaded, called, and everything that can go wrong while it is
 judge       from a file to a verdict, in this process
 isolation   the same in a process of its own, with a limit of time and of memory
+submissions whose is a file of a class, and which exercise does it answer?
+handed_in   reads such files, from folders, zips and notebooks
 solutions   the reference solutions, made from the library's own source
 """

@@ -29,11 +29,15 @@ def exercise_of(path):
     """
     if path.stem in EXERCISES:
         return EXERCISES[path.stem]
-    source = path.read_text(encoding="utf-8", errors="replace")
-    found = [e for e in EXERCISES.values() if all(f"def {name}(" in source for name in e.functions)]
+    found = defined_in(path.read_text(encoding="utf-8", errors="replace"))
     if len(found) != 1:
         raise InputError(
             f"{path}: neither its name nor its functions are those of an exercise; write {path}:NAME with the exercise "
             f"or layer that it is, one of {', '.join([*EXERCISES, *KNOWN])}."
         )
     return found[0]
+
+
+def defined_in(source):
+    """The exercises all of whose functions a Python source defines."""
+    return [e for e in EXERCISES.values() if all(f"def {name}(" in source for name in e.functions)]

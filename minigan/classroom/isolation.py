@@ -2,37 +2,52 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from minigan.bench_process import environment
-from minigan.classroom.judge import FAILED, Verdict
+from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED, Verdict
+from minigan.errors import brief
+from minigan.processes import environment
 
 SECONDS = 20.0
 MEMORY = 1 << 30  # bytes beyond what the judge itself needs
-KEPT = 4000  # characters of what a file prints
+FILE = 1 << 26  # bytes of the largest file that may be written
+KEPT = 4000  # bytes of what a file prints
+LONGEST = 1 << 16  # bytes of a verdict
+
+_running = set()
 
 
 def judge_apart(path, exercise, seconds=SECONDS):
-    """As `judge`, by a child process: `python -m minigan.classroom FILE EXERCISE RESULT`."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "verdict.json")
-        command = [sys.executable, "-m", "minigan.classroom", str(Path(path).resolve()), exercise.name, str(result)]
+    """As `judge`, by a child process: `python -m minigan.classroom FILE EXERCISE`.
+
+    The verdict comes through a pipe, which needs no room on a disk that other files may have filled. Raises OSError
+    where no process can be started.
+    """
+    with scratch_folder() as folder:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "minigan.classroom", str(Path(path).resolve()), exercise.name],
             cwd=folder,  # what it writes goes away with it
-            env=environment(NUMBA_DISABLE_JIT="1", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MPLBACKEND="Agg"),
+            env=environment(
+                NUMBA_DISABLE_JIT="1",
+                OMP_NUM_THREADS="1",
+                OPENBLAS_NUM_THREADS="1",
+                MPLBACKEND="Agg",
+                PYTHONIOENCODING="utf-8:backslashreplace",  # no print fails, whatever the system's encoding
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             start_new_session=os.name == "posix",
         )
-        printed = _Head(process.stdout)
+        _running.add(process)
+        answer, printed = _Head(process.stdout, LONGEST), _Head(process.stderr, KEPT)
         try:
             process.wait(seconds)
             cause = _last_words(process.returncode)
@@ -40,23 +55,44 @@ def judge_apart(path, exercise, seconds=SECONDS):
             cause = f"It was stopped after {seconds:g} s: is there a loop without an end?"
         finally:
             _end(process)
-        verdict = _read(result) or Verdict(exercise.name, FAILED, "the file", cause, reread=exercise.reread)
-        verdict.printed = printed.text()
+            _running.discard(process)
+        verdict = _read(answer.text()) or Verdict(exercise.name, FAILED, "the file", cause)
+        verdict.exercise, verdict.reread, verdict.printed = exercise.name, exercise.reread, printed.text()
         return verdict
 
 
-class _Head:
-    """Reads a pipe to its end, however much comes, and keeps the beginning."""
+def stop():
+    """End every process of `judge_apart`, which other threads may be waiting for."""
+    for process in list(_running):
+        _end(process)
 
-    def __init__(self, pipe):
-        self.pipe, self.kept = pipe, b""
+
+@contextmanager
+def scratch_folder():
+    """A folder that goes away afterwards as far as possible: tempfile's own raises where something still writes to
+    it, or where a loop has nested folders in it."""
+    folder = tempfile.mkdtemp()
+    try:
+        yield Path(folder)
+    finally:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except RecursionError:
+            subprocess.run(["rm", "-rf", folder], stderr=subprocess.DEVNULL)
+
+
+class _Head:
+    """Reads a pipe to its end, however much comes, and keeps the first `most` bytes."""
+
+    def __init__(self, pipe, most):
+        self.pipe, self.most, self.kept = pipe, most, b""
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
     def _read(self):
         with suppress(OSError, ValueError):
             while chunk := self.pipe.read1(1 << 16):
-                self.kept += chunk[: KEPT - len(self.kept)]
+                self.kept += chunk[: self.most - len(self.kept)]
 
     def text(self):
         self.thread.join(1)
@@ -77,11 +113,23 @@ def _end(process):
 
 def _last_words(status):
     if status < 0:
-        return f"It ended Python itself ({signal.Signals(-status).name}): out of memory, or os.kill?"
+        number = -status
+        known = {item.value: item.name for item in signal.Signals}
+        return f"It ended Python itself ({known.get(number, f'signal {number}')}): out of memory, or os.kill?"
     return f"It ended Python itself, with status {status}: is there an os._exit?"
 
 
-def _read(path):
-    with suppress(OSError, ValueError, TypeError):
-        return Verdict(**json.loads(path.read_text(encoding="utf-8")))
+def _read(text):
+    """The verdict that the child has sent, or None: whatever else a student's code has put there is none."""
+    with suppress(Exception):
+        verdict = Verdict(**json.loads(text))
+        verdict.index = verdict.index and [int(i) for i in verdict.index]
+        verdict.where, verdict.cause = one_line(verdict.where), one_line(verdict.cause)
+        if verdict.status in (PASSED, FAILED, NOT_WRITTEN) and str(verdict):  # which needs all of its fields
+            return verdict
     return None
+
+
+def one_line(text):
+    """Of what a student wrote, that which a table and a terminal can take: printable, and not too long."""
+    return brief("".join(c if c.isprintable() else " " for c in text), 1000)

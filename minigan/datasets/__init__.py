@@ -8,12 +8,11 @@ come from a generator that is passed in, or for the toy sets from fixed seeds. N
 import os
 from pathlib import Path
 
-from minigan.datasets import toy
-from minigan.datasets.arrays import load_arrays
+from minigan.datasets import own, toy
 from minigan.datasets.batches import BatchIterator
 from minigan.datasets.checks import known_name
 from minigan.datasets.cifar import CIFAR10
-from minigan.datasets.folder import load_folder
+from minigan.datasets.folder import natural_size
 from minigan.datasets.mnist import FASHION, MNIST
 from minigan.datasets.pixels import to_float, to_uint8
 from minigan.datasets.places import DATA_DIR
@@ -25,8 +24,13 @@ __all__ = [
     "KNOWN",
     "SPLITS",
     "BatchIterator",
+    "class_names",
+    "is_folder",
+    "is_own",
     "load",
+    "located",
     "names",
+    "natural_size",
     "sample_toy",
     "to_float",
     "to_uint8",
@@ -35,8 +39,6 @@ __all__ = [
 
 SPLITS = ("train", "test")
 KNOWN = {known.name: known for known in (MNIST, FASHION, CIFAR10)}
-TENTH = 10  # of one's own pictures each tenth is kept for the test split
-ARRAYS = (".npy", ".npz")
 
 
 def names():
@@ -50,9 +52,10 @@ def load(name_or_path, split="train", image_size=None):
     "mnist", "fashion-mnist", "cifar10": images (N, H, W, C) uint8 in 0..255 and labels (N,) in 0..9. MNIST comes with
     the project; the others are found on disk (see places.py) or fetched. Checksums are verified at every load.
 
-    A folder of PNG and JPEG pictures, brought to `image_size` x `image_size`, with sub-folders as labels; or a .npy or
-    .npz file: see folder.py and arrays.py. Every tenth picture, in their order, is of the test split and the others of
-    the train split. labels is None where there are none.
+    A folder of pictures, brought to `image_size` x `image_size`, with sub-folders as labels; or a .npy, .npz or .csv
+    file: see folder.py, layouts.py, labels.py, arrays.py and table.py. Every tenth picture, in their order, is of the
+    test split and the others of the train split, unless the file itself has two. labels is None where there are none,
+    else 0..K-1 in the sorted order of `class_names`.
 
     "ring", "grid": not images but points (N, 2) float32, mostly in [-1, 1], see `toy_modes`; the label is the index of
     the mode; N is 50,000 and 10,000, drawn from a fixed seed for each name and split.
@@ -60,29 +63,58 @@ def load(name_or_path, split="train", image_size=None):
     Labels are int64, wide enough to compute with. Raises InputError for an unknown name or split, for a missing or
     damaged file and for a size that is asked for where pictures have their own; RunError where fetching fails.
     """
-    name = os.fspath(name_or_path) if isinstance(name_or_path, Path) else str(name_or_path)
-    own = name not in names() and (Path(name).suffix in ARRAYS or Path(name).is_dir())
-    if not own and len(Path(name).parts) > 1:
-        raise InputError(
-            f"there is no folder {name}; name one with pictures, a .npy or .npz file, or a known data set."
-        )
-    if not own:
-        known_name(name, names(), "dataset", "pass one of these, a folder of pictures, or a .npy or .npz file")
+    name = _checked(name_or_path, image_size)
     known_name(split, SPLITS, "split")
-    if image_size is not None and not (own and Path(name).is_dir()):
+    if name in KNOWN:
+        return KNOWN[name].load(split)
+    if name in toy.NAMES:
+        return toy.load_toy(name, split)
+    data = own.read(name, image_size)
+    part = data.test if split == "test" else ~data.test
+    if not part.any():
+        raise InputError(
+            f"{name} holds {len(part)} pictures, too few for a {split} split; expected at least {own.TENTH}."
+        )
+    return data.images[part], None if data.labels is None else data.labels[part]
+
+
+def class_names(name_or_path, image_size=None):
+    """Return the names of the labels 0..K-1 of the whole data set, both splits, as a list of K str; [] without labels.
+
+    Of a folder these are its sub-folders. Raises InputError as `load` does.
+    """
+    name = _checked(name_or_path, image_size)
+    if is_own(name):
+        return own.read(name, image_size).names
+    return [str(label) for label in range(len(toy_modes(name)[0]) if name in toy.NAMES else KNOWN[name].classes)]
+
+
+def is_own(name_or_path):
+    """Whether this names a folder or a file of one's own, there or not, and no known data set."""
+    return _named(name_or_path) not in names() and own.is_own(_named(name_or_path))
+
+
+def is_folder(name_or_path):
+    """Whether this names a folder of one's own that is there."""
+    return is_own(name_or_path) and Path(name_or_path).is_dir()
+
+
+def located(name_or_path):
+    """The name as it holds in any folder: that of a known data set, or the absolute path of one's own."""
+    return os.path.abspath(name_or_path) if is_own(name_or_path) else _named(name_or_path)
+
+
+def _named(name_or_path):
+    return os.fspath(name_or_path) if isinstance(name_or_path, Path) else str(name_or_path)
+
+
+def _checked(name_or_path, image_size):
+    """The name; InputError unless it is one of a data set to which this size may be given."""
+    name = _named(name_or_path)
+    if not is_own(name):
+        ways = "pass one of these, or the path of a folder of pictures or of a .npy, .npz or .csv file"
+        known_name(name, names(), "dataset", f"{ways} (there is no folder {name} in {Path.cwd()})")
+    may_be_folder = is_folder(name) or (is_own(name) and Path(name).suffix.lower() not in own.FILES)
+    if image_size is not None and not may_be_folder:
         raise InputError(f"image_size goes with a folder of pictures; {name} has a size of its own, so leave it out.")
-    if own:
-        return _part(name, split, load_folder(name, image_size) if Path(name).is_dir() else load_arrays(name))
-    return KNOWN[name].load(split) if name in KNOWN else toy.load_toy(name, split)
-
-
-def _part(name, split, data):
-    """The pictures of the split, out of all."""
-    images, labels = data
-    if split == "test" and len(images) < TENTH:
-        raise InputError(f"{name} holds {len(images)} pictures, too few for a test split; expected at least {TENTH}.")
-    tenth = range(TENTH - 1, len(images), TENTH)
-    if split == "test":
-        return images[tenth], None if labels is None else labels[tenth]
-    rest = [i for i in range(len(images)) if (i + 1) % TENTH]
-    return images[rest], None if labels is None else labels[rest]
+    return name

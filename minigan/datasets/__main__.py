@@ -23,9 +23,10 @@ def run(argv=None):
     if known is not None and None in map(known.found, datasets.SPLITS):
         known.fetch(arguments.quiet)
     for split in datasets.SPLITS:
-        samples, labels = datasets.load(arguments.name, split)
+        samples, _ = datasets.load(arguments.name, split)
+        classes = len(datasets.class_names(arguments.name))
         shape = "x".join(map(str, samples.shape[1:]))
-        print(f"{arguments.name} {split}: {len(samples)} samples of {shape}, {labels.max() + 1} labels, checked")
+        print(f"{arguments.name} {split}: {len(samples)} samples of {shape}, {classes} labels, checked")
     if known is not None:
         print(f"in {_place(known)}")
     return 0
@@ -36,9 +37,7 @@ def _list():
     for known in datasets.KNOWN.values():
         lines.append(_line(known.name, known.counts, known.sample_shape, _mib(known), _place(known)))
     lines += [_line(name, SIZES, (2,), "", "drawn when asked for") for name in datasets.toy.NAMES]
-    lines.append(
-        "\nYour own: --dataset FOLDER --image-size N, or --dataset FILE.npz; every tenth picture is for testing."
-    )
+    lines.append("\nYour own: --dataset FOLDER, or FILE.npz, .npy or .csv; every tenth picture is for testing.")
     return "\n".join(lines)
 
 

@@ -20,12 +20,14 @@ class Download:
 class Known:
     """A data set with a name. A subclass says where its files lie and how they are read.
 
-    name; sample_shape (H, W, C); counts: pictures of each split; downloads: the files to fetch, as Download.
+    name; sample_shape (H, W, C); counts: pictures of each split; classes: how many labels;
+    downloads: the files to fetch, as Download.
     """
 
     name = ""
     sample_shape = ()
     counts: ClassVar = {}
+    classes = 10
     downloads = ()
 
     def found(self, split):

@@ -42,6 +42,8 @@ class Mnist(Known):
     def remedy(self, path):
         if self.downloads:
             return super().remedy(path)
+        if places.DATA_DIR.parent == places.PACKAGE:
+            return "install minigan again, which brings the file back"
         return f"get the file back with `git checkout -- data/{self.name}` in a clone of the project"
 
     def read(self, paths, split):

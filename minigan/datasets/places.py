@@ -1,16 +1,26 @@
 """Where the files of a known data set may lie, and where fetched ones go."""
 
 import os
+import tempfile
 from pathlib import Path
 
-DATA_DIR = Path(__file__).resolve().parents[2] / "data"
+PACKAGE = Path(__file__).resolve().parents[1]
+DATA_DIR = PACKAGE / "data"  # of an installed package
+if not DATA_DIR.is_dir():  # of a clone
+    DATA_DIR = PACKAGE.parent / "data"
 SYSTEM = {"fashion-mnist": (Path("/usr/share/datasets/fashion-mnist"),)}  # of Debian's dataset-fashion-mnist
 
 
 def cache(name):
-    """The folder that fetched files go to: $MINIGAN_DATA/<name>, or ~/.cache/minigan/<name> without that variable."""
-    root = os.environ.get("MINIGAN_DATA")
-    return (Path(root) if root else Path.home() / ".cache" / "minigan") / name
+    """The folder that fetched files go to: $MINIGAN_DATA/<name>, or ~/.cache/minigan/<name> without that variable (in
+    the temporary directory for a user without a home)."""
+    if root := os.environ.get("MINIGAN_DATA"):
+        return Path(root) / name
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path(tempfile.gettempdir())
+    return home / ".cache" / "minigan" / name
 
 
 def folders(name):

@@ -47,9 +47,9 @@ def check_seconds(seconds):
 def _split(text):
     """FILE[:NAME] -> (path, name or ""); a colon may belong to the path."""
     path, name = Path(text), ""
-    if not path.exists() and ":" in text:
-        file, _, name = text.rpartition(":")
-        path = Path(file)
+    file, _, last = text.rpartition(":")
+    if not path.exists() and last.isidentifier():  # else it is the colon of C:\\dense.py
+        path, name = Path(file), last
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; expected a Python file, such as dense.py.")
     return path, name

@@ -56,7 +56,7 @@ class BigGenerator(Composite):
     c_k = [E y, z_k] (skip-z). Without conditions c_k is z_k."""
 
     def __init__(self, sizes, rng, dtype):
-        h, w, channels = quarter_size("biggan", sizes.sample_shape)
+        h, w, channels = quarter_size(sizes.sample_shape)
         self.latent_dim, self.cuts = sizes.latent_dim, np.linspace(0, sizes.latent_dim, len(G_WIDTHS) + 1).astype(int)
 
         def wrap(layer):
@@ -119,7 +119,7 @@ class BigGenerator(Composite):
 def build_biggan(sizes, rng, noise_rng, dtype):
     """G: z_0→h·w·64, blocks→48→32 with attention between them. D: blocks down→24→48 with attention between them, one
     →64, ReLU, mean over the pixels, dense→outputs. Spectral norm around every convolution and dense layer of both."""
-    h, w, _ = quarter_size("biggan", sizes.sample_shape)
+    h, w, _ = quarter_size(sizes.sample_shape)
 
     def wrap(layer):
         return SpectralNorm(layer, rng=rng)
@@ -157,4 +157,5 @@ BIGGAN = Preset(
         "epochs": 2,
     },
     minutes=9.5,
+    least_latent=len(G_WIDTHS),
 )

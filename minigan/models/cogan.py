@@ -2,7 +2,7 @@
 
 The two generators are the same but for their last layer and the two discriminators but for their first, so what is
 meant by z is decided in common, and from one z come two pictures that correspond. Here the kinds are a digit and its
-negative. A sample is the pair in one array (N, H, W, 2C); D gives two logits, one for each picture.
+negative. A sample is the pair in one array (N, H, W, 2C); D judges each picture by itself. A condition is that of both.
 """
 
 import numpy as np
@@ -24,9 +24,15 @@ from minigan.models.base import Preset, quarter_size, redraw_weights
 from minigan.models.dcgan import HALVE
 
 
-def encode(x):
-    """Unpaired pictures x (N, H, W, C) -> (N, H, W, 2C): each beside the negative of the next one, not of its own."""
-    return np.concatenate([x, -np.roll(x, -1, axis=0)], axis=3)
+def encode(x, conditions=None):
+    """Unpaired pictures x (N, H, W, C) -> (N, H, W, 2C): each beside the negative of the next one of its condition, not
+    of its own unless there is no other."""
+    order = np.arange(len(x)) if conditions is None else np.argsort(conditions, kind="stable")
+    changes = [] if conditions is None else np.flatnonzero(np.diff(conditions[order])) + 1
+    others = np.empty(len(x), int)
+    for same in np.split(order, changes):
+        others[same] = np.roll(same, -1)
+    return np.concatenate([x, -x[others]], axis=3)
 
 
 def first(x):
@@ -57,35 +63,46 @@ class PairGenerator(Composite):
 
 
 class PairDiscriminator(Composite):
-    """(N, 2) logits trunk(first_1(x_1)), trunk(first_2(x_2)): the trunk judges both in one batch of 2N, which sums the
-    gradients of its weights."""
+    """(N, 2K) outputs trunk(first_1(x_1)), trunk(first_2(x_2)): the trunk judges both in one batch of 2N, which sums
+    the gradients of its weights. What comes after the 2C channels of the pair is seen with both pictures."""
+
+    heads = ("trunk",)
+
+    def __init__(self, parts, channels):
+        super().__init__(parts)
+        self.channels = channels
 
     def _forward(self, x, training, parts):
-        first, second = np.split(x, 2, axis=3)
+        c = self.channels
+        first, second = (np.concatenate([own, x[..., 2 * c :]], axis=3) for own in (x[..., :c], x[..., c : 2 * c]))
         h = np.concatenate([self._run("first1", first, training), self._run("first2", second, training)])
         logits = self._run("trunk", h, training, 2 * parts)
         return np.concatenate(np.split(logits, 2), axis=1), None
 
     def _backward(self, grad_output, cache, need):
         grad = self._back("trunk", np.concatenate(np.split(grad_output, 2, axis=1)), need, inner=True)
-        grads = [
+        first, second = (
             self._back(name, half, need) for name, half in zip(("first1", "first2"), np.split(grad, 2), strict=True)
-        ]
-        return np.concatenate(grads, axis=3) if need.input else None
+        )
+        if not need.input:
+            return None
+        c = self.channels
+        return np.concatenate([first[..., :c], second[..., :c], first[..., c:] + second[..., c:]], axis=3)
 
 
 def build_cogan(sizes, rng, noise_rng, dtype):
     """The dcgan networks, cut in two after G's second and D's first convolution."""
-    h, w, channels = quarter_size("cogan", sizes.sample_shape)
+    h, w, channels = quarter_size(sizes.sample_shape)
     options = {"rng": rng, "dtype": dtype}
     trunk = [Dense(sizes.inputs, h * w * 128, **options), Reshape((h, w, 128)), BatchNorm(128, dtype=dtype), ReLU()]
     trunk += [ConvTranspose2D(128, 64, **HALVE, **options), BatchNorm(64, dtype=dtype), ReLU()]
     last = [Sequential([ConvTranspose2D(64, channels, **HALVE, **options), Tanh()]) for _ in range(2)]
     generator = PairGenerator({"trunk": Sequential(trunk), "last1": last[0], "last2": last[1]})
-    first = [Sequential([Conv2D(channels, 64, **HALVE, **options), LeakyReLU(0.2)]) for _ in range(2)]
+    seen = sizes.seen_shape[-1] - channels
+    first = [Sequential([Conv2D(seen, 64, **HALVE, **options), LeakyReLU(0.2)]) for _ in range(2)]
     trunk = [Conv2D(64, 128, **HALVE, **options), BatchNorm(128, dtype=dtype), LeakyReLU(0.2), Flatten()]
-    trunk = Sequential([*trunk, Dense(h * w * 128, 1, **options)])
-    discriminator = PairDiscriminator({"first1": first[0], "first2": first[1], "trunk": trunk})
+    trunk = Sequential([*trunk, Dense(h * w * 128, sizes.outputs, **options)])
+    discriminator = PairDiscriminator({"first1": first[0], "first2": first[1], "trunk": trunk}, channels)
     for network in (generator, discriminator):
         redraw_weights(network, rng)
     return generator, discriminator

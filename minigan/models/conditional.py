@@ -1,4 +1,4 @@
-"""Conditional GANs on the dcgan networks; how D is told the label is in told.py."""
+"""Conditional GANs on the dcgan networks; how D is told the label is in conditioning.py."""
 
 from minigan.models.base import Preset
 from minigan.models.dcgan import FAST, build_dcgan

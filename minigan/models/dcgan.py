@@ -20,7 +20,7 @@ HALVE = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 def dcgan_generator(sizes, rng, dtype):
     """Dense→h·w·128, BN, ReLU, 4x4/2 transposed→64, BN, ReLU, the same→pixels, tanh; weights N(0, 0.02²)."""
-    h, w, channels = quarter_size("dcgan", sizes.sample_shape)
+    h, w, channels = quarter_size(sizes.sample_shape)
     generator = Sequential(
         [
             Dense(sizes.inputs, h * w * 128, rng=rng, dtype=dtype),
@@ -42,7 +42,7 @@ def dcgan_discriminator(sizes, rng, dtype, norm=BatchNorm, wrap=lambda layer: la
     """4x4/2 convolutions→64→128 and dense→outputs, leaky ReLU 0.2, a norm (or None) after the second convolution only;
     weights N(0, 0.02²). wrap: what is put around each layer with a weight. dropout: makes the layers after each leaky
     ReLU."""
-    h, w, _ = quarter_size("dcgan", sizes.sample_shape)
+    h, w, _ = quarter_size(sizes.sample_shape)
     layers = [
         Conv2D(sizes.seen_shape[-1], 64, **HALVE, rng=rng, dtype=dtype),
         Conv2D(64, 128, **HALVE, rng=rng, dtype=dtype),

@@ -22,7 +22,7 @@ def build_densenet(sizes, rng, noise_rng, dtype):
     """G as in dcgan. D 4x4/2 convolution→32, a dense block of growth 24 (3x3 convolutions), 1x1 convolution→48 and 2x2
     mean, another block of growth 24, mean over the pixels, dense→outputs; leaky ReLU 0.2, batch norm in the second
     block."""
-    h, w, _ = quarter_size("densenet", sizes.sample_shape)
+    h, w, _ = quarter_size(sizes.sample_shape)
 
     def conv(inputs, outputs, bias=True):
         return Conv2D(inputs, outputs, 3, padding=1, bias=bias, rng=rng, dtype=dtype)
@@ -45,7 +45,7 @@ def dense_body(sample_shape, rng, dtype):
     """A classifier's body, pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, a dense block
     of growth 32, 1x1 convolution→64 and 2x2 mean, another block of growth 32, 1x1 convolution→128, mean over the
     pixels; batch norm and ReLU after each convolution."""
-    h, w, channels = quarter_size("densenet", sample_shape)
+    h, w, channels = quarter_size(sample_shape)
 
     def conv(inputs, outputs, kernel_size=3, stride=1):
         padding = kernel_size // 2

@@ -12,7 +12,7 @@ def domain_features(sample_shape, rng, dtype):
 
     The two domains are to be normalised apart: forward(x, parts=2).
     """
-    h, w, channels = quarter_size("domain", sample_shape)
+    h, w, channels = quarter_size(sample_shape)
     layers = []
     for inputs, outputs in ((channels, 32), (32, 64)):
         convolution = Conv2D(inputs, outputs, **HALVE, bias=False, rng=rng, dtype=dtype)

@@ -7,8 +7,11 @@ G_k makes h_k from l_k and noise, D_k judges x_k beside l_k, and the coarsest pi
 training, l_k comes from real pictures, so no level waits for another; samples are built level by level.
 
 All levels of a sample are in one array (N, H, W, (2K + 1) C): h_0, l_0, h_1, l_1, …, x_K, the coarser ones repeated up
-to full size, so that one pair of networks, one optimizer and one loss (of K + 1 logits a sample) do for all.
+to full size, so that one pair of networks, one optimizer and one loss (of K + 1 logits a sample) do for all. A
+condition is told to every level, as in the paper's class-conditional model.
 """
+
+import itertools
 
 import numpy as np
 
@@ -52,7 +55,7 @@ def join(levels, coarsest):
     return np.concatenate([*planes, up(coarsest, LEVELS)], axis=3)
 
 
-def encode(x):
+def encode(x, conditions=None):
     """All levels of pictures x (N, H, W, C) in one array."""
     levels = []
     for _ in range(LEVELS):
@@ -83,18 +86,20 @@ def guide(x):
 class PyramidGenerator(Composite):
     """All G_k. Takes [z, guide] while trained, and z alone to build samples level by level.
 
-    z is cut into a part for each level; a level's noise is a plane that a dense layer makes of its part. G_k: 3x3
-    convolutions [l_k, plane]→32→32→C, batch norm and ReLU between. The coarsest: dense z→128→h·w·C, tanh.
+    z is cut into a part for each level, e_y joined to each; a level's noise is a plane that a dense layer makes of it.
+    G_k: 3x3 convolutions [l_k, plane]→32→32→C, batch norm and ReLU between. The coarsest: dense z→128→h·w·C, tanh.
     """
 
     def __init__(self, sizes, rng, dtype):
-        h, w, c = quarter_size("lapgan", sizes.sample_shape)
-        self.shape, self.cuts = sizes.sample_shape, np.linspace(0, sizes.inputs, LEVELS + 2).astype(int)
+        h, w, c = quarter_size(sizes.sample_shape)
+        self.shape, self.inputs = sizes.sample_shape, sizes.inputs
+        self.cuts = np.linspace(0, sizes.latent_dim, LEVELS + 2).astype(int)
+        widths = np.diff(self.cuts) + sizes.conditions
         parts = {}
         for k in range(LEVELS):
-            size, noise = (4 * h // 2**k, 4 * w // 2**k), self.cuts[k + 1] - self.cuts[k]
+            size = (4 * h // 2**k, 4 * w // 2**k)
             parts[f"noise{k}"] = Sequential(
-                [Dense(noise, size[0] * size[1], rng=rng, dtype=dtype), Reshape((*size, 1))]
+                [Dense(widths[k], size[0] * size[1], rng=rng, dtype=dtype), Reshape((*size, 1))]
             )
             parts[f"level{k}"] = Sequential(
                 [
@@ -109,7 +114,7 @@ class PyramidGenerator(Composite):
             )
         parts["coarsest"] = Sequential(
             [
-                Dense(self.cuts[-1] - self.cuts[-2], 128, rng=rng, dtype=dtype),
+                Dense(widths[-1], 128, rng=rng, dtype=dtype),
                 ReLU(),
                 Dense(128, h * w * c, rng=rng, dtype=dtype),
                 Tanh(),
@@ -119,8 +124,9 @@ class PyramidGenerator(Composite):
         super().__init__(parts)
 
     def _forward(self, x, training, parts):
-        z = [x[:, a:b] for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)]
-        lows = self._lows(x[:, self.cuts[-1] :]) if x.shape[1] > self.cuts[-1] else None
+        told = x[:, self.cuts[-1] : self.inputs]
+        z = [np.concatenate([x[:, a:b], told], axis=1) for a, b in itertools.pairwise(self.cuts)]
+        lows = self._lows(x[:, self.inputs :]) if x.shape[1] > self.inputs else None
         if lows is None and training:
             raise InputError("lapgan's generator is trained level by level: give generate the guide of real pictures.")
         coarsest = picture = self._run("coarsest", z[-1], training)
@@ -150,43 +156,52 @@ class PyramidGenerator(Composite):
 
 
 class PyramidDiscriminator(Composite):
-    """All D_k: logits (N, K + 1), for [x_k, l_k] with x_k = h_k + l_k at each level, and for x_K.
+    """All D_k: their outputs side by side, for [x_k, l_k] with x_k = h_k + l_k at each level, and for x_K; what comes
+    after the channels of the levels is seen by all.
 
-    D_0: 4x4/2 convolutions→32→64, dense→1; D_1 the same with one convolution less; the coarsest: dense→128→1; leaky
-    ReLU 0.2. No batch norm: the levels are easy to tell apart by it.
+    D_0: 4x4/2 convolutions→32→64, dense→outputs; D_1 the same with one convolution less; the coarsest: dense→128→
+    outputs; leaky ReLU 0.2. No batch norm: the levels are easy to tell apart by it.
     """
 
+    heads = ("level0", "level1", "coarsest")
+
     def __init__(self, sizes, rng, dtype):
-        h, w, c = quarter_size("lapgan", sizes.sample_shape)
-        self.channels, options = c, {"rng": rng, "dtype": dtype}
-        parts = {}
+        h, w, c = quarter_size(sizes.sample_shape)
+        self.channels, options, parts = c, {"rng": rng, "dtype": dtype}, {}
+        self.pyramid = (2 * LEVELS + 1) * c
+        told = sizes.seen_shape[-1] - self.pyramid
         for k, widths in enumerate(((32, 64), (64,))):
-            layers, last = [], 2 * c
+            layers, last = [], 2 * c + told
             for width in widths:
                 layers += [Conv2D(last, width, **HALVE, **options), LeakyReLU(0.2)]
                 last = width
-            parts[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, 1, **options)])
-        parts["coarsest"] = Sequential(
-            [Flatten(), Dense(h * w * c, 128, **options), LeakyReLU(0.2), Dense(128, 1, **options)]
-        )
+            parts[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, sizes.outputs, **options)])
+        first, last = Dense(h * w * (c + told), 128, **options), Dense(128, sizes.outputs, **options)
+        parts["coarsest"] = Sequential([Flatten(), first, LeakyReLU(0.2), last])
         super().__init__(parts)
 
     def _forward(self, x, training, parts):
-        levels, coarsest = split(x)
-        seen = [np.concatenate([h + low, low], axis=3) for h, low in levels]
-        logits = [self._run(f"level{k}", seen[k], training) for k in range(LEVELS)]
-        return np.concatenate([*logits, self._run("coarsest", coarsest, training)], axis=1), x.shape
+        told = x[..., self.pyramid :]
+        levels, coarsest = split(x[..., : self.pyramid])
+        outputs = []
+        for k, planes in enumerate([*((h + low, low) for h, low in levels), (coarsest,)]):
+            seen = np.concatenate([*planes, told[:, :: 2**k, :: 2**k]], axis=3)
+            outputs.append(self._run(self.heads[k], seen, training))
+        return np.concatenate(outputs, axis=1), (x.shape, np.cumsum([out.shape[1] for out in outputs])[:-1])
 
-    def _backward(self, grad_output, shape, need):
+    def _backward(self, grad_output, cache, need):
+        shape, cuts = cache
         grad_input, c = np.zeros(shape, grad_output.dtype), self.channels
-        for k in range(LEVELS):
-            grad = self._back(f"level{k}", grad_output[:, k : k + 1], need)
-            if need.input:  # of the copies of a pixel, `split` takes the first
-                place = grad_input[:, :: 2**k, :: 2**k, 2 * k * c : (2 * k + 2) * c]
-                place[...] = np.concatenate([grad[..., :c], grad[..., :c] + grad[..., c:]], axis=3)
-        grad = self._back("coarsest", grad_output[:, LEVELS:], need)
-        if need.input:
-            grad_input[:, :: 2**LEVELS, :: 2**LEVELS, -c:] = grad
+        for k, grad_head in enumerate(np.split(grad_output, cuts, axis=1)):
+            grad = self._back(self.heads[k], grad_head, need)
+            if not need.input:
+                continue
+            place = grad_input[:, :: 2**k, :: 2**k]  # of the copies of a pixel, `split` takes the first
+            first, own = 2 * k * c, c if k == LEVELS else 2 * c
+            place[..., first : first + own] = grad[..., :own]
+            if k < LEVELS:  # l_k is in x_k = h_k + l_k too
+                place[..., first + c : first + own] += grad[..., :c]
+            place[..., self.pyramid :] += grad[..., own:]
         return grad_input if need.input else None
 
 
@@ -205,4 +220,5 @@ LAPGAN = Preset(
     guide=guide,
     defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
     minutes=4,
+    least_latent=LEVELS + 1,
 )

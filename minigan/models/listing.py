@@ -1,12 +1,11 @@
 """The article's own program: a fully connected generator against a convolutional discriminator."""
 
 from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
-from minigan.models.base import Preset, flat_size, require_pictures
+from minigan.models.base import Preset, flat_size
 
 
 def build_listing(sizes, rng, noise_rng, dtype):
     """G Z→128→pixels, tanh; D three 5x5 stride-2 padding-2 convolutions 32, 64, 128, dense 1; leaky ReLU 0.2."""
-    require_pictures("listing", sizes.sample_shape)
     halve = {"kernel_size": 5, "stride": 2, "padding": 2, "rng": rng, "dtype": dtype}
     generator = Sequential(
         [
@@ -38,6 +37,7 @@ LISTING = Preset(
     build=build_listing,
     defaults={"lr": 1e-4, "beta1": 0.9, "batch_size": 100, "epochs": 2},
     minutes=1,
+    multiple=(1, 1),
 )
 
 LISTING_FIXED = Preset(
@@ -56,4 +56,5 @@ LISTING_FIXED = Preset(
         "epochs": 4,
     },
     minutes=2,
+    multiple=(1, 1),
 )

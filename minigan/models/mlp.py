@@ -62,6 +62,7 @@ MLP = Preset(
     build=build_mlp,
     defaults={"lr": 2e-4, "beta1": 0.5, "epochs": 20},
     minutes=2,
+    multiple=None,
 )
 
 TOY = Preset(
@@ -73,4 +74,5 @@ TOY = Preset(
     sample_shape=(2,),
     classes=8,
     minutes=0.3,
+    multiple=None,
 )

@@ -75,6 +75,8 @@ class GrowingGenerator(Growing):
 class GrowingDiscriminator(Growing):
     """edge_s: a picture of stage s to features; block_s: half the size; core: 7x7 features to outputs."""
 
+    heads = ("core",)
+
     def _forward(self, x, training, parts):
         for _ in range(LAST - self.stage):
             x = down(x)
@@ -103,7 +105,7 @@ class GrowingDiscriminator(Growing):
 
 
 def build_progan(sizes, rng, noise_rng, dtype):
-    h, w, channels = quarter_size("progan", sizes.sample_shape)
+    h, w, channels = quarter_size(sizes.sample_shape)
 
     def conv(inputs, outputs, kernel_size=3, gain=HE):
         padding = kernel_size // 2

@@ -30,7 +30,7 @@ def build_resnet(sizes, rng, noise_rng, dtype):
     """G Dense→h·w·64, two blocks up →32→16, BN, ReLU, 3x3 convolution→pixels, tanh; D 4x4/2 convolution→32, a block
     down →48, one with the identity as its shortcut, mean over the pixels, dense→outputs; leaky ReLU 0.2. Batch norm in
     G only."""
-    h, w, channels = quarter_size("resnet", sizes.sample_shape)
+    h, w, channels = quarter_size(sizes.sample_shape)
 
     def conv(inputs, outputs, kernel_size=3, bias=True):
         return Conv2D(inputs, outputs, kernel_size, padding=kernel_size // 2, bias=bias, rng=rng, dtype=dtype)
@@ -62,7 +62,7 @@ def build_resnet(sizes, rng, noise_rng, dtype):
 def residual_body(sample_shape, rng, dtype):
     """A classifier's body, pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, a residual
     block →64, max pooling, another →128, mean over the pixels; batch norm and ReLU after each convolution."""
-    h, w, channels = quarter_size("resnet", sample_shape)
+    h, w, channels = quarter_size(sample_shape)
 
     def conv(inputs, outputs, kernel_size=3, stride=1):
         padding = kernel_size // 2

@@ -1,6 +1,5 @@
 """WaveGAN (Donahue et al. 2019), small: dcgan laid flat, for sounds (N, 1, L, 1) as pictures of height 1."""
 
-from minigan.errors import InputError
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -13,7 +12,7 @@ from minigan.layers import (
     Sequential,
     Tanh,
 )
-from minigan.models.base import Preset, redraw_weights, require_pictures
+from minigan.models.base import Preset, redraw_weights
 
 QUARTER = {"kernel_size": (1, 16), "stride": (1, 4), "padding": (0, 6)}  # L -> L/4 along the row, each row by itself
 WIDTHS = (32, 64, 128)
@@ -23,10 +22,7 @@ def build_wavegan(sizes, rng, noise_rng, dtype):
     """G Dense→h·w·128, then 1x16/4 transposed convolutions→64→32→C, batch norm and ReLU before each, tanh. D 1x16/4
     convolutions→32→64→128, leaky ReLU 0.2, batch norm after the second, dense→outputs. Where 4 divides the length less
     often than three times, there are fewer of both."""
-    require_pictures("wavegan", sizes.sample_shape)
     h, w, channels = sizes.sample_shape
-    if w % 4:
-        raise InputError(f"preset wavegan: a length of {w} does not divide by 4.")
     levels = next(count for count in (3, 2, 1) if w % 4**count == 0)
     w, widths, options = w // 4**levels, WIDTHS[:levels], {"rng": rng, "dtype": dtype}
     layers = [Dense(sizes.inputs, h * w * widths[-1], **options), Reshape((h, w, widths[-1]))]
@@ -53,4 +49,5 @@ WAVEGAN = Preset(
     defaults={"lr": 1e-3, "beta1": 0.5, "ema_decay": 0.99, "epochs": 3, "condition": "labels", "clusters": 4},
     sample_shape=(1, 1024, 1),
     classes=25,
+    multiple=(1, 4),
 )

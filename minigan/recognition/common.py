@@ -22,6 +22,7 @@ class Data:
     labels: np.ndarray
     test: np.ndarray
     test_labels: np.ndarray
+    names: list[str]  # of the classes
 
     @property
     def sample_shape(self):
@@ -29,7 +30,7 @@ class Data:
 
     @property
     def classes(self):
-        return int(max(self.labels.max(), self.test_labels.max())) + 1
+        return len(self.names)
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class Outcome:
     drawings: dict[str, Callable] = field(default_factory=dict)
 
 
-def load(name):
+def load(name, image_size=None):
     """The data set of that name or path; InputError where it has no labels or no pictures."""
-    (images, labels), (test, test_labels) = (datasets.load(name, split) for split in datasets.SPLITS)
+    (images, labels), (test, test_labels) = (datasets.load(name, split, image_size) for split in datasets.SPLITS)
     if images.ndim != 4 or labels is None:
         raise InputError(f"--dataset {name} holds no pictures with labels; choose one that does.")
-    return Data(images, labels, test, test_labels)
+    return Data(images, labels, test, test_labels, datasets.class_names(name, image_size))
 
 
 def balanced(labels, count, rng):

@@ -34,7 +34,7 @@ def run(data, gan, steps, seed, follow):
         logits = outputs(probe, data.test)
         figures[name] = accuracy(logits, data.test_labels)
     matrix = metrics.confusion(data.test_labels, logits.argmax(axis=1), logits.shape[1])
-    return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix)})
+    return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
 
 
 def features(gan):
@@ -42,8 +42,9 @@ def features(gan):
 
     InputError for a discriminator that is no chain of layers, or judges something else than the picture alone.
     """
-    network = gan.discriminator
-    if type(network) is not Sequential or gan.told.channels or gan.preset.encode is not as_it_is:
+    network = gan.discriminator.network
+    seen = gan.discriminator.channels(gan.conditions.count)
+    if type(network) is not Sequential or seen or gan.preset.encode is not as_it_is:
         raise InputError(
             f"the discriminator of the preset {gan.config.preset} does not judge a picture by itself in a chain of "
             "layers; name a --run of another, such as digits."
