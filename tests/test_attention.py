@@ -231,7 +231,7 @@ BUGS = {  # the check, the function: what stands there, what stands there instea
 
 @pytest.mark.parametrize(("check", "function", "right", "wrong"), table(BUGS))
 def test_planted_bug_is_found(check, function, right, wrong, monkeypatch):
-    is_found(monkeypatch, lambda: check(*case("rectangle, three features")), module, function, right, wrong)
+    is_found(monkeypatch, check, lambda: check(*case("rectangle, three features")), module, function, right, wrong)
 
 
 # ---- how it starts

@@ -252,7 +252,7 @@ BUGS = {  # case, parts, check, function: what stands there, what stands there i
 @pytest.mark.parametrize(("name", "parts", "check", "function", "right", "wrong"), table(BUGS))
 def test_planted_bug_is_found(name, parts, check, function, right, wrong, monkeypatch):
     module = minibatch if function in vars(minibatch) else progressive
-    is_found(monkeypatch, lambda: check(*case(name), parts), module, function, right, wrong)
+    is_found(monkeypatch, (name, parts, check), lambda: check(*case(name), parts), module, function, right, wrong)
 
 
 # ---- how it starts

@@ -266,7 +266,7 @@ BUGS = {  # the check, the function: what stands there, what stands there instea
 @pytest.mark.parametrize(("check", "owner", "function", "right", "wrong"), table(BUGS))
 def test_planted_bug_is_found(check, owner, function, right, wrong, monkeypatch):
     arguments = () if check is check_embedding else (SHAPES["pictures"], 2)
-    is_found(monkeypatch, lambda: check(*arguments), owner, function, right, wrong)
+    is_found(monkeypatch, check, lambda: check(*arguments), owner, function, right, wrong)
 
 
 # ---- PyTorch, where it is installed

@@ -4,6 +4,8 @@ Each case is a formula and what is done wrong in its text; the right text passes
 is the bug. A check that passes everything is worse than none. Some layers' bugs are in the tests of these layers.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 from planting import plant, table
@@ -232,18 +234,18 @@ BUGS = {  # the layer, module, function: what stands there, what stands there in
 }
 
 
-@pytest.mark.parametrize(("name", "owner", "function", "right", "wrong"), table(BUGS))
-def test_planted_in_a_layer(name, owner, function, right, wrong, monkeypatch):
+@cache
+def report(name):
     build, x, *training = LAYERS[name]
-
-    def report():
+    with minigan.plain():
         return check_gradients(lively(build()), x, training=not training, max_entries=100)
 
-    with minigan.plain():
-        right_report = report()
-        assert right_report.ok, f"the right layer must pass on this input:\n{right_report}"
-        plant(monkeypatch, owner, function, right, wrong)
-        found = report()
+
+@pytest.mark.parametrize(("name", "owner", "function", "right", "wrong"), table(BUGS))
+def test_planted_in_a_layer(name, owner, function, right, wrong, monkeypatch):
+    assert report(name).ok, "the right layer must pass on this input"
+    plant(monkeypatch, owner, function, right, wrong)
+    found = report.__wrapped__(name)
     assert not found.ok
     assert "raised" not in str(found), f"it must be caught as a wrong number, not by crashing:\n{found}"
     assert found.worst.cause, "the report says what may be wrong"

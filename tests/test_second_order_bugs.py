@@ -1,5 +1,7 @@
 """Bugs planted in the penalties on the gradient: the checks of test_second_order.py find each."""
 
+from functools import partial
+
 import pytest
 from planting import is_found, table
 from test_second_order import check_critic
@@ -52,4 +54,5 @@ BUGS = {  # the critic, where: what stands there, what stands there instead
 
 @pytest.mark.parametrize(("critic", "owner", "function", "right", "wrong"), table(BUGS))
 def test_planted_bugs_are_found(critic, owner, function, right, wrong, monkeypatch):
-    is_found(monkeypatch, lambda: check_critic(critic, "wgan_gp", weighted=True), owner, function, right, wrong)
+    check = partial(check_critic, critic, "wgan_gp", weighted=True)
+    is_found(monkeypatch, critic, check, owner, function, right, wrong)
