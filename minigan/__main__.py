@@ -5,8 +5,9 @@ import importlib
 import os
 import sys
 
-from minigan import __version__, streams
-from minigan.errors import brief
+from minigan import __version__
+from minigan.base import streams
+from minigan.base.errors import brief
 
 COMMANDS = {
     "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
@@ -34,7 +35,7 @@ def main(argv=None):
         _command(argv) if argv and not argv[0].startswith("-") else _about(argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        from minigan.cli import NO_READER
+        from minigan.tools.cli import NO_READER
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
         sys.exit(NO_READER)
@@ -48,7 +49,7 @@ def _command(argv):
     command = importlib.import_module(f"minigan.{name}")
     if hasattr(command, "__path__"):  # a folder's command is beside its library
         command = importlib.import_module(f"minigan.{name}.__main__")
-    from minigan import cli
+    from minigan.tools import cli
 
     cli.main(name, command.run, words)
 

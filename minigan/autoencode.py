@@ -4,14 +4,17 @@ import time
 
 import numpy as np
 
-from minigan import autoencoder, cli, datasets, evaluation, image_metrics, plotting
-from minigan.autoencoder import Autoencoder, PrincipalComponents
-from minigan.errors import InputError
-from minigan.files import new_folder
-from minigan.kernels import threads
-from minigan.run import load_gan
-from minigan.seeds import METRICS, run_seeds
-from minigan.variational import LIKELIHOODS
+from minigan import datasets
+from minigan.autoencoders import autoencoder
+from minigan.autoencoders.autoencoder import Autoencoder, PrincipalComponents
+from minigan.autoencoders.variational import LIKELIHOODS
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.metrics import evaluation, image_metrics
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import METRICS, run_seeds
 
 SHOWN = 10  # pictures a row of the page
 JUDGED = 10_000  # samples, or as many as there are test pictures

@@ -4,12 +4,13 @@ import time
 
 import numpy as np
 
-from minigan import cli, datasets, metrics, plotting
-from minigan.classifier import BODIES, Classifier
-from minigan.errors import InputError
-from minigan.files import new_folder
-from minigan.kernels import threads
-from minigan.seeds import run_seeds
+from minigan import datasets, metrics
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder
+from minigan.kernels.parallel import threads
+from minigan.metrics.judge import BODIES, Classifier
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import run_seeds
 
 MISTAKES = 30
 BATCH_SIZE = 128

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigan import cli, datasets, evaluation, metrics, plotting
-from minigan.arithmetic import walks
-from minigan.errors import InputError
-from minigan.files import new_folder, write_json
-from minigan.kernels import threads
-from minigan.run import load_gan
-from minigan.seeds import METRICS
+from minigan import datasets, metrics
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder, write_json
+from minigan.gan.latent_space import walks
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.metrics import evaluation
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import METRICS
 
 SHOWN = 10  # a row of the page
 RANKED = {"rarest_class": np.argmin, "commonest_class": np.argmax}  # of which the table tells the name

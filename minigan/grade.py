@@ -13,14 +13,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from minigan import cli
+from minigan.base.errors import InputError
 from minigan.classroom import isolation, solutions, submissions
 from minigan.classroom.catalogue import EXERCISES
-from minigan.classroom.isolation import SECONDS, judge_apart, one_line
+from minigan.classroom.isolation import SECONDS, check_seconds, judge_apart, one_line
 from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED
-from minigan.errors import InputError
-from minigan.gradcheck.__main__ import check_seconds
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
+from minigan.tools import cli
 
 MISSING = "missing"
 NOT_JUDGED = "not judged"  # by no fault of the code: no grade, and never the same as missing or failed

@@ -13,7 +13,7 @@ shape and dtype of its logits. InputError is raised for anything else.
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.activations import sigmoid, softplus
 
 

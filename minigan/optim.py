@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
+from minigan.base.errors import InputError
 from minigan.base.mode import is_plain
-from minigan.errors import InputError
 from minigan.kernels import updates
 
 

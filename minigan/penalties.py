@@ -15,7 +15,7 @@ and θ_i gets ∂⟨s_i, J_i t_{i-1}⟩/∂θ_i and what an ordinary backward pa
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import Layer, Sequential
 
 

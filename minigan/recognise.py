@@ -2,14 +2,15 @@
 
 import time
 
-from minigan import cli, datasets, plotting
-from minigan.errors import InputError
-from minigan.files import new_folder
-from minigan.kernels import threads
+from minigan import datasets
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
 from minigan.recognition import augment, domain, probe, semi
 from minigan.recognition.common import load
-from minigan.run import load_gan
-from minigan.seeds import METRICS, run_seeds
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import METRICS, run_seeds
 
 EXPERIMENTS = {"probe": probe, "semi": semi, "augment": augment, "domain": domain}
 NEED_RUN = ("probe", "augment")

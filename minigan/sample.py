@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import arithmetic, cli, plotting
-from minigan.arithmetic import COLUMNS, walks
-from minigan.errors import InputError, brief
-from minigan.files import written_whole
-from minigan.kernels import threads
-from minigan.run import load_gan
+from minigan.base.errors import InputError, brief
+from minigan.base.files import save_array
+from minigan.gan import latent_space
+from minigan.gan.latent_space import COLUMNS, walks
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.tools import cli, plotting
 
 ENDINGS = (".png", ".npy")
 MOST = 1_000_000  # samples at once
@@ -65,41 +66,13 @@ def _labels(gan, rows, digit):
     return np.arange(rows) % classes if digit is None else np.full(rows, gan.conditions.label(digit))
 
 
-def draw_sum(gan, terms, rng, out):
-    """The picture of a sum of digits in `out`, and what the judge sees in each of its parts, printed.
-
-    -> as arithmetic.calculate's second.
-    """
-    pictures, seen = arithmetic.calculate(gan, terms, rng)
-    names = [f"{'-' if sign < 0 else '+'} {digit}" for sign, digit in terms]
-    names[0] = names[0].removeprefix("+ ")
-    captions = [f"{name}\nseen as {digit}, {sure:.0%}" for name, (digit, sure) in zip(names, seen, strict=False)]
-    digit, sure = seen[len(terms)]
-    captions.append(f"= (in the middle)\nseen as {digit}, {sure:.0%}")
-    if out.suffix == ".npy":
-        _save_array(out, pictures)
-    else:
-        middle = (arithmetic.NEARBY + 1) // 2
-        around = np.insert(pictures[len(terms) + 1 :], middle, pictures[len(terms)], axis=0)
-        plotting.save_row(out, [*pictures[: len(terms), None], around], captions)
-    print("\n".join(caption.replace("\n", ": ") for caption in captions))
-    print(f"around it: {', '.join(str(digit) for digit, _ in seen[len(terms) + 1 :])}")
-    print(f"{len(pictures)} samples in {out}")
-    return seen
-
-
-def _save_array(path, samples):
-    with written_whole(path) as temporary:
-        np.save(temporary, samples)
-
-
 def run(argv=None):
     arguments = parse(argv)
     if not 1 <= arguments.n <= MOST:
         raise InputError(f"--n is {arguments.n}, expected a whole number from 1 to {MOST}.")
     if arguments.seed < 0:
         raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
-    terms = None if arguments.arithmetic is None else arithmetic.parse_terms(arguments.arithmetic)
+    terms = None if arguments.arithmetic is None else latent_space.parse_terms(arguments.arithmetic)
     cli.check_ways(arguments, DRAWN if terms is None else SUM)
     source = Path(arguments.run)
     name = "samples.png" if terms is None else "arithmetic.png"
@@ -114,7 +87,7 @@ def run(argv=None):
         raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     rng = np.random.default_rng(arguments.seed)
     if terms:
-        draw_sum(gan, terms, rng, out)
+        latent_space.draw_sum(gan, terms, rng, out)
         return 0
     rows = -(-arguments.n // COLUMNS)
     labels = _labels(gan, rows, arguments.digit)
@@ -125,7 +98,7 @@ def run(argv=None):
         labels = None if labels is None else np.repeat(labels, COLUMNS)[: arguments.n]
         samples = gan.sample(arguments.n, rng, labels, arguments.truncation)
     if out.suffix == ".npy":
-        _save_array(out, samples)
+        save_array(out, samples)
     else:
         columns = COLUMNS if arguments.interpolate or labels is not None else None
         plotting.save_samples(out, samples, columns=columns, rows=names)

@@ -4,12 +4,12 @@ import sys
 from contextlib import ExitStack
 from dataclasses import fields
 
-from minigan import cli, session
-from minigan.config import Config, add_flags
-from minigan.gan import build_gan
-from minigan.kernels import threads
+from minigan.gan import build_gan, session
+from minigan.gan.config import Config, add_flags
+from minigan.gan.trainer import NOTES
+from minigan.kernels.parallel import threads
 from minigan.models import PRESETS
-from minigan.trainer import NOTES
+from minigan.tools import cli
 
 LIST, NEW, RESUMED = "--list", "a new run", "--resume"  # ways of running
 

@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from minigan import datasets
-from minigan.conditioning import CONDITIONING as WAYS
-from minigan.conditions import of_samples
-from minigan.config import Config
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gan import GAN
-from minigan.kernels import threads
+from minigan.gan.conditioning import CONDITIONING as WAYS
+from minigan.gan.conditions import of_samples
+from minigan.gan.config import Config
+from minigan.kernels.parallel import threads
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
 from minigan.optim import OPTIMIZERS

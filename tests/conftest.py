@@ -9,7 +9,7 @@ pytest.register_assert_rewrite("mending_calls", "training_runs")  # or their ass
 from mending_calls import load_digits, load_few
 from training_runs import EVERY, TOY, begin, contents, samples_for_pictures
 
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 from minigan.models import domain, semi
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from minigan import __main__ as front
-from minigan import cli, datasets, plotting
+from minigan import datasets
 from minigan.gan import GAN
+from minigan.tools import cli, plotting
 
 COMMANDS = list(front.COMMANDS)
 NUMBERS = "0 1 2 3 7 28 100 -1 -0 1e3 0.5 1e-300 1e999 nan inf 1_000 0x10 ٣ 1,2 1.5,,2 " + "9" * 30 + " " + "9" * 5000

@@ -34,13 +34,14 @@ from fuzz_bytes import (
 from fuzz_commands import Begun
 from PIL import Image
 
-from minigan import checkpoint, datasets, pictures
-from minigan.classifier import Classifier
+from minigan import datasets
+from minigan.base import checkpoint, pictures
 from minigan.datasets import cifar, places
-from minigan.enhancement import Enhancer, Task
+from minigan.datasets.idx import read_idx
 from minigan.gan import build_gan
-from minigan.idx import read_idx
-from minigan.run import Run, load_gan
+from minigan.gan.run import Run, load_gan
+from minigan.image_to_image.enhancement import Enhancer, Task
+from minigan.metrics.judge import Classifier
 
 LINES = "generator.params.0.weight", "about", "sums", "step", "rng", "images", "labels"
 

@@ -16,9 +16,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from minigan import datasets, plotting
+from minigan import datasets
+from minigan.gan.run import load_gan
 from minigan.models.progan import LAST
-from minigan.run import load_gan
+from minigan.tools import plotting
 
 COLUMNS, ROWS = 14, 2
 PAGE = 10  # pictures each way on the pages that training draws

@@ -29,7 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from minigan.files import written_whole
+from minigan.base.files import written_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = 0.2  # of the time

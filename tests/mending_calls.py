@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from minigan import cli, datasets
+from minigan import datasets
+from minigan.tools import cli
 
 FEW = 300
 

@@ -18,10 +18,10 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from minigan import datasets, metrics
-from minigan.classifier import shipped_judge
 from minigan.gan import build_gan
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 from minigan.layers import Dense, LeakyReLU, MinibatchDiscrimination, ReLU, Tanh
+from minigan.metrics.judge import shipped_judge
 
 SAMPLES, LAST = 2000, 50  # samples judged; steps at the end over which D(G(z)) is averaged
 KERNELS = 50

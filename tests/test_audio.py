@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import audio, cli, sounds
+from minigan.audio import __main__ as audio
+from minigan.audio import sounds
 from minigan.gan import build_gan
 from minigan.gradcheck import check_gradients
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
+from minigan.tools import cli
 
 
 @pytest.fixture(autouse=True)

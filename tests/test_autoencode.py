@@ -10,13 +10,17 @@ import pytest
 from PIL import Image
 from training_runs import begin, samples_for_pictures
 
-from minigan import autoencode, autoencoder, cli, datasets, filters, image_metrics, variational
-from minigan.autoencoder import Autoencoder, PrincipalComponents
-from minigan.classifier import Classifier
-from minigan.errors import InputError, RunError
+from minigan import autoencode, datasets
+from minigan.autoencoders import autoencoder, variational
+from minigan.autoencoders.autoencoder import Autoencoder, PrincipalComponents
+from minigan.autoencoders.variational import LIKELIHOODS
+from minigan.base.errors import InputError, RunError
 from minigan.gradcheck import check_function
-from minigan.kernels import threads
-from minigan.variational import LIKELIHOODS
+from minigan.image_to_image import filters
+from minigan.kernels.parallel import threads
+from minigan.metrics import image_metrics
+from minigan.metrics.judge import Classifier
+from minigan.tools import cli
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ import pytest
 from planting import is_found, table
 
 from minigan.gradcheck import check_gradients
-from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, Tanh, minibatch, progressive
+from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, Tanh, minibatch, pixel_norm
 from minigan.layers.minibatch import MinibatchDiscrimination
-from minigan.layers.progressive import MinibatchStd, PixelNorm
+from minigan.layers.pixel_norm import MinibatchStd, PixelNorm
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -251,7 +251,7 @@ BUGS = {  # case, parts, check, function: what stands there, what stands there i
 
 @pytest.mark.parametrize(("name", "parts", "check", "function", "right", "wrong"), table(BUGS))
 def test_planted_bug_is_found(name, parts, check, function, right, wrong, monkeypatch):
-    module = minibatch if function in vars(minibatch) else progressive
+    module = minibatch if function in vars(minibatch) else pixel_norm
     is_found(monkeypatch, (name, parts, check), lambda: check(*case(name), parts), module, function, right, wrong)
 
 

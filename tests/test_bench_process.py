@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import bench, bench_process
-from minigan.errors import RunError
+from minigan.base.errors import RunError
+from minigan.base.processes import environment
+from minigan.bench import __main__ as bench
+from minigan.bench import process as bench_process
 from minigan.gan import build_gan
-from minigan.processes import environment
 
 
 def test_our_worker_answers():
     """The real process: what it is asked, what it answers, that it is asleep afterwards."""
-    command = [sys.executable, "-m", "minigan.bench_network"]
+    command = [sys.executable, "-m", "minigan.bench.network"]
     request = {"preset": "mlp", "batch": 2, "threads": 1, "sample_shape": (4, 4, 1)}
     with bench_process.Worker(command, request) as worker:
         assert worker.ready.keys() == {"ready", "import_mib", "notes"}

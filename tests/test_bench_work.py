@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from minigan import bench, bench_network, bench_report, bench_work
+from minigan.bench import __main__ as bench
+from minigan.bench import network as bench_network
+from minigan.bench import report
+from minigan.bench import work as bench_work
 from minigan.gan import build_gan
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 from minigan.layers import (
     Conv2D,
     ConvTranspose2D,
@@ -175,6 +178,6 @@ def test_layer_times_add_up_and_disturb_nothing(preset):
     for network in (watched.generator.network, watched.discriminator.network):
         for name, _ in bench_work.rows(network):
             assert name in described
-    text = bench_report.layer_table(rows)
+    text = report.layer_table(rows)
     assert "| the step " in text
     assert "100%" in text

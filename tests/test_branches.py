@@ -9,17 +9,8 @@ from test_layer_contract import check_nothing_given_is_changed, check_what_backw
 from test_layers import InTwoParts, draw, rng
 
 from minigan.gradcheck import check_gradients
-from minigan.layers import (
-    AveragePool2D,
-    BatchNorm,
-    Conv2D,
-    Dense,
-    Flatten,
-    Sequential,
-    Softplus,
-    Tanh,
-)
-from minigan.layers.branches import Concatenation, Residual
+from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, Sequential, Softplus, Tanh
+from minigan.layers.residual import Concatenation, Residual
 from minigan.models.densenet import dense_block
 
 

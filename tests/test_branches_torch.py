@@ -8,17 +8,10 @@ from test_gan_gradients import check_generator_gradient
 from test_layers import draw, rng
 
 from minigan import models
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_gradients
-from minigan.layers import (
-    AveragePool2D,
-    BatchNorm,
-    LeakyReLU,
-    ReLU,
-    Sequential,
-    UpsampleNearest2D,
-)
-from minigan.layers.branches import Concatenation, Residual
+from minigan.layers import AveragePool2D, BatchNorm, LeakyReLU, ReLU, Sequential, UpsampleNearest2D
+from minigan.layers.residual import Concatenation, Residual
 from minigan.models.densenet import DENSENET, dense_block, dense_body
 from minigan.models.resnet import RESNET, residual_body
 

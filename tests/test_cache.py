@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from minigan.files import private_folder
+from minigan.base.files import private_folder
 
 PACKAGE = Path(__file__).resolve().parents[1] / "minigan"
 SOURCE = """

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import minigan
-from minigan import checkpoint, datasets, files
-from minigan.errors import InputError
-from minigan.run import Run, load_gan
+from minigan import datasets
+from minigan.base import checkpoint, files
+from minigan.base.errors import InputError
+from minigan.gan.run import Run, load_gan
 
 ABOUT = {"config": {"preset": "toy"}, "note": "µ ≤ 1", "progress": {"seconds": 1.5, "variety": None}}
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minigan import datasets
+from minigan.base.errors import InputError
 from minigan.datasets import cifar, places
-from minigan.errors import InputError
 
 RECORDS = 4
 

@@ -5,10 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from minigan import checkpoint, classify, datasets, files
-from minigan.classifier import Classifier, _shifted
-from minigan.errors import InputError
+from minigan import classify, datasets
+from minigan.base import checkpoint, files
+from minigan.base.errors import InputError
 from minigan.losses import softmax, softmax_cross_entropy
+from minigan.metrics.judge import Classifier, _shifted
 
 
 def rng():

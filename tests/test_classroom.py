@@ -13,7 +13,7 @@ from planted_solutions import PLANTED
 from minigan.classroom import layers, solutions
 from minigan.classroom.catalogue import EXERCISES, find
 from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED, judge
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 
 STUBS = Path(__file__).parents[1] / "notebooks" / "exercises"
 

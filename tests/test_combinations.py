@@ -9,11 +9,12 @@ import pytest
 from combinations import AXES, CLASSES, covering, every_pair, fault, pairs, play, samples_of, settings_of
 from PIL import Image
 
-from minigan import cli, sample, train
+from minigan import sample, train
 from minigan.gan import GAN
-from minigan.kernels import threads
+from minigan.gan.run import Run
+from minigan.kernels.parallel import threads
 from minigan.models import PRESETS
-from minigan.run import Run
+from minigan.tools import cli
 
 rows = functools.cache(covering)
 plain = {"preset": "mlp", "data": "grey 28", "conditioning": "no condition"}

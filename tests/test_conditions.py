@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import datasets, evaluate, plotting, sample, train
-from minigan.conditions import Conditions, kmeans, of_samples
-from minigan.config import Config
-from minigan.errors import InputError, RunError
+from minigan import datasets, evaluate, sample, train
+from minigan.base.errors import InputError, RunError
 from minigan.gan import GAN, build_gan
+from minigan.gan.conditions import Conditions, kmeans, of_samples
+from minigan.gan.config import Config
+from minigan.gan.run import load_gan
 from minigan.layers import one_hot, projection_backward, projection_forward
-from minigan.run import load_gan
+from minigan.tools import plotting
 
 RING, RING_LABELS = datasets.load("ring", "test")
 

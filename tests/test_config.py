@@ -13,8 +13,8 @@ import pytest
 import minigan
 from minigan import __main__ as front
 from minigan import train
-from minigan.config import Config
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.gan.config import Config
 from minigan.models import PRESETS
 
 FIELDS = {item.name: item for item in dataclasses.fields(Config)}

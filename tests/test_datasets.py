@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import datasets, idx
-from minigan.datasets import BatchIterator, batches, checks, load, sample_toy, to_float, to_uint8, toy_modes
-from minigan.errors import InputError
-from minigan.idx import idx_header
+from minigan import datasets
+from minigan.base.errors import InputError
+from minigan.datasets import BatchIterator, batches, checks, idx, load, sample_toy, to_float, to_uint8, toy_modes
+from minigan.datasets.idx import idx_header
 
 # published facts about MNIST
 COUNTS = {
@@ -395,4 +395,4 @@ def test_imports_only_numpy_stdlib_and_siblings(module):
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     others = {module for module in modules if module.split(".")[0] not in sys.stdlib_module_names}
-    assert others <= {"numpy", "minigan.errors", "minigan.datasets.checks"}
+    assert others <= {"numpy", "minigan.base.errors", "minigan.datasets.checks"}

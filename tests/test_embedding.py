@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from planting import is_found, table
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_function
-from minigan.layers import BatchNorm, norm
+from minigan.layers import BatchNorm, batch_norm
 from minigan.layers import embedding as module
+from minigan.layers.batch_norm import Statistics
 from minigan.layers.embedding import ConditionalBatchNorm, embedding_backward, embedding_forward
-from minigan.layers.norm import Statistics
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -217,7 +217,7 @@ def test_a_layer_starts_as_its_docstring_says():
 
 
 AFFINE, BACK = (module, "conditional_affine_forward"), (module, "conditional_affine_backward")
-NORMALISE, BATCH_NORM = (Statistics, "_normalise"), (norm, "batch_norm_backward")
+NORMALISE, BATCH_NORM = (Statistics, "_normalise"), (batch_norm, "batch_norm_backward")
 LOOK_UP, LOOK_UP_BACK = (module, "embedding_forward"), (module, "embedding_backward")
 BUGS = {  # the check, the function: what stands there, what stands there instead
     (check_forward, *AFFINE): {

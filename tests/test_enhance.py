@@ -8,14 +8,17 @@ import pytest
 from mending_calls import call, contents, few_steps, refused
 from PIL import Image
 
-from minigan import checkpoint, datasets, enhance, filters, losses, mending, pictures, plotting
-from minigan.classifier import Classifier, shipped_judge
-from minigan.enhancement import Enhancer, Task
-from minigan.errors import InputError, RunError
+from minigan import datasets, enhance, losses
+from minigan.base import checkpoint, pictures
+from minigan.base.errors import InputError, RunError
 from minigan.gradcheck import check_function, check_gradients
-from minigan.kernels import threads
-from minigan.mending import PairGame
+from minigan.image_to_image import filters, training
+from minigan.image_to_image.enhancement import Enhancer, Task
+from minigan.image_to_image.training import PairGame
+from minigan.kernels.parallel import threads
+from minigan.metrics.judge import Classifier, shipped_judge
 from minigan.models import enhancer as networks
+from minigan.tools import plotting
 
 
 @pytest.fixture(autouse=True)
@@ -210,24 +213,24 @@ def test_it_learns_and_repeats_itself(digits, monkeypatch, task, filter_name, ga
     monkeypatch.setattr(networks, "WIDTH", 16)
     images, test, seen, rng = digits["train"][0], digits["test"][0], [], np.random.default_rng(3)
     spoilt = task.spoil(test, rng)
-    simple = mending.measure(task.baselines(images, rng)[filter_name](spoilt), test)
+    simple = training.measure(task.baselines(images, rng)[filter_name](spoilt), test)
 
     def train(steps, watch=lambda step, figures: None):
         made_by = Enhancer(1, task)
-        mending.fit(made_by, images, steps, 0.01, np.random.default_rng(7), watch)
+        training.fit(made_by, images, steps, 0.01, np.random.default_rng(7), watch)
         return made_by
 
     trained = train(60, lambda step, figures: seen.append(step))
     assert seen == list(range(1, 61))
-    assert mending.measure(trained.apply(spoilt), test)["psnr"] > simple["psnr"] + gain
+    assert training.measure(trained.apply(spoilt), test)["psnr"] > simple["psnr"] + gain
     a, b = (train(2).network.params for _ in range(2))
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def test_divergence_is_said(digits, monkeypatch):
-    monkeypatch.setattr(mending, "LR", 1e30)
+    monkeypatch.setattr(training, "LR", 1e30)
     with pytest.raises(RunError, match="training diverged at step"):
-        mending.fit(Enhancer(1, Task(2)), digits["train"][0], 20, 0.01, np.random.default_rng(0))
+        training.fit(Enhancer(1, Task(2)), digits["train"][0], 20, 0.01, np.random.default_rng(0))
 
 
 def test_pictures_of_any_size_one_by_one():
@@ -270,9 +273,9 @@ def test_a_training_run(capsys, few):
     test, labels = datasets.load("mnist", "test")
     judge = shipped_judge()
     spoilt = filters.shrink(test, 2)
-    again = mending.measure(Enhancer.load("made/network.npz").apply(spoilt), test, labels, judge)
+    again = training.measure(Enhancer.load("made/network.npz").apply(spoilt), test, labels, judge)
     assert again == first["network"]
-    assert mending.measure(filters.bicubic(spoilt, 2), test, labels, judge) == first["bicubic"]
+    assert training.measure(filters.bicubic(spoilt, 2), test, labels, judge) == first["bicubic"]
     np.testing.assert_array_equal(pictures.read("made/example.png", 1), spoilt[0])
     assert Image.open("made/pictures.png").size[0] > 300
     code, out, _ = call(capsys, enhance, "made/example.png", "larger.png", "--network", "made/network.npz")
@@ -295,7 +298,7 @@ def test_colour_and_noise(capsys, few):
     judge.save("judge.npz", {})
     assert call(capsys, enhance, *words, "--judge", "judge.npz", "--out", "b")[0] == 0
     truth = json.loads(Path("b/metrics.json").read_text())["runs"][0]["metrics"]["truth"]
-    assert truth == mending.recognised(test, labels, judge)
+    assert truth == training.recognised(test, labels, judge)
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (11, 13), np.uint8)).save("grey.png")
     assert call(capsys, enhance, "grey.png", "clean.jpg", "--network", "a/network.npz")[0] == 0
     assert Image.open("clean.jpg").size == (13, 11)
@@ -306,7 +309,7 @@ def test_colour_and_noise(capsys, few):
     ("step", "names"),
     [
         ((PairGame, "step"), ()),
-        ((mending, "measure"), ("network.npz",)),
+        ((training, "measure"), ("network.npz",)),
         ((plotting, "save_comparison"), ("network.npz", "metrics.json", "example.png")),
     ],
     ids=lambda value: value[-1] if value else "",

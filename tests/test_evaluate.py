@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import datasets, evaluate, evaluation, metrics, train
-from minigan.classifier import Classifier, shipped_judge
-from minigan.errors import InputError
-from minigan.run import Run, load_gan
+from minigan import datasets, evaluate, metrics, train
+from minigan.base.errors import InputError
+from minigan.gan.run import Run, load_gan
+from minigan.metrics import evaluation
+from minigan.metrics.judge import Classifier, shipped_judge
 
 N = 300
 

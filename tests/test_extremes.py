@@ -12,7 +12,7 @@ import pytest
 from layer_zoo import LAYERS, made, passes
 
 from minigan import layers
-from minigan.errors import InputError, RunError
+from minigan.base.errors import InputError, RunError
 from minigan.layers import BatchNorm, Dense, Layer, Sequential, SpectralNorm
 
 every_layer = pytest.mark.parametrize("name", LAYERS)

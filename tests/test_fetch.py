@@ -8,13 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from minigan import cli, datasets
+from minigan import datasets
+from minigan.base.errors import RunError
 from minigan.datasets import __main__ as command
 from minigan.datasets import fetch as fetching
 from minigan.datasets import places
 from minigan.datasets.fetch import fetch
 from minigan.datasets.known import Download, Known
-from minigan.errors import RunError
+from minigan.tools import cli
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENT).hexdigest()

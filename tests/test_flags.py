@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from minigan import __main__ as front
-from minigan import build_gan, cli, datasets, files, mending_run, run, session, train
-from minigan.config import Config
+from minigan import build_gan, datasets, train
+from minigan.base import files
+from minigan.gan import run, session
+from minigan.gan.config import Config
+from minigan.image_to_image import command as mending_run
+from minigan.tools import cli
 
 ALWAYS = {"--help", "--threads", "--quiet"}  # how much is said and by how many cores: no result depends on them
 SETTINGS = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__}

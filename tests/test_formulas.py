@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from formula_cases import CASES, arguments, converted, everything, like
 
-from minigan import image_metrics, layers, losses, metrics, optim
-from minigan.kernels import threads, updates
+from minigan import layers, losses, metrics, optim
+from minigan.kernels import updates
+from minigan.kernels.parallel import threads
 from minigan.layers.formula import Formula, Need
+from minigan.metrics import image_metrics
 
 MODULES = [importlib.import_module(f"minigan.layers.{module.name}") for module in pkgutil.iter_modules(layers.__path__)]
 ATTACHED = {repr(formula): formula for formula in Formula.attached}

@@ -7,8 +7,9 @@ import pytest
 from small_gans import certain, encoded, generate, reals, same, small, snapshot, told, train
 
 import minigan
-from minigan.errors import InputError
-from minigan.gan import SAMPLE_CHUNK, build_gan
+from minigan.base.errors import InputError
+from minigan.gan import build_gan
+from minigan.gan.gan import SAMPLE_CHUNK
 from minigan.layers import sigmoid
 from minigan.losses import LOSSES
 from minigan.models import PRESETS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_gans import certain, generate, guide, reals, slope, small, told
 
-from minigan.conditioning import CONDITIONING
+from minigan.gan.conditioning import CONDITIONING
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from minigan import cli, grade
+from minigan import grade
+from minigan.base.processes import environment
 from minigan.classroom import isolation, solutions
 from minigan.classroom.catalogue import EXERCISES
 from minigan.classroom.isolation import judge_apart
 from minigan.classroom.judge import FAILED, PASSED, Verdict
 from minigan.gradcheck import __main__ as gradcheck
-from minigan.processes import environment
+from minigan.tools import cli
 
 ROOT = Path(__file__).parents[1]
 WHOLE = solutions.source("dense")

@@ -14,12 +14,13 @@ import pytest
 from PIL import EpsImagePlugin, Image
 from test_structure import SOURCES
 
-from minigan import checkpoint, datasets, pictures
-from minigan.classifier import Classifier
-from minigan.enhancement import Enhancer, Task
-from minigan.errors import InputError
+from minigan import datasets
+from minigan.base import checkpoint, pictures
+from minigan.base.errors import InputError
+from minigan.datasets.idx import read_idx
 from minigan.gan import build_gan
-from minigan.idx import read_idx
+from minigan.image_to_image.enhancement import Enhancer, Task
+from minigan.metrics.judge import Classifier
 
 MANY = 10**12
 

@@ -12,7 +12,7 @@ import pytest
 import minigan
 from minigan import __main__ as front
 from minigan import datasets
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 ROOT = Path(minigan.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import checkpoint, datasets
-from minigan.kernels import threads
-from minigan.run import Run
+from minigan import datasets
+from minigan.base import checkpoint
+from minigan.gan.run import Run
+from minigan.kernels.parallel import threads
 
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)

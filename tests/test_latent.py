@@ -8,22 +8,25 @@ import pytest
 import small_gans
 from mending_calls import call, contents, refused
 
-from minigan import build_gan, cli, fills, filters, latent, pictures, restoration, restore
+from minigan import build_gan, restore
+from minigan.base import pictures
+from minigan.base.errors import InputError
 from minigan.datasets import to_uint8
-from minigan.errors import InputError
+from minigan.gan.run import Run
 from minigan.gradcheck import check_function
-from minigan.kernels import threads
-from minigan.latent import BlurView, HoleView, Searcher
+from minigan.image_to_image import filters, gan_inversion, inpainting, restoration
+from minigan.image_to_image.gan_inversion import BlurView, HoleView, Searcher
+from minigan.image_to_image.restoration import Restorer, Task
+from minigan.kernels.parallel import threads
 from minigan.models import PRESETS
-from minigan.restoration import Restorer, Task
-from minigan.run import Run
+from minigan.tools import cli
 
 SHAPE = (12, 16, 2)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(latent, "DRAWN", 20)
+    monkeypatch.setattr(gan_inversion, "DRAWN", 20)
     with threads.threads(1):
         yield
 
@@ -70,7 +73,7 @@ def test_the_gradient_by_z_of_holes(preset):
 
 
 def test_the_gradient_by_z_of_blur(monkeypatch):
-    monkeypatch.setattr(latent, "PRIOR", 2.0)
+    monkeypatch.setattr(gan_inversion, "PRIOR", 2.0)
     checked = report("dcgan", TASKS["blur"])
     assert checked.ok, checked
 
@@ -80,9 +83,9 @@ class NoPrior(Searcher):
 
     def loss(self, z, conditions, seen):
         value, grad = super().loss(z, conditions, seen)
-        prior, latent.PRIOR = latent.PRIOR, 0
+        prior, gan_inversion.PRIOR = gan_inversion.PRIOR, 0
         _, grad = super().loss(z, conditions, seen)
-        latent.PRIOR = prior
+        gan_inversion.PRIOR = prior
         return value, grad
 
 
@@ -126,7 +129,7 @@ class SummedOver(Searcher):
 
 @pytest.mark.parametrize("kind", [NoPrior, InTraining, BlurForgotten, BlurTwisted, SummedOver])
 def test_planted_in_the_gradient_by_z(kind, monkeypatch):
-    monkeypatch.setattr(latent, "PRIOR", 2.0)
+    monkeypatch.setattr(gan_inversion, "PRIOR", 2.0)
     assert not report("dcgan", TASKS["blur"], kind).ok
 
 
@@ -159,7 +162,7 @@ def test_blending():
     seen = HoleView(task.spoil(images(), np.random.default_rng(4)), np.dtype(np.float32))
     blended, inside = seen.blend(made), np.broadcast_to(seen.hole, made.shape)
     assert abs(blended[~inside] - images()[~inside]).max() < 1e-3
-    assert abs(fills.laplacian(blended) - fills.laplacian(made))[inside].max() < 2
+    assert abs(inpainting.laplacian(blended) - inpainting.laplacian(made))[inside].max() < 2
     assert np.array_equal(seen.paste(made), np.where(inside, made, images()))
     seen = BlurView(filters.gaussian(images(), 1.2), np.dtype(np.float64), 1.2)
 
@@ -167,7 +170,7 @@ def test_blending():
         """‖A x - y‖² + SHARPNESS ‖∇(x - made)‖²."""
         d, y = x - made, (seen.target + 1) * 127.5
         slopes = sum(np.square(np.diff(d, axis=axis)).sum() for axis in (1, 2))
-        return np.square(seen.see(x) - y).sum() + latent.SHARPNESS * slopes
+        return np.square(seen.see(x) - y).sum() + gan_inversion.SHARPNESS * slopes
 
     blended = seen.blend(made.astype(np.float64))
     assert value(blended) < 0.5 * value(made)
@@ -182,9 +185,9 @@ def test_the_search_finds_what_the_generator_can_draw(task, monkeypatch):
     monkeypatch.setattr(restoration, "GRAIN", 0.0)  # the noise that no search can explain
     made = searcher(small_gan("cgan", np.float32), task, steps=40)
     spoilt = task.spoil(to_uint8(made.drawn), np.random.default_rng(4))
-    monkeypatch.setattr(latent, "PRIOR", 0.001)
+    monkeypatch.setattr(gan_inversion, "PRIOR", 0.001)
     if task.holes:
-        np.testing.assert_array_equal(made.begin(made.view(spoilt)), range(latent.DRAWN))
+        np.testing.assert_array_equal(made.begin(made.view(spoilt)), range(gan_inversion.DRAWN))
     seen = made.view(spoilt[:5])
     values = []
     made.drawn, made.z, made.conditions = made.drawn[9:], made.z[9:], made.conditions[9:]
@@ -199,9 +202,9 @@ def test_the_search_finds_what_the_generator_can_draw(task, monkeypatch):
 def test_generators_that_draw_something_else():
     for preset in ("cogan", "lapgan"):
         with pytest.raises(InputError, match=f"a generator of {preset} does not draw the pictures themselves"):
-            latent.check(build_gan(preset))
+            gan_inversion.check(build_gan(preset))
     with pytest.raises(InputError, match="a generator of toy"):
-        latent.check(build_gan("toy", sample_shape=(2,)))
+        gan_inversion.check(build_gan("toy", sample_shape=(2,)))
 
 
 # ---- the command

@@ -8,7 +8,7 @@ import pytest
 from layer_zoo import LAYERS, made, passes
 
 from minigan import init
-from minigan.errors import InputError, RunError
+from minigan.base.errors import InputError, RunError
 from minigan.layers import BatchNorm, Conv2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Sequential, Tanh
 
 every_layer = pytest.mark.parametrize("name", LAYERS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import (
     AveragePool2D,
     BatchNorm,

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from minigan.errors import RunError
-from minigan.kernels import gemm, lowering, threads, toom_cook
+from minigan.base.errors import RunError
+from minigan.kernels import gemm, lowering
+from minigan.kernels.parallel import threads
+from minigan.kernels.toom_cook import plans
 
 # (H, W), kernel, stride, padding; outputs of every length up to 7, borders that do not fit, H ≠ W
 GEOMETRIES = [
@@ -24,7 +26,7 @@ GEOMETRIES = [
 @pytest.mark.parametrize("outputs", [1, 2, 3, 4, 5, 7, 16])
 def test_the_matrices_compute_a_correlation_exactly(outputs, kernel_size, stride):
     """Σ over the rows of A G B is 1 where the sample meets the tap, in each phase, and 0 elsewhere."""
-    line = toom_cook.line(outputs, kernel_size, stride)
+    line = plans.line(outputs, kernel_size, stride)
     for b in range(stride):
         got = np.einsum("xo,xa,xi->oai", line.a, line.g[b, line.point], line.b[b])
         wanted = np.zeros_like(got)
@@ -36,8 +38,8 @@ def test_the_matrices_compute_a_correlation_exactly(outputs, kernel_size, stride
 
 def test_fewer_multiplications_than_the_definition():
     for outputs, kernel_size, stride, count in [(7, 4, 2, 18), (7, 5, 2, 20), (4, 5, 2, 11), (4, 3, 1, 6)]:
-        assert toom_cook.multiplications(outputs, kernel_size, stride) == count < outputs * kernel_size
-        line = toom_cook.line(outputs, kernel_size, stride)
+        assert plans.multiplications(outputs, kernel_size, stride) == count < outputs * kernel_size
+        line = plans.line(outputs, kernel_size, stride)
         assert line.phases[line.point].sum() == count
 
 
@@ -50,7 +52,7 @@ def both(geometry, dtype, n=3, c=5, o=4, seed=0):
         rng.standard_normal(shape).astype(dtype) for shape in ((n, *size, c), (*kernel, c, o), (n, *out, o))
     )
     arguments = (x.shape, weight.shape, stride, padding, out)
-    plan = toom_cook.plan(kernel, stride, out, np.dtype(dtype))
+    plan = plans.plan(kernel, stride, out, np.dtype(dtype))
     return lowering.Im2col(*arguments), lowering.ToomCook(*arguments, plan), x, weight, y
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigan import metrics
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 
 def rng():

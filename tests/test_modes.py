@@ -13,7 +13,7 @@ from test_structure import ROOT
 import minigan
 from minigan.base.mode import is_plain
 from minigan.gan import build_gan
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 
 MODES = {"plain": minigan.plain, "fast": nullcontext}
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import classify, cli, datasets, evaluate, plotting, sample, train, trainer
-from minigan.classifier import BODIES, Classifier
-from minigan.errors import InputError
-from minigan.evaluation import Reference
-from minigan.gan import build_gan
+from minigan import classify, datasets, evaluate, sample, train
+from minigan.base.errors import InputError
+from minigan.gan import build_gan, trainer
+from minigan.metrics.evaluation import Reference
+from minigan.metrics.judge import BODIES, Classifier
 from minigan.models import PRESETS
+from minigan.tools import cli, plotting
 
 CLASSES = ("blue", "green", "red")
 

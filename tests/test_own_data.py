@@ -7,12 +7,14 @@ import pytest
 from PIL import Image
 from training_runs import begin, resume, samples_for_pictures
 
-from minigan import checkpoint, classify, cli, datasets, evaluate, plotting, recognise, sample, train
-from minigan.classifier import Classifier
-from minigan.config import Config
-from minigan.errors import InputError
+from minigan import classify, datasets, evaluate, recognise, sample, train
+from minigan.base import checkpoint
+from minigan.base.errors import InputError
 from minigan.gan import build_gan
-from minigan.run import Run, load_gan
+from minigan.gan.config import Config
+from minigan.gan.run import Run, load_gan
+from minigan.metrics.judge import Classifier
+from minigan.tools import cli, plotting
 
 CLASSES = ("blue $x$", "green", "red")
 FEW = ["--steps", "2", "--batch-size", "8", "--latent-dim", "8"]

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from minigan import datasets, evaluation, train
-from minigan.classifier import shipped_judge
-from minigan.errors import InputError
+from minigan import datasets, train
+from minigan.base.errors import InputError
 from minigan.gan import build_gan
+from minigan.metrics import evaluation
+from minigan.metrics.judge import shipped_judge
 from minigan.models import PRESETS, cogan, lapgan
 
 

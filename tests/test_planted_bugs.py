@@ -32,11 +32,11 @@ from minigan.layers import (
     UpsampleNearest2D,
     activations,
     base,
+    batch_norm,
     conv,
     dense,
     dropout,
     noise,
-    norm,
     resample,
     shape,
 )
@@ -150,21 +150,21 @@ BUGS = {  # the layer, module, function: what stands there, what stands there in
         "sign": ("= np.tensordot", "= -np.tensordot"),
         "bias averaged": ("grad_output.sum(axis=(0, 1, 2))", "grad_output.sum(axis=(0, 1, 2)) / len(x)"),
     },
-    ("batch norm", norm, "batch_norm_backward"): {
+    ("batch norm", batch_norm, "batch_norm_backward"): {
         "mean dropped": (" - grad_beta / M", ""),
         "product dropped": (" - x_hat * (grad_gamma / M)", ""),
         "both dropped": (" - grad_beta / M - x_hat * (grad_gamma / M)", ""),
     },
-    ("batch norm of vectors", norm, "batch_norm_backward"): {
+    ("batch norm of vectors", batch_norm, "batch_norm_backward"): {
         "deviation dropped": ("gamma * inv_std", "gamma"),
         "half the product": ("(grad_gamma / M)", "(grad_gamma / M / 2)"),
         "γ's gradient a mean": ("grad_input, grad_gamma,", "grad_input, grad_gamma / M,"),
         "β's sign": ("grad_gamma, grad_beta\n", "grad_gamma, -grad_beta\n"),
     },
-    ("batch norm in use", norm, "batch_norm_inference_backward"): {
+    ("batch norm in use", batch_norm, "batch_norm_inference_backward"): {
         "training's": (AFFINE, "gamma * inv_std * (g - g.mean((0, 1, 2)) - x_hat * (g * x_hat).mean((0, 1, 2)))"),
     },
-    ("batch norm in two parts", norm.Statistics, "_normalise_backward"): {
+    ("batch norm in two parts", batch_norm.Statistics, "_normalise_backward"): {
         "parts joined": (
             "joined(grads)",
             "joined([d + gamma * r * (b - sum(betas) / len(betas) + x_hat * (c - sum(gammas) / len(gammas))) "

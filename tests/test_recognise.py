@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import cli, datasets, recognise
-from minigan.errors import InputError, RunError
+from minigan import datasets, recognise
+from minigan.base.errors import InputError, RunError
 from minigan.gan import build_gan
+from minigan.gan.run import Run
 from minigan.layers import Dense
 from minigan.optim import SGD
 from minigan.recognition import augment, common, domain, probe, semi, textures
-from minigan.run import Run
+from minigan.tools import cli
 
 pytestmark = pytest.mark.usefixtures("narrow_recognition")
 

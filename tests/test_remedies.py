@@ -7,8 +7,8 @@ import pytest
 from small_gans import certain, generate, guide, reals, small, told
 
 from minigan import penalties
-from minigan.conditioning import Auxiliary, Concatenation, Discriminator, Projection
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.gan.conditioning import Auxiliary, Concatenation, Discriminator, Projection
 from minigan.layers import Dense, Flatten, Sequential
 
 LAPGAN_HEADS = ["level0", "level1", "coarsest"]

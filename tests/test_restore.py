@@ -8,16 +8,18 @@ import pytest
 from mending_calls import call, contents, few_steps, refused
 from PIL import Image
 
-from minigan import checkpoint, datasets, enhance, fills, filters, losses, mending, pictures, restoration, restore
-from minigan.classifier import shipped_judge
-from minigan.errors import InputError
+from minigan import datasets, enhance, losses, restore
+from minigan.base import checkpoint, pictures
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_function, check_gradients
-from minigan.kernels import threads
+from minigan.image_to_image import filters, inpainting, restoration, training
+from minigan.image_to_image.restoration import Restorer, Task
+from minigan.image_to_image.training import PairGame
+from minigan.kernels.parallel import threads
 from minigan.layers import Conv2D
-from minigan.mending import PairGame
+from minigan.metrics.judge import shipped_judge
 from minigan.models import enhancer as pair_networks
 from minigan.models import restorer as networks
-from minigan.restoration import Restorer, Task
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +104,7 @@ def test_the_losses_gradients_through_a_discriminator_that_sees_the_hole():
 
 def test_tasks(digits):
     images, rng = digits["test"][0][:40], np.random.default_rng(2)
-    assert list(Task().parts()) == list(fills.HOLES)
+    assert list(Task().parts()) == list(inpainting.HOLES)
     assert not Task(("random",)).parts()
     assert list(Task().baselines(images, rng)) == ["mean fill", "diffusion", "biharmonic"]
     assert [name.split()[0] for name in Task((), 2.0).baselines(images, rng)] == ["input", "unsharp", "Wiener"]
@@ -148,10 +150,10 @@ def test_it_learns(digits, monkeypatch, task, steps, simple, gain):
     monkeypatch.setattr(networks, "WIDTH", 16)
     images, test = digits["train"][0], digits["test"][0]
     spoilt = task.spoil(test, np.random.default_rng(3))
-    before = mending.measure(task.baselines(images, np.random.default_rng(4))[simple](spoilt), test)
+    before = training.measure(task.baselines(images, np.random.default_rng(4))[simple](spoilt), test)
     trained = Restorer(1, task)
-    mending.fit(trained, images, steps, 0.01, np.random.default_rng(7))
-    assert mending.measure(trained.apply(spoilt), test)["psnr"] > before["psnr"] + gain
+    training.fit(trained, images, steps, 0.01, np.random.default_rng(7))
+    assert training.measure(trained.apply(spoilt), test)["psnr"] > before["psnr"] + gain
 
 
 def test_pictures_of_any_size_one_by_one():
@@ -174,7 +176,7 @@ def test_a_training_run(capsys, few):
     report = json.loads(Path("made/metrics.json").read_text())
     assert report["task"] == "holes: centre, random, scratches"
     first, second = (run["metrics"] for run in report["runs"])
-    assert list(first) == list(fills.HOLES)
+    assert list(first) == list(inpainting.HOLES)
     assert list(first["random"]) == ["mean fill", "diffusion", "biharmonic", "network", "truth"]
     assert first["centre"]["diffusion"] == second["centre"]["diffusion"]
     assert first["random"]["diffusion"] != second["random"]["diffusion"]
@@ -184,7 +186,7 @@ def test_a_training_run(capsys, few):
     test, labels = datasets.load("mnist", "test")
     spoilt = Task(("centre",)).spoil(test, np.random.default_rng(0))
     made = Restorer.load("made/network.npz").apply(spoilt)
-    assert mending.measure(made, test, labels, shipped_judge()) == first["centre"]["network"]
+    assert training.measure(made, test, labels, shipped_judge()) == first["centre"]["network"]
     hole = pictures.read("made/mask.png", 1) == 255
     example = pictures.read("made/example.png", 1)
     np.testing.assert_array_equal(example, np.where(hole, restoration.GREY, test[0]))

@@ -10,8 +10,8 @@ import pytest
 
 from minigan.gradcheck import check_function, check_gradients
 from minigan.layers import Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Sequential, Tanh
-from minigan.layers import reweight as module
-from minigan.layers.reweight import EqualizedRate, SpectralNorm, power_iteration
+from minigan.layers import spectral_norm as module
+from minigan.layers.spectral_norm import EqualizedRate, SpectralNorm, power_iteration
 from minigan.optim import SGD, Adam
 
 GAIN = 1.7

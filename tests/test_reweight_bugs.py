@@ -14,14 +14,14 @@ from test_reweight import (
     make,
 )
 
-from minigan.layers import reweight
-from minigan.layers.reweight import EqualizedRate, SpectralNorm
+from minigan.layers import spectral_norm
+from minigan.layers.spectral_norm import EqualizedRate, SpectralNorm
 
 STEP, KEPT = "power_iteration(matrix, u)", 'self.buffers["u"][...], self.buffers["v"][...] = u, v'
 MADE = "return self._as_weight(normalised), cache"
 LEFT = {"W̄ left in params": ("self.layer.params = self.params", 'self.params["weight"] = weight')}
 BUGS = {  # the kind, the check, where: what stands there, what stands there instead
-    (SpectralNorm, check_gradient, reweight, "spectral_norm_backward"): {
+    (SpectralNorm, check_gradient, spectral_norm, "spectral_norm_backward"): {
         "no gradient through σ": (" - (grad * normalised).sum() * np.outer(u, v)", ""),
         "divided by σ²": ("/ sigma", "/ sigma**2"),
         "not divided by σ": ("/ sigma", ""),
@@ -32,7 +32,7 @@ BUGS = {  # the kind, the check, where: what stands there, what stands there ins
         "W̄ for u vᵀ": ("np.outer(u, v)", "normalised"),
         "mean for sum": (".sum()", ".mean()"),
     },
-    (SpectralNorm, check_training_gradient, reweight, "spectral_norm_backward"): {
+    (SpectralNorm, check_training_gradient, spectral_norm, "spectral_norm_backward"): {
         "u and v one step on": ("np.outer(u, v)", "np.outer(*power_iteration(normalised, u))"),
     },
     (SpectralNorm, check_iteration, SpectralNorm, "_effective"): {
@@ -46,7 +46,7 @@ BUGS = {  # the kind, the check, where: what stands there, what stands there ins
         "iteration in use": ("if training:", "if True:"),
         "iteration in use, not kept": ("_unit(u), _unit(v)", STEP),
     },
-    (SpectralNorm, check_use, reweight, "spectral_norm_forward"): {
+    (SpectralNorm, check_use, spectral_norm, "spectral_norm_forward"): {
         "divided by σ² forward": ("matrix / sigma", "matrix / sigma**2"),
         "divided by √σ": ("matrix / sigma", "matrix / sigma**0.5"),
     },
@@ -56,8 +56,8 @@ BUGS = {  # the kind, the check, where: what stands there, what stands there ins
     (SpectralNorm, check_params_stay, SpectralNorm, "_effective"): {
         "W changed in place": (MADE, f'self.params["weight"][...] = self._as_weight(normalised); {MADE}'),
     },
-    (SpectralNorm, check_params_stay, reweight._Reweighted, "_forward"): LEFT,
-    (EqualizedRate, check_params_stay, reweight._Reweighted, "_forward"): LEFT,
+    (SpectralNorm, check_params_stay, spectral_norm._Reweighted, "_forward"): LEFT,
+    (EqualizedRate, check_params_stay, spectral_norm._Reweighted, "_forward"): LEFT,
     (EqualizedRate, check_params_stay, EqualizedRate, "_effective"): {
         "W changed in place": ("return weight *", "weight *= 2; return weight *"),
     },

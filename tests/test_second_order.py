@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigan import layers, penalties
-from minigan.errors import InputError, RunError
+from minigan.base.errors import InputError, RunError
 from minigan.gan import build_gan
 from minigan.layers import (
     AveragePool2D,

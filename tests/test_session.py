@@ -5,8 +5,8 @@ import pytest
 from training_runs import TOY, begin, contents, samples_for_pictures
 
 import minigan
-from minigan.errors import InputError
-from minigan.kernels import threads
+from minigan.base.errors import InputError
+from minigan.kernels.parallel import threads
 
 
 @pytest.fixture

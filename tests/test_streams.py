@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from training_runs import SMALL, begin, contents, resume
 
-from minigan import files, streams
+from minigan.base import files, streams
 from minigan.classroom import solutions
 from minigan.classroom.catalogue import find
 from minigan.classroom.isolation import judge_apart
-from minigan.run import Run
+from minigan.gan.run import Run
 
-ROOT = Path(streams.__file__).parents[1]
+ROOT = Path(streams.__file__).parents[2]
 ALL = r"""
 import sys
 from minigan import __main__ as front, audio, cli, seeds
@@ -70,7 +70,7 @@ def texts():
 def test_every_sign_that_the_library_uses_has_a_form_in_ascii():
     streams.settle()
     wrong = {place for place, text in texts() if b"\\" in re.sub(r"[\\\ufeff]", "", text).encode("ascii", "minigan")}
-    assert not wrong, "add their signs to SIGNS of minigan/streams.py"
+    assert not wrong, "add their signs to SIGNS of minigan/base/streams.py"
     assert "σ² ≥ ½·√x̂, Φ → naïve".encode("ascii", "minigan") == b"sigma2 >= 1/2*sqrtx, Phi -> naive"
 
 

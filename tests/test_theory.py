@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan import theory
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import Dense, LeakyReLU, Sequential, sigmoid
 from minigan.losses import NonSaturating
 from minigan.optim import Adam

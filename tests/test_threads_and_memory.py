@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from minigan.errors import InputError
-from minigan.kernels import memory
-from minigan.kernels import threads as team
+from minigan.base.errors import InputError
+from minigan.kernels.parallel import memory
+from minigan.kernels.parallel import threads as team
 
 two_cores = pytest.mark.skipif(team.available_cores() < 2, reason="one core: there is no team")
 

@@ -14,7 +14,7 @@ from layer_zoo import LAYERS, made, passes
 from small_gans import small
 from test_structure import ROOT
 
-from minigan.kernels import threads as team
+from minigan.kernels.parallel import threads as team
 
 two_cores = pytest.mark.skipif(team.available_cores() < 2, reason="one core: there is no team")
 PRESETS = ("dcgan", "wgan-gp", "biggan")

@@ -29,12 +29,15 @@ from training_runs import (
 )
 
 import minigan
-from minigan import checkpoint, cli, datasets, optim, plotting, train, trainer
-from minigan.config import Config
-from minigan.errors import InputError, RunError
-from minigan.kernels import threads
-from minigan.run import Run, load_gan
-from minigan.trainer import Trainer
+from minigan import datasets, optim, train
+from minigan.base import checkpoint
+from minigan.base.errors import InputError, RunError
+from minigan.gan import trainer
+from minigan.gan.config import Config
+from minigan.gan.run import Run, load_gan
+from minigan.gan.trainer import Trainer
+from minigan.kernels.parallel import threads
+from minigan.tools import cli, plotting
 
 
 @pytest.fixture(autouse=True)

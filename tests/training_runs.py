@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from minigan import checkpoint, plotting, train
+from minigan import train
+from minigan.base import checkpoint
 from minigan.gan import GAN
+from minigan.tools import plotting
 
 # Everything that has a memory: batches that straddle two epochs (step 17), steps of D alone, noise, an averaged G; and
 # conditions, which a resumed run works out anew.

@@ -71,9 +71,9 @@ def train_reference(seed, seconds):
 def train_recipe(preset, seed, seconds):
     """-> samples (N, 28, 28, 1), the digits they were asked to show or None, the number of steps."""
     from minigan import datasets
-    from minigan.conditions import of_samples
-    from minigan.config import Config
     from minigan.gan import GAN
+    from minigan.gan.conditions import of_samples
+    from minigan.gan.config import Config
 
     config = Config.for_preset(preset, seed=seed)
     images, labels = datasets.load("mnist")
@@ -118,7 +118,7 @@ def table(results, floor):
 
 
 def evaluation_label(key):
-    from minigan.evaluation import LABELS
+    from minigan.metrics.evaluation import LABELS
 
     return LABELS.get(key, (key,))[0].strip()
 
@@ -139,8 +139,10 @@ def main():
         samples, asked, steps = make(seeds[0], seconds)
         np.savez(arguments.out, samples=samples, asked=[] if asked is None else asked, steps=steps)
         return
-    from minigan import datasets, evaluation, plotting
-    from minigan.classifier import Classifier, shipped_judge
+    from minigan import datasets
+    from minigan.metrics import evaluation
+    from minigan.metrics.judge import Classifier, shipped_judge
+    from minigan.tools import plotting
 
     judge = Classifier.load(arguments.judge) if arguments.judge else shipped_judge()
     test = datasets.load("mnist", "test")

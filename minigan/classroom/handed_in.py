@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import dataclass
 from stat import S_ISLNK
 
-from minigan.errors import brief
+from minigan.base.errors import brief
 
 CODE = (".py.txt", ".py", ".ipynb")  # .py.txt: what an editor makes of .py where Windows hides the ending
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")

@@ -11,9 +11,9 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from minigan.base.errors import InputError, brief
+from minigan.base.processes import environment
 from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED, Verdict
-from minigan.errors import brief
-from minigan.processes import environment
 
 SECONDS = 20.0
 MEMORY = 1 << 30  # bytes beyond what the judge itself needs
@@ -22,6 +22,11 @@ KEPT = 4000  # bytes of what a file prints
 LONGEST = 1 << 16  # bytes of a verdict
 
 _running = set()
+
+
+def check_seconds(seconds):
+    if not 0 < seconds <= 3600:
+        raise InputError(f"--seconds is {seconds}, expected a number above 0 and at most 3600.")
 
 
 def judge_apart(path, exercise, seconds=SECONDS):

@@ -4,9 +4,9 @@ import numpy as np
 
 from minigan.classroom.exercise import Case, Exercise, normal
 from minigan.layers.activations import leaky_relu_forward
+from minigan.layers.batch_norm import batch_norm_forward
 from minigan.layers.dense import dense_forward
-from minigan.layers.norm import batch_norm_forward
-from minigan.layers.reweight import power_iteration, spectral_norm_forward
+from minigan.layers.spectral_norm import power_iteration, spectral_norm_forward
 
 ONE_SAMPLE = "is the batch axis forgotten, or a sum or mean over the batch missing?"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.base.files import write_text
 from minigan.classroom.catalogue import EXERCISES
-from minigan.files import write_text
 from minigan.layers.activations import leaky_relu_backward, leaky_relu_forward, sigmoid, softplus
+from minigan.layers.batch_norm import batch_norm_backward, batch_norm_forward
 from minigan.layers.conv import conv2d_backward, conv2d_forward, conv_transpose2d_backward, conv_transpose2d_forward
 from minigan.layers.dense import dense_backward, dense_forward
-from minigan.layers.norm import batch_norm_backward, batch_norm_forward
-from minigan.layers.reweight import power_iteration, spectral_norm_backward, spectral_norm_forward
+from minigan.layers.spectral_norm import power_iteration, spectral_norm_backward, spectral_norm_forward
 from minigan.losses import softmax_cross_entropy
 from minigan.metrics import frechet_distance
 from minigan.optim import adam

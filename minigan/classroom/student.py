@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
-from minigan.errors import brief
+from minigan.base.errors import brief
 
 READY_MADE = {"minigan", "torch", "tensorflow", "jax", "keras", "scipy", "sklearn", "autograd"}
 LONGEST_CALL = 300  # characters of an exception's message that are worth repeating

@@ -8,6 +8,7 @@ come from a generator that is passed in, or for the toy sets from fixed seeds. N
 import os
 from pathlib import Path
 
+from minigan.base.errors import InputError
 from minigan.datasets import own, toy
 from minigan.datasets.batches import BatchIterator
 from minigan.datasets.checks import known_name
@@ -17,7 +18,6 @@ from minigan.datasets.mnist import FASHION, MNIST
 from minigan.datasets.pixels import to_float, to_uint8
 from minigan.datasets.places import DATA_DIR
 from minigan.datasets.toy import sample_toy, toy_modes
-from minigan.errors import InputError
 
 __all__ = [
     "DATA_DIR",

@@ -1,9 +1,10 @@
 """python -m minigan.datasets [NAME]: what data there is and where; with a name, fetch that and check it."""
 
-from minigan import cli, datasets
+from minigan import datasets
 from minigan.datasets import places
 from minigan.datasets.checks import known_name
 from minigan.datasets.toy import SIZES
+from minigan.tools import cli
 
 
 def parse(argv):

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from minigan.base.errors import InputError
 from minigan.datasets import places
 from minigan.datasets.known import Download, Known
-from minigan.errors import InputError
 
 SHAPE = (32, 32, 3)
 RECORD = 1 + 32 * 32 * 3  # bytes

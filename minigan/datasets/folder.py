@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigan import pictures
+from minigan.base import pictures
+from minigan.base.errors import InputError, brief
 from minigan.datasets.labels import numbered
-from minigan.errors import InputError, brief
 
 SIZES = (28, 32, 64)  # to which pictures are brought unless a size is asked for
 # of a picture, since a file of a few kilobytes may hold more than there is memory for; a JPEG is decoded smaller

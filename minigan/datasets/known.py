@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from minigan.base.errors import RunError
 from minigan.datasets import places
-from minigan.errors import RunError
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Known:
 
     def fetch(self, quiet=False):
         """Fetch the files that are not on disk; RunError, one sentence, says which to put where if that fails."""
-        from minigan.datasets.fetch import fetch  # loads much that nobody needs who has the files
+        from minigan.datasets.fetch import fetch
 
         folder = places.cache(self.name)
         missing = [download for download in self.downloads if not self.has(download)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.errors import InputError, brief
+from minigan.base.errors import InputError, brief
 
 MOST = 10_000  # different labels: more are no classes
 

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from minigan.base.errors import InputError
 from minigan.datasets import places
+from minigan.datasets.idx import idx_header, read_idx
 from minigan.datasets.known import Download, Known
-from minigan.errors import InputError
-from minigan.idx import idx_header, read_idx
 
 _ZALANDO = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 

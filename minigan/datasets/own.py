@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigan.base.errors import InputError, brief
 from minigan.datasets.arrays import BROKEN, read_arrays
 from minigan.datasets.folder import load_folder, natural_size, stamp
 from minigan.datasets.labels import numbered
 from minigan.datasets.layouts import to_pictures
 from minigan.datasets.table import read_table
-from minigan.errors import InputError, brief
 
 FILES = (".npy", ".npz", ".csv")
 TENTH = 10  # each tenth picture is kept for the test split, unless the file says which are

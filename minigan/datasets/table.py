@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from minigan.errors import InputError, brief
+from minigan.base.errors import InputError, brief
 
 LABELS = ("label", "labels", "class", "target", "y")  # what the column of labels is called, in letters of any size
 LONGEST = 1 << 22  # bytes of a row

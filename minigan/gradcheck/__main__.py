@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from minigan import cli
+from minigan.base.errors import InputError
 from minigan.classroom.catalogue import exercise_of, find
-from minigan.classroom.isolation import SECONDS, judge_apart
+from minigan.classroom.isolation import SECONDS, check_seconds, judge_apart
 from minigan.classroom.judge import PASSED
-from minigan.errors import InputError
+from minigan.tools import cli
 
 
 def parse(argv):
@@ -37,11 +37,6 @@ def run(argv=None):
         print(f"{path} printed:\n{verdict.printed.rstrip()}\n")
     print(verdict)
     return 0 if verdict.status == PASSED else 1
-
-
-def check_seconds(seconds):
-    if not 0 < seconds <= 3600:
-        raise InputError(f"--seconds is {seconds}, expected a number above 0 and at most 3600.")
 
 
 def _split(text):

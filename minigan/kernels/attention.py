@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from minigan.kernels import gemm, memory, threads
+from minigan.kernels import gemm
+from minigan.kernels.parallel import memory, threads
 
 
 def self_attention_forward(x, query, key, value, output, gamma):

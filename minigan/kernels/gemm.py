@@ -6,7 +6,8 @@ that a kernel needs next.
 
 import numpy as np
 
-from minigan.kernels import memory, pointwise, threads
+from minigan.kernels import pointwise
+from minigan.kernels.parallel import memory, threads
 
 
 def dense_forward(x, weight, bias):

@@ -11,8 +11,8 @@ channel first, as neighbouring channels fill a vector register.
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import inlined_kernel, kernel
+from minigan.kernels.parallel import memory, threads
 
 
 def group_norm_forward(x, gamma, beta, groups, eps):

@@ -10,8 +10,8 @@ transposed convolution is a convolution run backward.
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import memory, threads
 
 
 def im2col(x, kernel_size, stride, padding, output_size):

@@ -5,8 +5,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from minigan.base.files import private_folder
 from minigan.base.mode import NUMBA_IS_HERE
-from minigan.files import private_folder
 
 if NUMBA_IS_HERE:
     from numba import config, njit
@@ -14,7 +14,7 @@ if NUMBA_IS_HERE:
 COMPILED = NUMBA_IS_HERE and not config.DISABLE_JIT
 
 # Numba compiles a kernel anew when its own file has changed; but kernels call each other across files.
-_SOURCES = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(Path(__file__).parent.glob("*.py"))]
+_SOURCES = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(Path(__file__).parent.rglob("*.py"))]
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 if os.path.expanduser("~") == "~":  # nobody's home: Numba would make a folder "~" wherever it is started

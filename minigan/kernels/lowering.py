@@ -20,8 +20,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from minigan.kernels import memory, pointwise, threads, toom_cook, toom_cook_steps
+from minigan.kernels import pointwise
 from minigan.kernels.im2col import col2im, im2col
+from minigan.kernels.parallel import memory, threads
+from minigan.kernels.toom_cook import plans
+from minigan.kernels.toom_cook import steps as toom_cook_steps
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
 WORTHWHILE = 0.6  # the share of multiplications left, above which the plain way is as fast
@@ -32,11 +35,11 @@ def lowering(input_shape, weight_shape, stride, padding, output_size, dtype):
     """The cheaper way for x (N, H, W, C) = input_shape and weight (KH, KW, C, O), output_size (OH, OW)."""
     taps = [-(-k // s) for k, s in zip(weight_shape[:2], stride, strict=True)]
     within = all(p < k for p, k in zip(padding, weight_shape, strict=False))
-    if min(weight_shape[2:]) >= FEWEST_CHANNELS and all(2 <= t < max(toom_cook.POINTS) for t in taps) and within:
+    if min(weight_shape[2:]) >= FEWEST_CHANNELS and all(2 <= t < max(plans.POINTS) for t in taps) and within:
         axes = zip(output_size, weight_shape, stride, strict=False)
-        left = math.prod(toom_cook.multiplications(*axis) for axis in axes)
+        left = math.prod(plans.multiplications(*axis) for axis in axes)
         if left <= WORTHWHILE * math.prod(output_size) * math.prod(weight_shape[:2]):
-            plan = toom_cook.plan(weight_shape[:2], stride, output_size, dtype)
+            plan = plans.plan(weight_shape[:2], stride, output_size, dtype)
             return ToomCook(input_shape, weight_shape, stride, padding, output_size, plan)
     return Im2col(input_shape, weight_shape, stride, padding, output_size)
 

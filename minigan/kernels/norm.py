@@ -7,8 +7,8 @@ the squared deviations of a chunk cost one reading of memory; chunks are merged 
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import memory, threads
 from minigan.kernels.pointwise import CHUNK, chunks
 
 

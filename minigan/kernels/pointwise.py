@@ -6,8 +6,8 @@ is accurate, and the same whatever the number of threads.
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import memory, threads
 
 CHUNK = 128
 

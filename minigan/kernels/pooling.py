@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import memory, threads
 from minigan.kernels.pointwise import no_curvature
 
 

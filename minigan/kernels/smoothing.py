@@ -6,8 +6,8 @@ neighbours to read. Sums go along the columns first, as vectors, and then along 
 
 import numpy as np
 
-from minigan.kernels import threads
 from minigan.kernels.jit import inlined_kernel, kernel
+from minigan.kernels.parallel import threads
 
 PASSES = 500  # over a picture, about what one takes: hundreds of iterations
 

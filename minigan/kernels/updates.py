@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from minigan.kernels import threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import threads
 
 
 def sgd(updated, step, lr):

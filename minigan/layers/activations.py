@@ -6,7 +6,7 @@ Their Jacobian is diagonal, so that J t is the backward pass of t; where they ar
 import numpy as np
 
 from minigan import kernels
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 

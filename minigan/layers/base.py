@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan.errors import InputError, RunError
-from minigan.kernels import memory
+from minigan.base.errors import InputError, RunError
+from minigan.kernels.parallel import memory
 from minigan.layers.formula import Need
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
 
 

@@ -7,7 +7,7 @@ convolution from O to C. PH and PW are paddings, SH and SW strides.
 import numpy as np
 
 from minigan import init, kernels
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer, pair, positive_int
 from minigan.layers.formula import Formula
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan import init, kernels
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from minigan import init
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import positive_int
-from minigan.layers.norm import Statistics
+from minigan.layers.batch_norm import Statistics
 
 
 def embedding_forward(indices, weight):

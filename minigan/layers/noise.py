@@ -3,7 +3,7 @@
 import math
 
 from minigan import init
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 

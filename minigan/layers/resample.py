@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan import kernels
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer, pair
 from minigan.layers.conv import conv2d_output_size
 from minigan.layers.formula import Formula

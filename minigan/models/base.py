@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan import init
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import Sequential
 
 

@@ -15,7 +15,7 @@ import itertools
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import BatchNorm, Composite, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, quarter_size
 from minigan.models.dcgan import HALVE

@@ -6,10 +6,11 @@ labels: beside few labels its samples bring what those pictures showed, beside a
 
 import numpy as np
 
-from minigan import datasets, plotting
-from minigan.classifier import Classifier
-from minigan.errors import InputError
+from minigan import datasets
+from minigan.base.errors import InputError
+from minigan.metrics.judge import Classifier
 from minigan.recognition.common import Outcome, accuracy, balanced
+from minigan.tools import plotting
 
 STEPS = 600
 BATCH_SIZE = 128

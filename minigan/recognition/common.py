@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minigan import datasets
-from minigan.errors import InputError
-from minigan.fitting import fit, ways
-from minigan.kernels import threads
+from minigan.base.errors import InputError
+from minigan.kernels.parallel import threads
+from minigan.tools.training_loop import fit, ways
 
 CHUNK = 500  # pictures judged at a time
 WARM = 0.5  # of the steps, in which the learning rate is constant

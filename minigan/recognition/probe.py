@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from minigan import datasets, metrics, optim, plotting
-from minigan.errors import InputError
+from minigan import datasets, metrics, optim
+from minigan.base.errors import InputError
 from minigan.gan import GAN
 from minigan.layers import Dense, Flatten, Sequential
 from minigan.losses import softmax_cross_entropy
 from minigan.models.base import as_it_is
 from minigan.recognition.common import Outcome, accuracy, learn, outputs
+from minigan.tools import plotting
 
 STEPS = 2000
 BATCH_SIZE = 128

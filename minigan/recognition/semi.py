@@ -9,10 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from minigan import datasets, losses, optim, plotting
+from minigan import datasets, losses, optim
 from minigan.layers import Sequential
 from minigan.models.semi import LATENT, semi_discriminator, semi_generator
 from minigan.recognition.common import Outcome, accuracy, balanced, learn, outputs
+from minigan.tools import plotting
 
 STEPS = 5000
 LABELS = (100, 1000)

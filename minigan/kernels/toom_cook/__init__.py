@@ -1,0 +1,1 @@
+"""Convolution with fewer multiplications (Toom, Cook, Winograd)."""
