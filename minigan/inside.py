@@ -34,7 +34,7 @@ def parse(argv):
         "--arithmetic",
         metavar="SUM",
         only=(cli.PICTURES,),
-        help=f"with the mean z of digits, for networks that are told nothing (default: {SUM} where it can be)",
+        help=f"with the mean z of digits, for unconditional networks (default: {SUM} where it can be)",
     )
     parser.add_argument(
         "--judge",

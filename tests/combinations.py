@@ -41,8 +41,8 @@ SHAPES = {
     "points": (2,),
 }
 CONDITIONING = {"no condition": {"condition": "none"}} | {
-    f"{condition} by {told_by}": {"condition": condition, "told_by": told_by, "clusters": clusters}
-    for told_by in WAYS
+    f"{condition} by {conditioning}": {"condition": condition, "conditioning": conditioning, "clusters": clusters}
+    for conditioning in WAYS
     for condition, clusters in (("labels", 1), ("clusters", 2))
 }
 CONDITIONING["labels and clusters"] = {"condition": "labels", "clusters": 2}

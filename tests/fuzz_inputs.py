@@ -48,7 +48,12 @@ LINES = "generator.params.0.weight", "about", "sums", "step", "rng", "images", "
 
 # ---- checkpoints: of a GAN, of a classifier, of an enhancer
 
-READERS = {"toy.npz": load_gan, "told.npz": load_gan, "classifier.npz": Classifier.load, "enhancer.npz": Enhancer.load}
+READERS = {
+    "toy.npz": load_gan,
+    "cgan.npz": load_gan,
+    "classifier.npz": Classifier.load,
+    "enhancer.npz": Enhancer.load,
+}
 
 
 def make_checkpoint(rng, folder):
@@ -280,8 +285,8 @@ def prepare(folder):
     CANARY.unlink(missing_ok=True)
     run = Run.create(folder / "run", "toy")
     run.start_log()
-    told = {"condition": "labels", "clusters": 2, "shares": [0.1, 0.2, 0.3, 0.4]}
-    for name, settings in {"told.npz": told, "toy.npz": {}}.items():
+    conditional = {"condition": "labels", "clusters": 2, "shares": [0.1, 0.2, 0.3, 0.4]}
+    for name, settings in {"cgan.npz": conditional, "toy.npz": {}}.items():
         gan = build_gan("toy", latent_dim=3, **settings)
         batches = datasets.BatchIterator(100, gan.config.batch_size, np.random.default_rng(0))
         run.write_config(gan.config)

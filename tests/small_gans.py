@@ -85,13 +85,13 @@ def encoded(gan):
     return gan.preset.encode(reals(gan))
 
 
-def told(gan, n=4, seed=5):
+def some_conditions(gan, n=4, seed=5):
     """A condition for each of n samples, or None where the preset has none."""
     return gan.conditions.draw(n, np.random.default_rng(seed))
 
 
 def train(gan, seed=5):
-    return gan.train_step(reals(gan, seed=seed), told(gan, seed=seed))
+    return gan.train_step(reals(gan, seed=seed), some_conditions(gan, seed=seed))
 
 
 def snapshot(*things):

@@ -99,8 +99,8 @@ def test_refusals(digits, monkeypatch):
     ):
         latent_space.calculate(Drawer(digits, never=[6]), [(1, 1), (1, 6)], np.random.default_rng(0))
     for settings, expected in (
-        ({"preset": "mlp", "condition": "labels"}, "z alone decides on, but this one is told labels"),
-        ({"preset": "digits-unconditional"}, "is told clusters"),
+        ({"preset": "mlp", "condition": "labels"}, "z alone decides on, but this one is conditional on labels"),
+        ({"preset": "digits-unconditional"}, "is conditional on clusters"),
         ({"preset": "mlp", "dataset": "fashion"}, "trained on fashion"),
         ({"preset": "mlp", "sample_shape": (8, 8, 1)}, r"with samples of \(8, 8, 1\)"),
     ):

@@ -101,7 +101,7 @@ def test_the_losses_gradients_through_the_discriminator():
 
 
 class WrongChannels(PairGame):
-    """The gradient of what D is told instead of that of what it judges."""
+    """The gradient of D's condition instead of that of what it judges."""
 
     def g_loss(self, x, made, truth):
         logits = self.discriminator.forward(self.pairs(x, made))

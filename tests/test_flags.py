@@ -81,7 +81,11 @@ TOGETHER = [  # flags that each count, but not beside each other or without anot
     ("restore", "--hole centre --blur 2", "--hole and --blur are two tasks"),
     ("restore", "in.png out.png --mask m.png --blur 2", "--mask and --blur are two tasks"),
     ("restore", "in.png out.png --network n.npz --generator g", "--network and --generator are two ways"),
-    ("train", "--preset toy --told-by auxiliary", "--told-by goes with --condition labels or clusters, not with none"),
+    (
+        "train",
+        "--preset toy --conditioning auxiliary",
+        "--conditioning goes with --condition labels or clusters, not with none",
+    ),
     ("train", "--preset toy --clusters 3", "--clusters goes with --condition labels or clusters, not with none"),
     ("train", "--preset toy --optimizer sgd --beta1 0.9", "--beta1 goes with --optimizer adam or momentum, not with s"),
     ("train", "--preset toy --grow-steps 5", "--grow-steps goes with --preset progan, not with toy"),

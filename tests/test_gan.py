@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, encoded, generate, reals, same, small, snapshot, told, train
+from small_gans import certain, encoded, generate, reals, same, small, snapshot, some_conditions, train
 
 import minigan
 from minigan.base.errors import InputError
@@ -24,7 +24,7 @@ every_preset = pytest.mark.parametrize("preset", PRESETS)
 def test_each_step_moves_its_own_player_only(preset):
     gan = small(preset, loss="non_saturating")  # hinge may leave the last bias where it is
     generator, discriminator = (gan.generator, gan.g_optimizer), (gan.discriminator, gan.d_optimizer)
-    before, conditions = (snapshot(*generator, gan.averaged), snapshot(*discriminator)), told(gan)
+    before, conditions = (snapshot(*generator, gan.averaged), snapshot(*discriminator)), some_conditions(gan)
     fake = generate(gan, gan.draw_z(4, gan.rng), conditions)
     after = snapshot(*generator, gan.averaged)
     moved = {key[:2] for key in after if not np.array_equal(after[key], before[0][key])}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from small_gans import certain, encoded, reals, small, snapshot, told
+from small_gans import certain, encoded, reals, small, snapshot, some_conditions
 from training_runs import begin, samples_for_pictures
 
 from minigan import datasets, inside
@@ -20,7 +20,7 @@ from minigan.tools import cli
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 several_told = pytest.mark.parametrize(
-    ("preset", "told_by"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
+    ("preset", "conditioning"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
 )
 every_picture_preset = pytest.mark.parametrize("preset", [name for name in PRESETS if name != "toy"])
 
@@ -36,7 +36,7 @@ def one_core():
 
 def report_of(gan, factor=1.0):
     """The check of the sum of the logits by x; 1e-6, as near ReLU's kinks there are many in whole networks."""
-    conditions = told(gan)
+    conditions = some_conditions(gan)
 
     def total(x):
         logits, grad = interpretability.saliency(gan, x, conditions)
@@ -59,14 +59,14 @@ def test_the_gradient_by_the_pixels(preset):
 
 
 @several_told
-def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, told_by):
-    report = report_of(certain(small(preset, condition="labels", told_by=told_by)))
+def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, conditioning):
+    report = report_of(certain(small(preset, condition="labels", conditioning=conditioning)))
     assert report.ok, report
 
 
 @every_preset
 def test_each_sample_is_judged_as_the_game_judges_it(preset):
-    gan, x, conditions = certain(small(preset)), encoded(small(preset)), told(small(preset))
+    gan, x, conditions = certain(small(preset)), encoded(small(preset)), some_conditions(small(preset))
     expected = gan.discriminator.forward(x, conditions, training=False).reshape(len(x), -1).sum(axis=1)
     np.testing.assert_allclose(interpretability.judge(gan, x, conditions), expected, rtol=1e-12)
     np.testing.assert_allclose(interpretability.saliency(gan, x, conditions)[0], expected, rtol=1e-12)
@@ -78,8 +78,8 @@ def test_the_likeliest_condition(preset):
 
 
 @several_told
-def test_the_likeliest_condition_of_several_judgements(preset, told_by):
-    check_likeliest(certain(small(preset, condition="labels", told_by=told_by)))
+def test_the_likeliest_condition_of_several_judgements(preset, conditioning):
+    check_likeliest(certain(small(preset, condition="labels", conditioning=conditioning)))
 
 
 def check_likeliest(gan):
@@ -101,7 +101,7 @@ def check_likeliest(gan):
 @pytest.mark.parametrize("preset", ["dcgan", "cgan", "toy"])
 def test_the_gradient_leads_uphill(preset):
     gan = certain(small(preset))
-    x, conditions = encoded(gan), told(gan)
+    x, conditions = encoded(gan), some_conditions(gan)
     figures = interpretability.steps_along(gan, x, conditions, np.random.default_rng(1))
     _, grad = interpretability.saliency(gan, x, conditions)
     length = np.sqrt(np.square(grad).reshape(len(x), -1).sum(axis=1)).mean()
@@ -115,7 +115,7 @@ def test_the_gradient_leads_uphill(preset):
 
 
 def filters_of(gan, number=0, n=6):
-    x, conditions = interpretability.encoded(gan, reals(gan, n)), told(gan, n)
+    x, conditions = interpretability.encoded(gan, reals(gan, n)), some_conditions(gan, n)
     layers = interpretability.first_filters(gan, x)
     return interpretability.Filters(gan, layers[min(number, len(layers) - 1)], x, conditions), x, conditions
 
@@ -319,7 +319,7 @@ def test_the_command_on_presets(capsys, few, flags):
     assert len(report["filters"]) == count
     expected = {"metrics.json", "gradient.png", "walks.png", *(f"filters{i + 1}.png" for i in range(count))}
     assert {path.name for path in Path("run/inside").iterdir()} == expected
-    assert "expected" in report["arithmetic"]["left_out"] or "told" in report["arithmetic"]["left_out"]
+    assert "expected" in report["arithmetic"]["left_out"] or "conditional" in report["arithmetic"]["left_out"]
     for path in Path("run/inside").glob("*.png"):
         assert min(Image.open(path).size) > 50
     assert "D's logit of samples" in out

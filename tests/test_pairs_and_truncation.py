@@ -79,7 +79,7 @@ def test_real_pairs_are_never_of_one_picture():
 
 
 def test_real_pairs_are_of_one_condition():
-    """Both are told to D as that one; only a picture whose condition comes once stands beside its own negative."""
+    """Both are given to D as that one; only a picture whose condition comes once stands beside its own negative."""
     x, conditions = rng().uniform(-1, 1, (7, 8, 8, 1)), np.array([2, 0, 2, 1, 0, 2, 3])
     pairs = cogan.encode(x, conditions)
     assert np.array_equal(cogan.first(pairs), x)

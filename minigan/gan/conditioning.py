@@ -177,4 +177,4 @@ CONDITIONING = {"projection": Projection, "concatenation": Concatenation, "auxil
 
 def discriminator_kind(config, count):
     """The kind of D for config.conditioning and that many conditions."""
-    return CONDITIONING[config.told_by] if count else Discriminator
+    return CONDITIONING[config.conditioning] if count else Discriminator

@@ -1,4 +1,4 @@
-"""What the players are told of a sample besides its pixels: its label, the cluster it lies in, or nothing."""
+"""What the players are given of a sample besides its pixels: its label, the cluster it lies in, or nothing."""
 
 import numpy as np
 

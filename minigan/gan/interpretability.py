@@ -34,7 +34,7 @@ def encoded(gan, images):
 
 
 def judge(gan, x, conditions=None):
-    """D's logit of each sample (N,), the sum of several where D gives several; conditions (N,) if D is told any."""
+    """D's logit of each sample (N,), the sum of several where D gives several; conditions (N,) if D is conditional."""
     with threads.one_blas_thread:
         logits = gan.discriminator.forward(x, conditions, training=False)
     return logits.reshape(len(x), -1).sum(axis=1)
@@ -53,7 +53,7 @@ def saliency(gan, x, conditions=None):
 
 def likeliest(gan, x, labels=None):
     """For each of x the condition under which D takes it most for real (N,), among those of its label if there are
-    labels (N,); None where D is told nothing."""
+    labels (N,); None where D is unconditional."""
     known = gan.conditions
     if not known.count:
         return None
@@ -156,7 +156,7 @@ def _inner(network):
 class Filters:
     """The filters of one layer of D: the places in pictures that excite each most.
 
-    x: samples (N, H, W, C) as D judges them, conditions (N,) if D is told any. Of a layer with more than MOST_FILTERS
+    x: samples (N, H, W, C) as D sees them, conditions (N,) if D is conditional. Of a layer with more than MOST_FILTERS
     those are kept whose answers vary most from sample to sample. chosen: their numbers (F,). answers (N, F): the
     largest of each to each sample. mean, deviation (F,): of all answers. patch: height and width of what a filter sees.
     """

@@ -39,7 +39,7 @@ def interpolate(z_from, z_to, count):
 
 
 def walks(gan, rows, rng, labels=None, truncation=None):
-    """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
+    """COLUMNS samples a row, from one z to another; the condition stays the same along a row.
 
     labels: that of each row (rows,), where the networks were trained with labels.
     """
@@ -91,8 +91,8 @@ def calculate(gan, terms, rng):
         )
     if gan.conditions.count:
         raise InputError(
-            f"--arithmetic needs a generator that z alone decides on, but this one is told {gan.conditions.kind}; "
-            "train one with --condition none, such as --preset dcgan."
+            f"--arithmetic needs a generator that z alone decides on, but this one is conditional on "
+            f"{gan.conditions.kind}; train one with --condition none, such as --preset dcgan."
         )
     codes = mean_codes(gan, {digit for _, digit in terms}, rng, judge)
     total = sum(sign * codes[digit] for sign, digit in terms)

@@ -170,7 +170,7 @@ def load_gan(path):
     checkpoint_path = path if path.is_file() else Run(path).checkpoint_path
     arrays, about = checkpoint.load(checkpoint_path)
     try:
-        config = Config.for_preset(**about["config"])
+        config = Config.from_saved(dict(about["config"]))
         if config.latent_dim > sum(array.size for array in arrays.values()):  # before such a network is made
             raise InputError(f"it has too few weights for a z of {config.latent_dim} numbers")
         gan = GAN(config, tuple(about["sample_shape"]), about["shares"], names=about.get("class_names"))

@@ -16,7 +16,7 @@ class Sizes(NamedTuple):
     """What a pair of networks must fit.
 
     The generator takes (N, inputs), [z, e_y] of latent_dim and `conditions` numbers, and gives samples (N,
-    *sample_shape); the discriminator takes (N, *seen_shape), which has more channels where it is told the condition by
+    *sample_shape); the discriminator takes (N, *seen_shape), which has more channels where it is given the condition by
     some, and gives (N, outputs), or (N, J · outputs) where it judges J things at once.
     """
 

@@ -1,4 +1,4 @@
-"""BigGAN (Brock et al. 2019) in small: residual blocks told the class, a part of z for each block, self-attention."""
+"""BigGAN (Brock et al. 2019) in small: residual blocks given the class and a part of z each, self-attention."""
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class UpBlock(Composite):
 
 
 class BigGenerator(Composite):
-    """G([z, e_y]): with E y the embedded class and z = [z_0, z_1, z_2] cut in three, z_0 begins, and block k is told
+    """G([z, e_y]): with E y the embedded class and z = [z_0, z_1, z_2] cut in three, z_0 begins, and block k is given
     c_k = [E y, z_k] (skip-z). Without conditions c_k is z_k."""
 
     def __init__(self, sizes, rng, dtype):
@@ -67,12 +67,12 @@ class BigGenerator(Composite):
 
         def block(k):
             inputs, outputs = G_WIDTHS[k - 1], G_WIDTHS[k]
-            told = int(self.cuts[k + 1] - self.cuts[k]) + (EMBEDDING if sizes.conditions else 0)
+            given = int(self.cuts[k + 1] - self.cuts[k]) + (EMBEDDING if sizes.conditions else 0)
             return UpBlock(
                 {
-                    "norm1": ConditionalBatchNorm(inputs, told, rng=rng, dtype=dtype),
+                    "norm1": ConditionalBatchNorm(inputs, given, rng=rng, dtype=dtype),
                     "main1": Sequential([ReLU(), UpsampleNearest2D(2), conv(inputs, outputs)]),
-                    "norm2": ConditionalBatchNorm(outputs, told, rng=rng, dtype=dtype),
+                    "norm2": ConditionalBatchNorm(outputs, given, rng=rng, dtype=dtype),
                     "main2": Sequential([ReLU(), conv(outputs, outputs)]),
                     "shortcut": Sequential([conv(inputs, outputs, 1), UpsampleNearest2D(2)]),
                 }
@@ -96,12 +96,12 @@ class BigGenerator(Composite):
         z = [x[:, a:b] for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)]
         if "embedding" in self.parts:
             embedded = self._run("embedding", x[:, self.latent_dim :], training)
-            told = [np.concatenate([embedded, part], axis=1) for part in z]
+            given = [np.concatenate([embedded, part], axis=1) for part in z]
         else:
-            told = [np.ascontiguousarray(part) for part in z]
+            given = [np.ascontiguousarray(part) for part in z]
         h = self._run("first", z[0], training)
-        h = self.parts["block1"].forward(h, told[1], training, parts)
-        h = self.parts["block2"].forward(self._run("attention", h, training), told[2], training, parts)
+        h = self.parts["block1"].forward(h, given[1], training, parts)
+        h = self.parts["block2"].forward(self._run("attention", h, training), given[2], training, parts)
         return self._run("last", h, training, parts), None
 
     def _backward(self, grad_output, cache, need):
@@ -143,7 +143,7 @@ def build_biggan(sizes, rng, noise_rng, dtype):
 
 BIGGAN = Preset(
     name="biggan",
-    summary="residual blocks told the class, skip-z, self-attention, spectral norm, orthogonal pull, hinge loss",
+    summary="residual blocks given the class, skip-z, self-attention, spectral norm, orthogonal pull, hinge loss",
     source="Brock et al. 2019",
     build=build_biggan,
     defaults={

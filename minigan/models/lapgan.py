@@ -8,7 +8,7 @@ training, l_k comes from real pictures, so no level waits for another; samples a
 
 All levels of a sample are in one array (N, H, W, (2K + 1) C): h_0, l_0, h_1, l_1, …, x_K, the coarser ones repeated up
 to full size, so that one pair of networks, one optimizer and one loss (of K + 1 logits a sample) do for all. A
-condition is told to every level, as in the paper's class-conditional model.
+condition is given to every level, as in the paper's class-conditional model.
 """
 
 import itertools
@@ -124,8 +124,8 @@ class PyramidGenerator(Composite):
         super().__init__(parts)
 
     def _forward(self, x, training, parts):
-        told = x[:, self.cuts[-1] : self.inputs]
-        z = [np.concatenate([x[:, a:b], told], axis=1) for a, b in itertools.pairwise(self.cuts)]
+        given = x[:, self.cuts[-1] : self.inputs]
+        z = [np.concatenate([x[:, a:b], given], axis=1) for a, b in itertools.pairwise(self.cuts)]
         lows = self._lows(x[:, self.inputs :]) if x.shape[1] > self.inputs else None
         if lows is None and training:
             raise InputError("lapgan's generator is trained level by level: give generate the guide of real pictures.")
@@ -169,23 +169,23 @@ class PyramidDiscriminator(Composite):
         h, w, c = quarter_size(sizes.sample_shape)
         self.channels, options, parts = c, {"rng": rng, "dtype": dtype}, {}
         self.pyramid = (2 * LEVELS + 1) * c
-        told = sizes.seen_shape[-1] - self.pyramid
+        given = sizes.seen_shape[-1] - self.pyramid
         for k, widths in enumerate(((32, 64), (64,))):
-            layers, last = [], 2 * c + told
+            layers, last = [], 2 * c + given
             for width in widths:
                 layers += [Conv2D(last, width, **HALVE, **options), LeakyReLU(0.2)]
                 last = width
             parts[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, sizes.outputs, **options)])
-        first, last = Dense(h * w * (c + told), 128, **options), Dense(128, sizes.outputs, **options)
+        first, last = Dense(h * w * (c + given), 128, **options), Dense(128, sizes.outputs, **options)
         parts["coarsest"] = Sequential([Flatten(), first, LeakyReLU(0.2), last])
         super().__init__(parts)
 
     def _forward(self, x, training, parts):
-        told = x[..., self.pyramid :]
+        given = x[..., self.pyramid :]
         levels, coarsest = split(x[..., : self.pyramid])
         outputs = []
         for k, planes in enumerate([*((h + low, low) for h, low in levels), (coarsest,)]):
-            seen = np.concatenate([*planes, told[:, :: 2**k, :: 2**k]], axis=3)
+            seen = np.concatenate([*planes, given[:, :: 2**k, :: 2**k]], axis=3)
             outputs.append(self._run(self.heads[k], seen, training))
         return np.concatenate(outputs, axis=1), (x.shape, np.cumsum([out.shape[1] for out in outputs])[:-1])
 
