@@ -61,7 +61,9 @@ def certain(gan):
 
 def layers_of(network):
     """Every layer within a network, however deep."""
-    inner = getattr(network, "parts", {}).values() if hasattr(network, "parts") else getattr(network, "layers", ())
+    inner = (
+        getattr(network, "children", {}).values() if hasattr(network, "children") else getattr(network, "layers", ())
+    )
     yield network
     for layer in inner:
         yield from layers_of(layer)

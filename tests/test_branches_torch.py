@@ -90,7 +90,7 @@ def test_a_wrong_shortcut_in_the_discriminator_is_seen(preset):
     """The check above can fail: with a thousandth of the gradient lost round one branch."""
     gan = small(preset)
     branched = next(layer for layer in gan.discriminator.layers if isinstance(layer, Residual | Concatenation))
-    part = next(reversed(branched.parts.values()))
+    part = next(reversed(branched.children.values()))
     backward = part.backward
     part.backward = lambda g, *options: backward(g, *options) * 0.999
     with pytest.raises(AssertionError):

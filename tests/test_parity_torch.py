@@ -127,7 +127,7 @@ def test_outputs_and_gradients(preset, dtype):
     assert relative(fake, expected) <= tolerance
 
     real_logits, fake_logits = discriminator(torch.tensor(real)), discriminator(expected.detach())
-    logits = copy.deepcopy(gan.discriminator).forward(np.concatenate([real, fake]), parts=2)
+    logits = copy.deepcopy(gan.discriminator).forward(np.concatenate([real, fake]), num_splits=2)
     assert relative(logits, torch.cat([real_logits, fake_logits])) <= tolerance
     loss = d_loss(real_logits, fake_logits)
     before = copy.deepcopy(gan.discriminator.params)

@@ -18,7 +18,7 @@ LAPGAN_HEADS = ["level0", "level1", "coarsest"]
 
 def without_last(network, *heads):
     """The network with the identity for the last layer, of each of its heads where it is no chain."""
-    for layers in [network.parts[name].layers for name in heads] or [network.layers]:
+    for layers in [network.children[name].layers for name in heads] or [network.layers]:
         layers[-1] = Flatten()
     return network
 

@@ -328,8 +328,8 @@ def test_the_penalty_leaves_out_the_channels_that_tell_the_condition():
 class Skipping(Sequential):
     """x + f(x): no chain of its layers, though a Sequential."""
 
-    def forward(self, x, training=True, parts=1):
-        return x + super().forward(x, training, parts)
+    def forward(self, x, training=True, num_splits=1):
+        return x + super().forward(x, training, num_splits)
 
     def backward(self, grad_output, *args, **options):
         return grad_output + super().backward(grad_output, *args, **options)

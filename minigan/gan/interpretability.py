@@ -149,7 +149,7 @@ def first_filters(gan, x, count=2):
 
 def _inner(network):
     """The layers within a network that hold no others, in their order."""
-    layers = getattr(network, "layers", None) or list(getattr(network, "parts", {}).values())
+    layers = getattr(network, "layers", None) or list(getattr(network, "children", {}).values())
     return [inner for layer in layers for inner in _inner(layer)] if layers else [network]
 
 

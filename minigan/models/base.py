@@ -107,7 +107,7 @@ def features(discriminator):
     if isinstance(discriminator, Sequential):
         return Sequential(discriminator.layers[:-1])
     body = copy.copy(discriminator)
-    body.parts = {name: features(part) if name in body.heads else part for name, part in body.parts.items()}
+    body.children = {name: features(part) if name in body.heads else part for name, part in body.children.items()}
     return body
 
 

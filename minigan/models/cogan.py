@@ -52,8 +52,8 @@ def show(x):
 class PairGenerator(Composite):
     """y = [last_1(trunk(x)), last_2(trunk(x))]: the gradients of both pictures meet in the trunk."""
 
-    def _forward(self, x, training, parts):
-        h = self._run("trunk", x, training, parts)
+    def _forward(self, x, training, num_splits):
+        h = self._run("trunk", x, training, num_splits)
         return np.concatenate([self._run(name, h, training) for name in ("last1", "last2")], axis=3), None
 
     def _backward(self, grad_output, cache, need):
@@ -68,15 +68,15 @@ class PairDiscriminator(Composite):
 
     heads = ("trunk",)
 
-    def __init__(self, parts, channels):
-        super().__init__(parts)
+    def __init__(self, children, channels):
+        super().__init__(children)
         self.channels = channels
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         c = self.channels
         first, second = (np.concatenate([own, x[..., 2 * c :]], axis=3) for own in (x[..., :c], x[..., c : 2 * c]))
         h = np.concatenate([self._run("first1", first, training), self._run("first2", second, training)])
-        logits = self._run("trunk", h, training, 2 * parts)
+        logits = self._run("trunk", h, training, 2 * num_splits)
         return np.concatenate(np.split(logits, 2), axis=1), None
 
     def _backward(self, grad_output, cache, need):

@@ -95,13 +95,13 @@ class PyramidGenerator(Composite):
         self.shape, self.inputs = sizes.sample_shape, sizes.inputs
         self.cuts = np.linspace(0, sizes.latent_dim, LEVELS + 2).astype(int)
         widths = np.diff(self.cuts) + sizes.conditions
-        parts = {}
+        children = {}
         for k in range(LEVELS):
             size = (4 * h // 2**k, 4 * w // 2**k)
-            parts[f"noise{k}"] = Sequential(
+            children[f"noise{k}"] = Sequential(
                 [Dense(widths[k], size[0] * size[1], rng=rng, dtype=dtype), Reshape((*size, 1))]
             )
-            parts[f"level{k}"] = Sequential(
+            children[f"level{k}"] = Sequential(
                 [
                     Conv2D(c + 1, 32, 3, padding=1, rng=rng, dtype=dtype),
                     BatchNorm(32, dtype=dtype),
@@ -112,7 +112,7 @@ class PyramidGenerator(Composite):
                     Conv2D(32, c, 3, padding=1, rng=rng, dtype=dtype),
                 ]
             )
-        parts["coarsest"] = Sequential(
+        children["coarsest"] = Sequential(
             [
                 Dense(widths[-1], 128, rng=rng, dtype=dtype),
                 ReLU(),
@@ -121,9 +121,9 @@ class PyramidGenerator(Composite):
                 Reshape((h, w, c)),
             ]
         )
-        super().__init__(parts)
+        super().__init__(children)
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         given = x[:, self.cuts[-1] : self.inputs]
         z = [np.concatenate([x[:, a:b], given], axis=1) for a, b in itertools.pairwise(self.cuts)]
         lows = self._lows(x[:, self.inputs :]) if x.shape[1] > self.inputs else None
@@ -134,7 +134,7 @@ class PyramidGenerator(Composite):
         for k in reversed(range(LEVELS)):
             low = up(picture) if lows is None else lows[k]
             plane = self._run(f"noise{k}", z[k], training)
-            high = self._run(f"level{k}", np.concatenate([low, plane], axis=3), training, parts)
+            high = self._run(f"level{k}", np.concatenate([low, plane], axis=3), training, num_splits)
             levels.insert(0, (high, low))
             picture = high + low
         return join(levels, coarsest), None
@@ -167,7 +167,7 @@ class PyramidDiscriminator(Composite):
 
     def __init__(self, sizes, rng, dtype):
         h, w, c = quarter_size(sizes.sample_shape)
-        self.channels, options, parts = c, {"rng": rng, "dtype": dtype}, {}
+        self.channels, options, children = c, {"rng": rng, "dtype": dtype}, {}
         self.pyramid = (2 * LEVELS + 1) * c
         given = sizes.seen_shape[-1] - self.pyramid
         for k, widths in enumerate(((32, 64), (64,))):
@@ -175,12 +175,12 @@ class PyramidDiscriminator(Composite):
             for width in widths:
                 layers += [Conv2D(last, width, **HALVE, **options), LeakyReLU(0.2)]
                 last = width
-            parts[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, sizes.outputs, **options)])
+            children[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, sizes.outputs, **options)])
         first, last = Dense(h * w * (c + given), 128, **options), Dense(128, sizes.outputs, **options)
-        parts["coarsest"] = Sequential([Flatten(), first, LeakyReLU(0.2), last])
-        super().__init__(parts)
+        children["coarsest"] = Sequential([Flatten(), first, LeakyReLU(0.2), last])
+        super().__init__(children)
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         given = x[..., self.pyramid :]
         levels, coarsest = split(x[..., : self.pyramid])
         outputs = []

@@ -48,7 +48,7 @@ class DomainAdversarial:
         if target is None:
             features = self.features.forward(source)
         else:
-            features = self.features.forward(np.concatenate([source, target]), parts=2)
+            features = self.features.forward(np.concatenate([source, target]), num_splits=2)
         value, grad = losses.softmax_cross_entropy(self.labels.forward(features[: len(source)]), labels)
         grad_features = np.zeros_like(features)
         self.labels.zero_grad()
