@@ -122,7 +122,7 @@ def test_the_command(digits, tmp_path, monkeypatch, capsys):
         assert picture.width == 220 * 4
     sample.run([*words, "--out", str(tmp_path / "x.npy")])
     assert np.load(tmp_path / "x.npy").shape == (12, 28, 28, 1)
-    for more in (["--interpolate"], ["--digit", "3"], ["--truncation", "1"]):
+    for more in (["--interpolate"], ["--label", "3"], ["--truncation", "1"]):
         with pytest.raises(SystemExit) as stop:
             cli.main("sample", sample.run, [*words, *more])
         assert stop.value.code == 2

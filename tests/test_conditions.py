@@ -206,10 +206,10 @@ def drawn(folder, *flags):
 
 def test_sample_draws_the_digit_asked_for_or_one_a_row(told_run):
     gan, _, _ = load_gan(told_run)
-    for flags, labels in ((["--digit", 7], np.full(25, 7)), ([], np.arange(25) // 10)):
+    for flags, labels in ((["--label", 7], np.full(25, 7)), ([], np.arange(25) // 10)):
         got = drawn(told_run, "--n", 25, "--seed", 3, *flags)
         assert np.array_equal(got, gan.sample(25, rng(3), labels))
-    walk = drawn(told_run, "--n", 20, "--seed", 3, "--interpolate", "--digit", 7)
+    walk = drawn(told_run, "--n", 20, "--seed", 3, "--interpolate", "--label", 7)
     generator = rng(3)
     z = gan.draw_z(4, generator)
     conditions = gan.conditions.draw(2, generator, np.array([7, 7]))
@@ -229,11 +229,11 @@ def test_a_sample_picture_of_training_shows_one_digit_a_row(told_run):
 
 def test_wrong_digits(told_run, tmp_path):
     with pytest.raises(InputError, match=r"there is no label '10', expected one of 0, 1, .*, 9"):
-        drawn(told_run, "--digit", 10)
+        drawn(told_run, "--label", 10)
     plain = ["--preset", "mlp", "--steps", "2", "--batch-size", "16", "--quiet", "--out", str(tmp_path / "plain")]
     assert train.run(plain) == 0
     with pytest.raises(InputError, match="trained without labels; train one with --condition labels"):
-        drawn(tmp_path / "plain", "--digit", 7)
+        drawn(tmp_path / "plain", "--label", 7)
 
 
 def test_evaluate_says_how_many_are_recognised_as_asked(told_run, monkeypatch):

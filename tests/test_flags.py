@@ -25,7 +25,7 @@ WAYS = {  # command -> [(words that make it run that way, the flags that count t
         (["--list"], {"--list"}),
     ],
     "sample": [
-        (["pictures"], {"RUN", "--n", "--seed", "--digit", "--interpolate", "--truncation", "--out"}),
+        (["pictures"], {"RUN", "--n", "--seed", "--label", "--interpolate", "--truncation", "--out"}),
         (["pictures", "--arithmetic", "7-1"], {"RUN", "--seed", "--arithmetic", "--out"}),
     ],
     "evaluate": [

@@ -91,9 +91,9 @@ def test_from_a_folder_of_pictures_to_a_judgement(folder, tmp_path, monkeypatch,
 
     assert sample.run(["run", "--n", "6", "--out", "s.npy"]) == 0
     assert np.load("s.npy").shape == (6, 16, 16, 3)
-    assert sample.run(["run", "--n", "6", "--digit", "2", "--out", "s.png"]) == 0
+    assert sample.run(["run", "--n", "6", "--label", "2", "--out", "s.png"]) == 0
     assert Image.open("s.png").mode == "RGB"
-    told = refused(capsys, "sample", sample.run, "run", "--digit", 3)
+    told = refused(capsys, "sample", sample.run, "run", "--label", 3)
     assert "there is no label '3', expected one of blue, green, red" in told
 
     assert classify.run([*own, "--epochs", "1", "--out", "judge", "--quiet"]) == 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigan.base.errors import InputError, RunError
 from minigan.kernels.parallel import memory
-from minigan.layers.formula import Need
+from minigan.layers.formula import GradRequest
 
 
 class Remembered(NamedTuple):
@@ -76,7 +76,7 @@ class Layer:
                 "the output."
             )
         self.remembered = None
-        grad_input = self._backward(grad_output, cache, Need(need_param_grads, need_input_grad))
+        grad_input = self._backward(grad_output, cache, GradRequest(need_param_grads, need_input_grad))
         return grad_input if need_input_grad else None
 
     def check_splits(self, x, num_splits):
