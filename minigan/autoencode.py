@@ -183,7 +183,7 @@ class _Measures:
         metrics = {"sharpness": sharpness, "seconds": seconds}
         if self.reference is None:
             return metrics
-        judged = self.reference.quality_and_variety(*self.reference.judge.judge(samples))
+        judged = self.reference.quality_and_variety(*self.reference.judge.predict(samples))
         return {key: float(judged[key]) for key in ("frechet_distance", "precision", "recall")} | metrics
 
     def of(self, coder, seed):

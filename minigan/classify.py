@@ -54,7 +54,7 @@ def run(argv=None):
         about = {"dataset": arguments.dataset, "epochs": epochs, "seed": seed}
         if seed == arguments.seed:
             classifier.save(kept, about)  # before anything that could go wrong
-        _, probabilities = classifier.judge(test[0])
+        _, probabilities = classifier.predict(test[0])
         accuracy = float((probabilities.argmax(axis=1) == test[1]).mean())
         if seed == arguments.seed:
             classifier.save(kept, {**about, "accuracy": accuracy})

@@ -129,7 +129,7 @@ def _sweep(gan, truncations, arguments, rng):
     reference = _reference(gan, arguments, rng)
 
     def look(samples):
-        figures = reference.quality_and_variety(*reference.judge.judge(datasets.to_uint8(samples)))
+        figures = reference.quality_and_variety(*reference.judge.predict(datasets.to_uint8(samples)))
         return {key: float(figures[key]) for key in SWEPT}
 
     points = []

@@ -66,12 +66,12 @@ def prepare(folder):
     for owner, name in {
         "train": "Trainer.fit",
         "classify": "_train",
-        "enhance": "mending_run.compare",  # and restore
+        "enhance": "command.compare",  # and restore
         "autoencode": "autoencoder.fit",
         "inside": "_gradients",
         "audio": "sounds.plucked",
         "recognise": "load",
-        "gradcheck": "judge_apart",
+        "gradcheck": "grade_apart",
         "grade": "_grade",
         "bench": "benchmark",
         "evaluate": "evaluation.Reference",

@@ -40,7 +40,7 @@ from minigan.datasets import cifar, places
 from minigan.datasets.idx import read_idx
 from minigan.gan import build_gan
 from minigan.gan.run import Run, load_gan
-from minigan.image_to_image.enhancement import Enhancer, Task
+from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
 from minigan.metrics.judge import Classifier
 
 LINES = "generator.params.0.weight", "about", "sums", "step", "rng", "images", "labels"
@@ -91,7 +91,7 @@ def use_checkpoint(read, path):
     loaded = read(path)
     with np.errstate(all="ignore"):
         if isinstance(loaded, Classifier):
-            loaded.judge(np.zeros((2, *loaded.sample_shape), np.uint8))
+            loaded.predict(np.zeros((2, *loaded.sample_shape), np.uint8))
         elif isinstance(loaded, Enhancer):
             loaded.apply(np.zeros((1, 8, 8, loaded.channels), np.uint8))
         else:
@@ -293,7 +293,7 @@ def prepare(folder):
         run.save(gan, batches, {"seconds": 1.0, "mean_d_fake": 0.5, "variety": None})
         shutil.copy(run.checkpoint_path, folder / name)
     Classifier((8, 8, 1)).save(folder / "classifier.npz", {})
-    Enhancer(1, Task(2)).save(folder / "enhancer.npz", {})
+    Enhancer(1, EnhancementTask(2)).save(folder / "enhancer.npz", {})
     for name, read in READERS.items():
         read(folder / name)
     cifar.RECORDS = 3

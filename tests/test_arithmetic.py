@@ -17,7 +17,7 @@ from minigan.tools import cli
 def digits():
     """The first picture of each digit that the judge is sure of, (10, 28, 28, 1) in [-1, 1]."""
     images, labels = datasets.load("mnist", "test")
-    _, probabilities = shipped_judge().judge(images[:500])
+    _, probabilities = shipped_judge().predict(images[:500])
     sure = [np.flatnonzero((labels[:500] == d) & (probabilities[:, d] > 0.99))[0] for d in range(10)]
     return datasets.to_float(images[sure])
 

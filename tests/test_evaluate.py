@@ -135,7 +135,7 @@ def test_a_sweep_of_truncations(reference, tmp_path, capsys):
     assert [line.split()[0] for line in said.splitlines()[2:8]] == ["z", "0.02", "0.5", "2", "all", "real"]
     gan, _, _ = load_gan(folder)
     z, conditions = gan.draw_z(200, draw := np.random.default_rng([0, 0]), 0.5), gan.conditions.draw(200, draw)
-    _, probabilities = reference.judge.judge(datasets.to_uint8(gan.decode(z, conditions)))
+    _, probabilities = reference.judge.predict(datasets.to_uint8(gan.decode(z, conditions)))
     assert report["points"][1]["inception_score"] == pytest.approx(metrics.inception_score(probabilities))
     assert evaluate.run(common) == 0
     whole = json.loads((folder / "metrics.json").read_text())

@@ -11,7 +11,7 @@ from minigan import build_gan, datasets, train
 from minigan.base import files
 from minigan.gan import run, session
 from minigan.gan.config import Config
-from minigan.image_to_image import command as mending_run
+from minigan.image_to_image import command as image_to_image
 from minigan.tools import cli
 
 ALWAYS = {"--help", "--threads", "--quiet"}  # how much is said and by how many cores: no result depends on them
@@ -238,7 +238,7 @@ def test_a_folder_with_files_is_refused_before_any_work(capsys, runs, monkeypatc
 def test_unasked_the_folder_is_a_new_one(runs, monkeypatch, words, folder):
     """Twice the same words: the second leaves alone what the first did."""
     command, *words = words.split()
-    owner = {"enhance": mending_run, "restore": mending_run, "train": run.files}.get(command) or module(command)
+    owner = {"enhance": image_to_image, "restore": image_to_image, "train": run.files}.get(command) or module(command)
     made = []
 
     def new_folder(asked, default):

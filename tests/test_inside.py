@@ -68,7 +68,7 @@ def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset,
 def test_each_sample_is_judged_as_the_game_judges_it(preset):
     gan, x, conditions = certain(small(preset)), encoded(small(preset)), some_conditions(small(preset))
     expected = gan.discriminator.forward(x, conditions, training=False).reshape(len(x), -1).sum(axis=1)
-    np.testing.assert_allclose(interpretability.judge(gan, x, conditions), expected, rtol=1e-12)
+    np.testing.assert_allclose(interpretability.discriminator_logit(gan, x, conditions), expected, rtol=1e-12)
     np.testing.assert_allclose(interpretability.saliency(gan, x, conditions)[0], expected, rtol=1e-12)
 
 
@@ -88,7 +88,9 @@ def check_likeliest(gan):
     if not known.count:
         assert found is None
         return
-    said = np.stack([interpretability.judge(gan, x, np.full(len(x), c)) for c in range(known.count)], axis=1)
+    said = np.stack(
+        [interpretability.discriminator_logit(gan, x, np.full(len(x), c)) for c in range(known.count)], axis=1
+    )
     np.testing.assert_array_equal(said[np.arange(len(x)), found], said.max(axis=1))
     if known.classes:
         labels = np.arange(len(x)) % known.classes

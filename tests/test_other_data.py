@@ -49,7 +49,7 @@ def test_every_classifier_learns_colours(kind):
     images, labels = coloured(96)
     classifier = Classifier((16, 16, 3), 3, kind=kind)
     classifier.fit(images, labels, 10, np.random.default_rng(0), batch_size=16)
-    _, probabilities = classifier.judge(coloured(30, seed=1)[0])
+    _, probabilities = classifier.predict(coloured(30, seed=1)[0])
     assert (probabilities.argmax(axis=1) == coloured(30, seed=1)[1]).mean() > 0.9
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mending_calls import call
+from image_to_image_calls import call
 
 from minigan import autoencode, build_gan, classify, datasets, enhance, evaluate, inside, recognise, restore
 from minigan.base.files import read_json

@@ -14,7 +14,7 @@ from training_runs import SMALL, begin, contents, resume
 from minigan.base import files, streams
 from minigan.classroom import solutions
 from minigan.classroom.catalogue import find
-from minigan.classroom.isolation import judge_apart
+from minigan.classroom.isolation import grade_apart
 from minigan.gan.run import Run
 
 ROOT = Path(streams.__file__).parents[2]
@@ -78,7 +78,7 @@ def test_a_students_output_is_not_what_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     path = tmp_path / "dense.py"
     path.write_text(f"{solutions.source('dense')}\nprint('∂ → 中')\n", encoding="utf-8")
-    verdict = judge_apart(path, find("dense"))
+    verdict = grade_apart(path, find("dense"))
     assert (verdict.status, verdict.printed) == ("passed", "∂ → 中\n")
 
 

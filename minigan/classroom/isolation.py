@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minigan.base.errors import InputError, brief
 from minigan.base.processes import environment
-from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED, Verdict
+from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, Verdict
 
 SECONDS = 20.0
 MEMORY = 1 << 30  # bytes beyond what the judge itself needs
@@ -29,8 +29,8 @@ def check_seconds(seconds):
         raise InputError(f"--seconds is {seconds}, expected a number above 0 and at most 3600.")
 
 
-def judge_apart(path, exercise, seconds=SECONDS):
-    """As `judge`, by a child process: `python -m minigan.classroom FILE EXERCISE`.
+def grade_apart(path, exercise, seconds=SECONDS):
+    """As `grade_file`, by a child process: `python -m minigan.classroom FILE EXERCISE`.
 
     The verdict comes through a pipe, which needs no room on a disk that other files may have filled. Raises OSError
     where no process can be started.
@@ -67,7 +67,7 @@ def judge_apart(path, exercise, seconds=SECONDS):
 
 
 def stop():
-    """End every process of `judge_apart`, which other threads may be waiting for."""
+    """End every process of `grade_apart`, which other threads may be waiting for."""
     for process in list(_running):
         _end(process)
 

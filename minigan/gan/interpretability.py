@@ -33,7 +33,7 @@ def encoded(gan, images):
     return np.concatenate([gan.preset.encode(x[i : i + 1]) for i in range(len(x))])
 
 
-def judge(gan, x, conditions=None):
+def discriminator_logit(gan, x, conditions=None):
     """D's logit of each sample (N,), the sum of several where D gives several; conditions (N,) if D is conditional."""
     with threads.one_blas_thread:
         logits = gan.discriminator.forward(x, conditions, training=False)
@@ -78,7 +78,7 @@ def steps_along(gan, x, conditions, rng):
     def rise(direction):
         lengths = np.sqrt(np.square(direction).mean(axis=tuple(range(1, x.ndim)), keepdims=True))
         moved = x + gan.dtype.type(STEP) * direction / np.maximum(lengths, np.finfo(gan.dtype).tiny)
-        return float((judge(gan, moved, conditions) - logits).mean(dtype=np.float64))
+        return float((discriminator_logit(gan, moved, conditions) - logits).mean(dtype=np.float64))
 
     return {
         "logit": float(logits.mean(dtype=np.float64)),
@@ -138,7 +138,7 @@ def first_filters(gan, x, count=2):
     or dense layers where there are none. Those that see the samples in another number are left out."""
     layers = [layer for layer in _inner(gan.discriminator) if "weight" in layer.params]
     with listening(layers) as probes:
-        judge(gan, x, gan.conditions.draw(len(x), np.random.default_rng(0)))
+        discriminator_logit(gan, x, gan.conditions.draw(len(x), np.random.default_rng(0)))
     heard = [
         (probe.turn, i) for i, probe in enumerate(probes) if probe.heard is not None and len(probe.heard) == len(x)
     ]
@@ -167,7 +167,7 @@ class Filters:
         with listening([layer]) as (probe,):
             for first in range(0, len(x), CHUNK):
                 some = None if conditions is None else conditions[first : first + CHUNK]
-                judge(gan, x[first : first + CHUNK], some)
+                discriminator_logit(gan, x[first : first + CHUNK], some)
                 heard = probe.heard.reshape(len(probe.heard), -1, probe.heard.shape[-1])
                 places.append(heard.argmax(axis=1))
                 answers.append(heard.max(axis=1))
@@ -264,5 +264,5 @@ def compare_walks(gan, rng, labels, judge=None):
         flat = np.ascontiguousarray(middle.reshape(-1, *gan.sample_shape))
         figures[name] = {"sharpness": float(image_metrics.sharpness(flat).mean() / max(at_ends, 1e-9))}
         if judge is not None:
-            figures[name]["sure"] = float(judge.judge(flat)[1].max(axis=1).mean(dtype=np.float64))
+            figures[name]["sure"] = float(judge.predict(flat)[1].max(axis=1).mean(dtype=np.float64))
     return figures

@@ -64,7 +64,7 @@ def mean_codes(gan, digits, rng, judge):
     found = {digit: [] for digit in digits}
     for _ in range(MOST_DRAWN // DRAWN):
         z = gan.draw_z(DRAWN, rng)
-        _, probabilities = judge.judge(datasets.to_uint8(gan.decode(z)))
+        _, probabilities = judge.predict(datasets.to_uint8(gan.decode(z)))
         sure, seen = probabilities.max(axis=1) > SURE, probabilities.argmax(axis=1)
         for digit, codes in found.items():
             codes.extend(z[sure & (seen == digit)])
@@ -98,7 +98,7 @@ def calculate(gan, terms, rng):
     total = sum(sign * codes[digit] for sign, digit in terms)
     around = total + rng.uniform(-NOISE, NOISE, (NEARBY, len(total))).astype(total.dtype)
     pictures = gan.decode(np.stack([*(codes[digit] for _, digit in terms), total, *around]))
-    _, probabilities = judge.judge(datasets.to_uint8(pictures))
+    _, probabilities = judge.predict(datasets.to_uint8(pictures))
     return pictures, list(zip(probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist(), strict=True))
 
 

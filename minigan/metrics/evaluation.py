@@ -52,7 +52,7 @@ class Reference:
                 "with --n."
             )
         self.images, self.test, self.test_labels, self.judge = images, test, test_labels, judge
-        self.features, _ = judge.judge(images[rng.choice(len(images), n, replace=False)])
+        self.features, _ = judge.predict(images[rng.choice(len(images), n, replace=False)])
         chosen = rng.choice(len(test), n, replace=False)
         self.real, self.real_labels = test[chosen], None if test_labels is None else test_labels[chosen]
         self._floor = None
@@ -71,7 +71,7 @@ class Reference:
         Under "class_shares" each class's share, as the judge sees it.
         """
         samples = datasets.to_uint8(samples)  # as a file of them would be
-        features, probabilities = self.judge.judge(samples)
+        features, probabilities = self.judge.predict(samples)
         labels = probabilities.argmax(axis=1)
         figures = self.quality_and_variety(features, probabilities)
         mean, error = metrics.kernel_distance(self.features, features)
@@ -80,7 +80,7 @@ class Reference:
         if asked is not None:
             figures["as_asked"] = float((labels == asked).mean())
         if seconds is not None:
-            _, others = self.judge.judge(datasets.to_uint8(seconds))
+            _, others = self.judge.predict(datasets.to_uint8(seconds))
             figures["pairs"] = float((labels == others.argmax(axis=1)).mean())
         if self.test_labels is not None:
             figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
@@ -114,7 +114,7 @@ class Reference:
         classifier recognises which was trained on nothing but the samples and these labels."""
         student = Classifier(samples.shape[1:], self.judge.classes)
         student.fit(samples, labels, STUDENT_EPOCHS, np.random.default_rng(0))
-        _, probabilities = student.judge(self.test)
+        _, probabilities = student.predict(self.test)
         return float((probabilities.argmax(axis=1) == self.test_labels).mean())
 
 
@@ -155,12 +155,12 @@ class Follower:
         self.seed, rng = seed, np.random.default_rng([seed, 3])
         few = min(FOLLOWED, len(test))
         self.reference = Reference(images, test, None, judge, few, rng)
-        self.floor = self.reference.main_figures(*judge.judge(self.reference.real))
+        self.floor = self.reference.main_figures(*judge.predict(self.reference.real))
 
     def figures(self, gan):
         """The main figures of the generator as it is now, always at the same z; training is not disturbed."""
         samples = gan.sample(len(self.reference.real), np.random.default_rng([self.seed, 4]))
-        figures = self.reference.main_figures(*self.reference.judge.judge(datasets.to_uint8(samples)))
+        figures = self.reference.main_figures(*self.reference.judge.predict(datasets.to_uint8(samples)))
         return {key: float(figures[key]) for key in FOLLOWED_FIGURES}
 
 

@@ -76,10 +76,10 @@ class Classifier:
         shares = ((i + 1) / steps for i in range(steps))  # the first step's rate is not to be 0
         training_loop.fit(step, shares, [optimizer], _schedule, watch)
 
-    def judge(self, images):
+    def predict(self, images):
         """-> features (N, 128) and probabilities (N, classes) of pictures, uint8 or floats in [-1, 1]."""
         if images.shape[1:] != self.sample_shape or not len(images):
-            raise InputError(f"Classifier.judge: images are {images.shape}, expected (N, {self.sample_shape}).")
+            raise InputError(f"Classifier.predict: images are {images.shape}, expected (N, {self.sample_shape}).")
         features, logits = [], []
         with threads.one_blas_thread:
             for first in range(0, len(images), CHUNK):

@@ -58,4 +58,4 @@ def learnt(data, images, labels, steps, seed, title, follow):
             BATCH_SIZE,
             watch=watch,
         )
-    return accuracy(classifier.judge(data.test)[1], data.test_labels)
+    return accuracy(classifier.predict(data.test)[1], data.test_labels)
