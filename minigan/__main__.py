@@ -7,7 +7,7 @@ import sys
 
 from minigan import __version__
 from minigan.base import streams
-from minigan.base.errors import brief
+from minigan.base.errors import shorten
 
 COMMANDS = {
     "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
@@ -45,7 +45,7 @@ def _command(argv):
     name, *words = argv
     if name not in COMMANDS:
         close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
-        _refuse(f"there is no command {brief(name)!r}" + (f"; did you mean {close[0]}?" if close else f"; {LISTED}"))
+        _refuse(f"there is no command {shorten(name)!r}" + (f"; did you mean {close[0]}?" if close else f"; {LISTED}"))
     command = importlib.import_module(f"minigan.{name}")
     if hasattr(command, "__path__"):  # a folder's command is beside its library
         command = importlib.import_module(f"minigan.{name}.__main__")
@@ -61,7 +61,7 @@ def _about(argv):
     elif argv == ["--version"]:
         print(__version__)
     else:
-        _refuse(f"there is no flag {brief(argv[0])!r} before the command; {LISTED}")
+        _refuse(f"there is no flag {shorten(argv[0])!r} before the command; {LISTED}")
 
 
 def _refuse(sentence):

@@ -114,7 +114,7 @@ def run(argv=None):
         for name in ("variational",) if arguments.variational else ("autoencoder", "variational"):
             coder = Autoencoder(images.shape[1:], arguments.latent_dim, name == "variational", likelihood, seed)
             started = time.perf_counter()
-            with cli.watched(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
+            with cli.progress_bar(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
                 made = autoencoder.fit(coder, images, np.random.default_rng([seed, 1]), steps, seconds, watch)
             spent = time.perf_counter() - started
             total += spent

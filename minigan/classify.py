@@ -79,7 +79,7 @@ def _train(data, names, kind, epochs, seed, quiet):
     classifier = Classifier(images.shape[1:], len(names), seed, kind, names)
     total = max(1, round(epochs * len(images) / BATCH_SIZE))
     started = time.perf_counter()
-    with cli.watched(total, f"seed {seed}", quiet) as watch:
+    with cli.progress_bar(total, f"seed {seed}", quiet) as watch:
         rng = np.random.default_rng([seed, 1])
         classifier.fit(images, labels, epochs, rng, BATCH_SIZE, watch=watch)
     return classifier, time.perf_counter() - started

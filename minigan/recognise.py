@@ -70,7 +70,7 @@ def run(argv=None):
 
     def one(seed):
         started = time.perf_counter()
-        outcome = experiment.run(data, gan, steps, seed, lambda title, n: cli.watched(n, title, arguments.quiet))
+        outcome = experiment.run(data, gan, steps, seed, lambda title, n: cli.progress_bar(n, title, arguments.quiet))
         seconds = time.perf_counter() - started
 
         def draw():

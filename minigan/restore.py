@@ -167,7 +167,7 @@ def _load(arguments):
 
 def _inversion(arguments, gan, task, seed):
     def progress(title, total):
-        return cli.watched(total, title, arguments.quiet)
+        return cli.progress_bar(total, title, arguments.quiet)
 
     return gan_inversion.GanInversion(gan, task, arguments.steps, np.random.default_rng([seed, 0]), progress)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.base.files import save_array
 from minigan.gan import latent_space
 from minigan.gan.latent_space import COLUMNS, walks
@@ -102,7 +102,7 @@ def run(argv=None):
     else:
         columns = COLUMNS if arguments.interpolate or labels is not None else None
         plotting.save_samples(out, samples, columns=columns, rows=names)
-    shown = f", a row each of {brief(', '.join(dict.fromkeys(names)))}" if names else ""
+    shown = f", a row each of {shorten(', '.join(dict.fromkeys(names)))}" if names else ""
     print(f"{arguments.n} samples in {out}{shown}")
     return 0
 

@@ -36,7 +36,7 @@ from PIL import Image
 
 from minigan import datasets
 from minigan.base import checkpoint, pictures
-from minigan.datasets import cifar, places
+from minigan.datasets import cifar, locations
 from minigan.datasets.idx import read_idx
 from minigan.gan import build_gan
 from minigan.gan.run import Run, load_gan
@@ -172,7 +172,7 @@ def make_cifar(rng, folder):
 
 
 def use_cifar(split):
-    places.DATA_DIR, places.cache = Path.cwd(), lambda name: Path.cwd() / name
+    locations.DATA_DIR, locations.cache = Path.cwd(), lambda name: Path.cwd() / name
     if (paths := cifar.CIFAR10.found(split)) is None:  # it would be fetched
         raise Begun
     cifar.CIFAR10.read(paths, split)

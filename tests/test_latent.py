@@ -51,7 +51,7 @@ TASKS = {"holes": RestorationTask(), "blur": RestorationTask((), 1.2)}
 
 def inversion(gan, task, steps=30, kind=GanInversion, seed=2):
     return kind(
-        gan, task, steps, np.random.default_rng(seed), lambda title, total: cli.watched(total, title, quiet=True)
+        gan, task, steps, np.random.default_rng(seed), lambda title, total: cli.progress_bar(total, title, quiet=True)
     )
 
 

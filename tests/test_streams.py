@@ -33,7 +33,7 @@ call("\u00e9\u2192")
 call("train", "--list")
 call("train", "--preset", "\u00e9\u2192\u4e2d\udcff")
 call("sample", "\u0393\u03ba\u03b1\u03bd")
-with cli.watched(1, "\u03c3 \u2192", quiet=False) as watch:
+with cli.progress_bar(1, "\u03c3 \u2192", quiet=False) as watch:
     watch(1, {"Fr\u00e9chet": 1.0})
 print(seeds.table({"GAN": dict.fromkeys(audio.COLUMNS, 1.0)}, audio.COLUMNS))
 """

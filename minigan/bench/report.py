@@ -1,6 +1,6 @@
 """What the benchmark shows: its tables as text and its bar chart."""
 
-from minigan.base.files import written_whole
+from minigan.base.files import atomic_write
 
 NOTE = (
     "GFLOP/s count two operations for each multiply-add of the direct algorithm. Convolutions of many channels take\n"
@@ -148,7 +148,7 @@ def save_chart(path, results):
     axes.legend(fontsize=8)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
 

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.base.processes import environment
 from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, Verdict
 
@@ -137,4 +137,4 @@ def _read(text):
 
 def one_line(text):
     """Of what a student wrote, that which a table and a terminal can take: printable, and not too long."""
-    return brief("".join(c if c.isprintable() else " " for c in text), 1000)
+    return shorten("".join(c if c.isprintable() else " " for c in text), 1000)

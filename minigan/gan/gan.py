@@ -8,7 +8,7 @@ import numpy as np
 
 from minigan import init, penalties
 from minigan.base import checkpoint
-from minigan.base.errors import InputError, RunError, brief
+from minigan.base.errors import InputError, RunError, shorten
 from minigan.gan.conditioning import Generator, discriminator_kind
 from minigan.gan.conditions import Conditions
 from minigan.gan.config import Config
@@ -165,7 +165,7 @@ def _checked_shape(shape):
     if not whole or math.prod(shape) > LARGEST_SAMPLE.get(len(shape), 0):
         pictures, points = LARGEST_SAMPLE.values()
         raise InputError(
-            f"sample_shape is {brief(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at "
+            f"sample_shape is {shorten(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at "
             f"most {points:,}."
         )
     return shape
@@ -179,7 +179,8 @@ def _check_penalties(config, discriminator):
                 penalties.check_critic(discriminator)
         except InputError as error:
             raise InputError(
-                f"{name} does not go with the preset {config.preset}, but with wgan-gp, mlp and listing: {brief(error)}"
+                f"{name} does not go with the preset {config.preset}, but with wgan-gp, mlp and listing: "
+                f"{shorten(error)}"
             ) from None
 
 

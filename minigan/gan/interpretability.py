@@ -57,16 +57,16 @@ def likeliest(gan, x, labels=None):
     known = gan.conditions
     if not known.count:
         return None
-    D, everything, out, said = gan.discriminator, np.arange(known.count), None, []
+    D, everything, out, logits = gan.discriminator, np.arange(known.count), None, []
     for condition in everything:
         conditions = np.full(len(x), condition)
         if out is None or D.channels(known.count):  # else the network does not see the condition
             out = D.network.forward(D.see(x, conditions), training=False)
-        said.append(D.logits(out, conditions).reshape(len(x), -1).sum(axis=1))
-    said = np.stack(said, axis=1)
+        logits.append(D.logits(out, conditions).reshape(len(x), -1).sum(axis=1))
+    logits = np.stack(logits, axis=1)
     if labels is not None and known.classes:
-        said[known.labels(everything) != np.asarray(labels)[:, None]] = -np.inf
-    return said.argmax(axis=1)
+        logits[known.labels(everything) != np.asarray(labels)[:, None]] = -np.inf
+    return logits.argmax(axis=1)
 
 
 def steps_along(gan, x, conditions, rng):
@@ -91,58 +91,58 @@ def steps_along(gan, x, conditions, rng):
 # ---- what D's filters answer to
 
 
-class Probe:
-    """Listens to one layer of a network, and speaks in its place: see `listening`.
+class Hook:
+    """Reads what one layer of a network puts out, and may replace its gradient: see `hooks`.
 
-    heard: what the layer put out last, None before; turn: how many layers had been heard until then. said: what takes
-    the place of ∂L/∂out in its next backward pass, if anything.
+    output: what the layer put out last, None before. order: how many layers had put something out until then. override:
+    what takes the place of ∂L/∂out in its next backward pass, if anything.
     """
 
-    heard, turn, said = None, None, None
+    output, order, override = None, None, None
 
 
 @contextmanager
-def listening(layers):
-    """`with listening(layers) as probes:` gives a Probe for each of these layers while the block runs.
+def hooks(layers):
+    """`with hooks(layers) as attached:` gives a Hook for each of these layers while the block runs.
 
     What a layer puts out depends on the network's input x alone, wherever in the network it is. With a backward pass
-    of zeros from the network's end, and `said` in the place of what reaches the layer, its gradient by x comes out at
-    the beginning.
+    of zeros from the network's end, and `override` in the place of what reaches the layer, its gradient by x comes out
+    at the beginning.
     """
-    probes, turns = [Probe() for _ in layers], itertools.count()
-    for layer, probe in zip(layers, probes, strict=True):
-        _listen(layer, probe, turns)
+    attached, calls = [Hook() for _ in layers], itertools.count()
+    for layer, hook in zip(layers, attached, strict=True):
+        _attach(layer, hook, calls)
     try:
-        yield probes
+        yield attached
     finally:
         for layer in layers:
             del layer._forward, layer._backward  # those of the object; its class's are back
 
 
-def _listen(layer, probe, turns):
+def _attach(layer, hook, calls):
     forward, backward = layer._forward, layer._backward
 
-    def hearing(*arguments, **options):
+    def forward_hook(*arguments, **options):
         out, cache = forward(*arguments, **options)
-        probe.heard, probe.turn = out, next(turns)
+        hook.output, hook.order = out, next(calls)
         return out, cache
 
-    def speaking(grad_output, cache, need):
-        return backward(grad_output if probe.said is None else probe.said, cache, need)
+    def backward_hook(grad_output, cache, need):
+        return backward(grad_output if hook.override is None else hook.override, cache, need)
 
-    layer._forward, layer._backward = hearing, speaking
+    layer._forward, layer._backward = forward_hook, backward_hook
 
 
 def first_filters(gan, x, count=2):
     """The first `count` layers of D with filters, in the order in which D comes to them with samples x: convolutions,
     or dense layers where there are none. Those that see the samples in another number are left out."""
     layers = [layer for layer in _inner(gan.discriminator) if "weight" in layer.params]
-    with listening(layers) as probes:
+    with hooks(layers) as attached:
         discriminator_logit(gan, x, gan.conditions.draw(len(x), np.random.default_rng(0)))
-    heard = [
-        (probe.turn, i) for i, probe in enumerate(probes) if probe.heard is not None and len(probe.heard) == len(x)
+    reached = [
+        (hook.order, i) for i, hook in enumerate(attached) if hook.output is not None and len(hook.output) == len(x)
     ]
-    order = [layers[i] for _, i in sorted(heard)]
+    order = [layers[i] for _, i in sorted(reached)]
     convolutions = [layer for layer in order if layer.params["weight"].ndim == 4]
     return (convolutions or order)[:count]
 
@@ -164,15 +164,15 @@ class Filters:
     def __init__(self, gan, layer, x, conditions):
         self.gan, self.layer, self.x, self.conditions = gan, layer, x, conditions
         answers, places, sums = [], [], []
-        with listening([layer]) as (probe,):
+        with hooks([layer]) as (hook,):
             for first in range(0, len(x), CHUNK):
                 some = None if conditions is None else conditions[first : first + CHUNK]
                 discriminator_logit(gan, x[first : first + CHUNK], some)
-                heard = probe.heard.reshape(len(probe.heard), -1, probe.heard.shape[-1])
-                places.append(heard.argmax(axis=1))
-                answers.append(heard.max(axis=1))
-                sums.append([heard.sum(axis=(0, 1), dtype=np.float64), np.square(heard).sum(axis=(0, 1))])
-            self.size = probe.heard.shape[1:-1] or (1, 1)
+                output = hook.output.reshape(len(hook.output), -1, hook.output.shape[-1])
+                places.append(output.argmax(axis=1))
+                answers.append(output.max(axis=1))
+                sums.append([output.sum(axis=(0, 1), dtype=np.float64), np.square(output).sum(axis=(0, 1))])
+            self.size = hook.output.shape[1:-1] or (1, 1)
         answers, places = np.concatenate(answers), np.concatenate(places)
         self.count = answers.shape[1]
         self.chosen = np.sort(np.argsort(-answers.std(axis=0), kind="stable")[:MOST_FILTERS])
@@ -185,15 +185,15 @@ class Filters:
     def gradients(self, x, conditions, filters, places):
         """-> the answer of filter filters[i] at place places[i] to x[i] (M,), and its gradient by x."""
         gan = self.gan
-        with listening([self.layer]) as (probe,):
+        with hooks([self.layer]) as (hook,):
             logits = gan.discriminator.forward(x, conditions, training=False)
-            heard = probe.heard.reshape(len(x), -1, self.count)
+            output = hook.output.reshape(len(x), -1, self.count)
             where = np.arange(len(x)), places, filters
-            said = np.zeros_like(heard)
-            said[where] = 1
-            probe.said = said.reshape(probe.heard.shape)
+            override = np.zeros_like(output)
+            override[where] = 1
+            hook.override = override.reshape(hook.output.shape)
             grad = gan.discriminator.backward(np.zeros_like(logits), need_param_grads=False)
-        return heard[where].copy(), grad
+        return output[where].copy(), grad
 
     def _find_patch(self):
         """What a filter sees, from which numbers of x its answers at two places in the middle depend on."""

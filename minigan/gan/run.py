@@ -69,7 +69,7 @@ class Run:
         files.write_text(self.config_path, config.to_json())
 
     @contextmanager
-    def claimed(self):
+    def lock(self):
         """While inside, no other process may train in this folder: InputError there. A process that dies lets go."""
         try:
             import fcntl
@@ -122,7 +122,7 @@ class Run:
         """An empty log.csv with its header."""
         files.write_text(self.log_path, ",".join(COLUMNS) + "\n")
 
-    def go_back_to(self, step):
+    def rewind(self, step):
         """Make the folder ready to go on from `step`: what a killed process left half-written goes, and so do the log's
         rows after that step, which will be computed again. Pictures of later steps will be replaced."""
         self.samples_folder.mkdir(parents=True, exist_ok=True)

@@ -121,7 +121,7 @@ def train_network(arguments, model_class, task):
 
     def learn(images, seed, out):
         model = model_class(images.shape[3], task, seed)
-        with cli.watched(arguments.steps, f"seed {seed}", arguments.quiet) as watch:
+        with cli.progress_bar(arguments.steps, f"seed {seed}", arguments.quiet) as watch:
             rng = np.random.default_rng([seed, 0])
             training.fit(model, images, arguments.steps, arguments.adversarial, rng, watch)
         if seed == arguments.seed:

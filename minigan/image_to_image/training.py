@@ -12,7 +12,7 @@ import numpy as np
 
 from minigan import datasets, losses, optim
 from minigan.base import checkpoint
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.image_to_image import filters
 from minigan.kernels.parallel import threads
 from minigan.metrics import image_metrics
@@ -130,7 +130,7 @@ class ImageToImageModel:
             checkpoint.fill(made.network.params, arrays)
         except (LookupError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} holds no {cls.kind} of this version ({brief(error)}); make one with {cls.command}."
+                f"{path} holds no {cls.kind} of this version ({shorten(error)}); make one with {cls.command}."
             ) from None
         return made
 

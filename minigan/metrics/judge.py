@@ -6,7 +6,7 @@ import numpy as np
 
 from minigan import datasets, optim
 from minigan.base import checkpoint
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.datasets.labels import names_of
 from minigan.kernels.parallel import threads
 from minigan.layers import Dense, Sequential
@@ -107,7 +107,7 @@ class Classifier:
             checkpoint.fill(classifier._arrays(), arrays)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} holds no classifier of this version ({brief(error)}); make one with classify."
+                f"{path} holds no classifier of this version ({shorten(error)}); make one with classify."
             ) from None
         return classifier
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigan.base.errors import InputError
-from minigan.base.files import written_whole
+from minigan.base.files import atomic_write
 from minigan.datasets import to_uint8
 
 MARGIN = 2  # pixels between the pictures of a grid
@@ -48,7 +48,7 @@ def save_samples(path, samples, reference=None, columns=None, rows=None):
     picture = Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet)
     if rows is not None:
         picture = _with_names(picture, rows, scale * MARGIN, scale * (samples.shape[1] + MARGIN))
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         picture.save(temporary)
 
 
@@ -174,7 +174,7 @@ def save_gif(path, frame_paths, seconds=6.0):
     if not frames:
         return
     each = int(1000 * seconds / len(frames))
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         durations = [each] * (len(frames) - 1) + [each + 2000]
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
@@ -301,5 +301,5 @@ def _figure(width, height, rows=1, columns=1, ratios=None):
 
 
 def _save_figure(figure, path):
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)
