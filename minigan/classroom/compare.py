@@ -27,7 +27,8 @@ def compare(label, got, expected, batch, numeric=False, like=None, common_mistak
     """Raise `Wrong` unless `got` is the array or number `expected`, up to rounding.
 
     batch: the first argument, whose length is N. numeric: whether `expected` is by finite differences. like: the array
-    that a gradient belongs to. common_mistakes: a function that lists (wrong value, sentence) of those with this result. tolerance: of the largest value.
+    that a gradient belongs to. common_mistakes: a function that lists (wrong value, sentence) of those with this
+    result. tolerance: of the largest value.
     """
     got = _as_array(label, got, np.shape(expected))
     expected = np.asarray(expected, dtype=np.float64)
