@@ -5,7 +5,7 @@ from pathlib import Path
 from minigan.base.errors import InputError
 from minigan.classroom.catalogue import exercise_of, find
 from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart
-from minigan.classroom.judge import PASSED
+from minigan.classroom.grading import PASSED
 from minigan.tools import cli
 
 
