@@ -98,7 +98,7 @@ def _samples(gan, arguments, truncation=None):
     z = gan.draw_z(arguments.n, rng, truncation)
     conditions = gan.conditions.draw(arguments.n, rng)
     made = gan.make(z, conditions)
-    samples, seconds = gan.preset.pictures(made), gan.preset.second(made) if gan.preset.second else None
+    samples, seconds = gan.preset.to_samples(made), gan.preset.partner(made) if gan.preset.partner else None
     if not np.isfinite(samples).all():
         raise InputError(f"the generator in {arguments.run} makes samples that are not finite; train it again.")
     return samples, gan.conditions.labels(conditions), seconds

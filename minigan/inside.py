@@ -104,7 +104,7 @@ def _gradients(gan, images, labels, rng, out):
         page = {}
         for title, samples, conditions in (("test pictures", x, known), ("samples", made, asked)):
             few = samples[:SHOWN], None if conditions is None else conditions[:SHOWN]
-            page[title] = gan.preset.pictures(few[0]), SHOWN
+            page[title] = gan.preset.to_samples(few[0]), SHOWN
             page[f"gradient of D(x) of {title}: white is to be lighter"] = _as_pictures(gan, *few), SHOWN
         plotting.save_gallery(out / "gradient.png", page)
     pairs = {"real": (x, known), "samples": (made, asked)}
@@ -161,13 +161,13 @@ def _filters(gan, images, labels, rng, out):
     x = interpretability.encoded(gan, images[chosen])
     conditions = interpretability.likeliest(gan, x, None if labels is None else labels[chosen])
     # the second layer of pairs is the first one again, for the other pictures
-    layers = interpretability.first_filters(gan, x[:2], count=1 if gan.preset.second else 2)
+    layers = interpretability.first_filters(gan, x[:2], count=1 if gan.preset.partner else 2)
     report = []
     for number, layer in enumerate(layers, 1):
         filters = interpretability.Filters(gan, layer, x, conditions)
         ascended, answers = filters.ascend()
         every = np.arange(len(filters.chosen))
-        found = filters.cut(gan.preset.pictures(ascended)[:, None], every)
+        found = filters.cut(gan.preset.to_samples(ascended)[:, None], every)
         patches = filters.cut(datasets.to_float(images[chosen])[filters.best], every)
         tiles = np.concatenate([found, patches, np.ones_like(found)], axis=1)
         columns = 4 * tiles.shape[1]

@@ -31,7 +31,7 @@ def pictures(gan):
     rng, n = np.random.default_rng(0), ROWS * COLUMNS
     labels = np.arange(n) % gan.conditions.classes if gan.conditions.classes else None
     z = gan.draw_z(n, rng)
-    made = gan.preset.show(gan.make(z, gan.conditions.draw(n, rng, labels)))
+    made = gan.preset.to_display(gan.make(z, gan.conditions.draw(n, rng, labels)))
     columns = COLUMNS * gan.sample_shape[1] // made.shape[2]
     return datasets.to_uint8(made[: ROWS * columns]), columns
 

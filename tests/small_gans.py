@@ -74,17 +74,17 @@ def reals(gan, n=4, seed=5):
 
 
 def generate(gan, z, conditions=None):
-    """gan.generate, with the guide of real samples where the preset has one."""
-    return gan.generate(z, conditions, guide(gan))
+    """gan.generate, with the extra input of real samples where the preset has one."""
+    return gan.generate(z, conditions, extra_input(gan))
 
 
-def guide(gan):
-    return gan.preset.guide(encoded(gan)) if gan.preset.guide else None
+def extra_input(gan):
+    return gan.preset.extra_input(encoded(gan)) if gan.preset.extra_input else None
 
 
 def encoded(gan):
     """Real samples as D judges them."""
-    return gan.preset.encode(reals(gan))
+    return gan.preset.to_discriminator(reals(gan))
 
 
 def some_conditions(gan, n=4, seed=5):

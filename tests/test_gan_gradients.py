@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, generate, guide, reals, slope, small, some_conditions
+from small_gans import certain, extra_input, generate, reals, slope, small, some_conditions
 
 from minigan.gan.conditioning import CONDITIONING
 from minigan.losses import LOSSES
@@ -47,7 +47,7 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
 
     def objective():
         asked = z if conditions is None else np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
-        asked = asked if guide(gan) is None else np.concatenate([asked, guide(gan)], axis=1)
+        asked = asked if extra_input(gan) is None else np.concatenate([asked, extra_input(gan)], axis=1)
         logits, entropy = judged(gan, gan.discriminator.network, gan.generator.network.forward(asked), conditions)
         return gan.loss.generator(logits)[0] + entropy
 
@@ -106,7 +106,7 @@ def test_discriminator_gradient_with_conditions(preset, conditioning):
     """Along random directions of each of D's parameters, against differences of the loss computed by hand."""
     gan = certain(small(preset, **({"condition": "labels", "conditioning": conditioning} if conditioning else {})))
     twin, conditions = copy.deepcopy(gan.discriminator), some_conditions(gan)
-    real, fake = gan.preset.encode(reals(gan), conditions), generate(gan, gan.draw_z(4, gan.rng), conditions)
+    real, fake = gan.preset.to_discriminator(reals(gan), conditions), generate(gan, gan.draw_z(4, gan.rng), conditions)
     figures = gan.d_step(real, fake, conditions)
 
     def objective():

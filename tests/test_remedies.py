@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, generate, guide, reals, small, some_conditions
+from small_gans import certain, extra_input, generate, reals, small, some_conditions
 
 from minigan import penalties
 from minigan.base.errors import InputError
@@ -32,12 +32,12 @@ def without_last(network, *heads):
 def test_feature_matching_is_the_gradient_of_the_gap_between_mean_features(preset, heads, way):
     gan = certain(small(preset, feature_matching=0.7, optimizer="sgd", **way))
     y, z = some_conditions(gan), gan.draw_z(4, np.random.default_rng(1))
-    real = gan.preset.encode(reals(gan), y)
+    real = gan.preset.to_discriminator(reals(gan), y)
     generator, features = (
         copy.deepcopy(gan.generator.network),
         without_last(copy.deepcopy(gan.discriminator.network), *heads),
     )
-    asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if guide(gan) is None else [guide(gan)])]
+    asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if extra_input(gan) is None else [extra_input(gan)])]
 
     def mean(x):
         if y is not None:

@@ -51,7 +51,7 @@ class GAN(Game):
             shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
         self.conditions = Conditions(config, shares, names)
         count, kind = self.conditions.count, discriminator_kind(config, self.conditions.count)
-        *size, channels = preset.encode(np.zeros((2, *self.sample_shape), self.dtype)).shape[1:]
+        *size, channels = preset.to_discriminator(np.zeros((2, *self.sample_shape), self.dtype)).shape[1:]
         seen_shape = (*size, channels + kind.channels(count))
         sizes = Sizes(config.latent_dim, count, kind.outputs(count), self.sample_shape, seen_shape)
         init_seed, noise_seed = np.random.SeedSequence(config.seed).spawn(2)
@@ -101,7 +101,7 @@ class GAN(Game):
     def decode(self, z, conditions=None):
         """G(z) for given z (n, Z) and conditions (n,) if there are any, each picture by itself: the normalisations use
         their running statistics. Pictures are kept within [-1, 1]: not every G ends in a tanh."""
-        samples = self.preset.pictures(self.make(z, conditions))
+        samples = self.preset.to_samples(self.make(z, conditions))
         return np.clip(samples, -1, 1) if samples.ndim == 4 else samples
 
     def make(self, z, conditions=None):

@@ -1,7 +1,7 @@
 """Looking into a trained GAN: where D(x) comes from, what D's filters answer to, and what lies between two z.
 
 Everything here goes through the networks' own forward and backward passes, as they are in use (training=False), and
-leaves their weights and gradients alone. x stands for samples as D judges them, see Preset.encode.
+leaves their weights and gradients alone. x stands for samples as D judges them, see Preset.to_discriminator.
 """
 
 import itertools
@@ -30,7 +30,7 @@ MIDDLE = slice(COLUMNS // 2 - 2, COLUMNS // 2 + 2)  # of a walk
 def encoded(gan, images):
     """Pictures (N, H, W, C) or points as D judges them, each by itself: cogan's pairs are of one picture."""
     x = datasets.to_float(images, gan.dtype)
-    return np.concatenate([gan.preset.encode(x[i : i + 1]) for i in range(len(x))])
+    return np.concatenate([gan.preset.to_discriminator(x[i : i + 1]) for i in range(len(x))])
 
 
 def discriminator_logit(gan, x, conditions=None):

@@ -181,7 +181,7 @@ class Trainer:
         labels = np.arange(self.shown) // COLUMNS % classes if classes else None  # each row shows one class
         z = self.gan.draw_z(self.shown, rng)
         made = self.gan.make(z, self.gan.conditions.draw(self.shown, rng, labels))
-        samples, shown = self.gan.preset.pictures(made), self.gan.preset.show(made)
+        samples, shown = self.gan.preset.to_samples(made), self.gan.preset.to_display(made)
         if not np.isfinite(samples).all():
             raise self._diverged("the samples are not finite")
         if self.gan.step >= EARLY and self.real_variety:  # data that is all alike is no measure

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from minigan.base.errors import InputError
 from minigan.classroom.catalogue import exercise_of, find
-from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart
 from minigan.classroom.grading import PASSED
+from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart
 from minigan.tools import cli
 
 

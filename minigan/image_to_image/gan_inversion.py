@@ -152,7 +152,7 @@ class GanInversion:
 
 def check(gan):
     """InputError where G's outputs are not the pictures themselves."""
-    if gan.preset.pictures is not as_it_is or len(gan.sample_shape) != 3:
+    if gan.preset.to_samples is not as_it_is or len(gan.sample_shape) != 3:
         raise InputError(
             f"a generator of {gan.config.preset} does not draw the pictures themselves, so they cannot be searched "
             "for; train another preset, such as digits or dcgan."

@@ -42,23 +42,23 @@ class Preset:
     build(sizes, rng, noise_rng, dtype) -> (generator, discriminator): rng draws the weights, noise_rng is kept by the
     layers that are random while training. defaults: the config fields that differ from the general defaults.
     sample_shape, classes: the shape of one sample of the data it is meant for, and how many classes there are.
-    The networks may work on something else than pictures. encode: a batch of real samples, and the condition of each
-    where there are any, to what D judges; pictures: what G makes to samples like the data's; show: the same to pictures
-    for people, which may show more. guide: what G gets to know of encoded real samples while it is trained (N, P), or
-    None; second: the other pictures of pairs, as they would look among the first, or None. minutes: what a default run
-    takes on two cores. multiple: what height and width of pictures must divide by, None for networks that take points
-    too. least_latent: the fewest numbers z may have.
+    The networks may work on something else than pictures. to_discriminator: a batch of real samples, and the condition
+    of each where there are any, to what D judges; to_samples: what G makes to samples like the data's; to_display: the
+    same to pictures for people, which may show more. extra_input: what else G gets of real samples as D judges them
+    while it is trained (N, P), or None; partner: the other pictures of pairs, as they would look among the first, or
+    None. minutes: what a default run takes on two cores. multiple: what height and width of pictures must divide by,
+    None for networks that take points too. least_latent: the fewest numbers z may have.
     """
 
     name: str
     summary: str
     source: str
     build: Callable
-    encode: Callable = as_it_is
-    pictures: Callable = as_it_is
-    show: Callable = as_it_is
-    guide: Callable | None = None
-    second: Callable | None = None
+    to_discriminator: Callable = as_it_is
+    to_samples: Callable = as_it_is
+    to_display: Callable = as_it_is
+    extra_input: Callable | None = None
+    partner: Callable | None = None
     defaults: dict = field(default_factory=dict)
     sample_shape: tuple[int, ...] = (28, 28, 1)
     classes: int = 10

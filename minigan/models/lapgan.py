@@ -55,7 +55,7 @@ def join(levels, coarsest):
     return np.concatenate([*planes, up(coarsest, LEVELS)], axis=3)
 
 
-def encode(x, conditions=None):
+def to_discriminator(x, conditions=None):
     """All levels of pictures x (N, H, W, C) in one array."""
     levels = []
     for _ in range(LEVELS):
@@ -65,26 +65,26 @@ def encode(x, conditions=None):
     return join(levels, x)
 
 
-def pictures(x):
+def to_samples(x):
     """x_0 = h_0 + l_0, kept within [-1, 1]."""
     (h, low), *_ = split(x)[0]
     return np.clip(h + low, -1, 1)
 
 
-def show(x):
+def to_display(x):
     """The levels beside each other as they are built, x_K, …, x_0: (N, H, (K + 1) W, C)."""
     levels, coarsest = split(x)
     steps = [up(coarsest, LEVELS), *(up(h + low, k) for k, (h, low) in reversed(list(enumerate(levels))))]
     return np.clip(np.concatenate(steps, axis=2), -1, 1)
 
 
-def guide(x):
-    """The l_k of encoded pictures, as G takes them: (N, P)."""
+def extra_input(x):
+    """The l_k of pictures as D judges them, as G takes them: (N, P)."""
     return np.concatenate([low.reshape(len(low), -1) for _, low in split(x)[0]], axis=1)
 
 
 class PyramidGenerator(Composite):
-    """All G_k. Takes [z, guide] while trained, and z alone to build samples level by level.
+    """All G_k. Takes [z, extra_input] while trained, and z alone to build samples level by level.
 
     z is cut into a part for each level, e_y joined to each; a level's noise is a plane that a dense layer makes of it.
     G_k: 3x3 convolutions [l_k, plane]→32→32→C, batch norm and ReLU between. The coarsest: dense z→128→h·w·C, tanh.
@@ -128,7 +128,7 @@ class PyramidGenerator(Composite):
         z = [np.concatenate([x[:, a:b], given], axis=1) for a, b in itertools.pairwise(self.cuts)]
         lows = self._lows(x[:, self.inputs :]) if x.shape[1] > self.inputs else None
         if lows is None and training:
-            raise InputError("lapgan's generator is trained level by level: give generate the guide of real pictures.")
+            raise InputError("lapgan's generator is trained level by level: give generate the preset's extra_input.")
         coarsest = picture = self._run("coarsest", z[-1], training)
         levels = []
         for k in reversed(range(LEVELS)):
@@ -139,11 +139,11 @@ class PyramidGenerator(Composite):
             picture = high + low
         return join(levels, coarsest), None
 
-    def _lows(self, guide):
+    def _lows(self, planes):
         h, w, c = self.shape
         shapes = [(h // 2**k, w // 2**k, c) for k in range(LEVELS)]
         cuts = np.cumsum([np.prod(shape) for shape in shapes])
-        return [part.reshape(-1, *shape) for part, shape in zip(np.split(guide, cuts[:-1], 1), shapes, strict=True)]
+        return [part.reshape(-1, *shape) for part, shape in zip(np.split(planes, cuts[:-1], 1), shapes, strict=True)]
 
     def _backward(self, grad_output, cache, need):
         c = self.shape[2]
@@ -214,10 +214,10 @@ LAPGAN = Preset(
     summary="a Laplacian pyramid 7→14→28 with a conditional GAN for each level",
     source="Denton et al. 2015",
     build=build_lapgan,
-    encode=encode,
-    pictures=pictures,
-    show=show,
-    guide=guide,
+    to_discriminator=to_discriminator,
+    to_samples=to_samples,
+    to_display=to_display,
+    extra_input=extra_input,
     defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
     minutes=4,
     least_latent=LEVELS + 1,

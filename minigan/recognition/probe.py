@@ -45,7 +45,7 @@ def features(gan):
     """
     network = gan.discriminator.network
     seen = gan.discriminator.channels(gan.conditions.count)
-    if type(network) is not Sequential or seen or gan.preset.encode is not as_it_is:
+    if type(network) is not Sequential or seen or gan.preset.to_discriminator is not as_it_is:
         raise InputError(
             f"the discriminator of the preset {gan.config.preset} does not judge a picture by itself in a chain of "
             "layers; name a --run of another, such as digits."
