@@ -98,10 +98,10 @@ def _samples(gan, arguments, truncation=None):
     z = gan.draw_z(arguments.n, rng, truncation)
     conditions = gan.conditions.draw(arguments.n, rng)
     made = gan.make(z, conditions)
-    samples, seconds = gan.preset.to_samples(made), gan.preset.partner(made) if gan.preset.partner else None
+    samples, partners = gan.preset.to_samples(made), gan.preset.partner(made) if gan.preset.partner else None
     if not np.isfinite(samples).all():
         raise InputError(f"the generator in {arguments.run} makes samples that are not finite; train it again.")
-    return samples, gan.conditions.labels(conditions), seconds
+    return samples, gan.conditions.labels(conditions), partners
 
 
 def _reference(gan, arguments, rng):
@@ -162,10 +162,10 @@ def _points(gan, arguments, rng):
 
 
 def _pictures(gan, arguments, rng):
-    samples, asked, seconds = _samples(gan, arguments)
+    samples, asked, partners = _samples(gan, arguments)
     reference = _reference(gan, arguments, rng)
     images = reference.images
-    figures, floor = reference.figures(samples, asked, seconds), reference.floor()
+    figures, real = reference.figures(samples, asked, partners), reference.real_metrics()
 
     def draw(path):
         few = datasets.to_uint8(samples[: 2 * SHOWN])
@@ -178,7 +178,7 @@ def _pictures(gan, arguments, rng):
         plotting.save_page(path, grids, figures["class_shares"], reference.judge.names)
 
     names = reference.judge.names
-    return {"judge": reference.judge.name, "class_names": names, "samples": figures, "real": floor}, draw
+    return {"judge": reference.judge.name, "class_names": names, "samples": figures, "real": real}, draw
 
 
 def _alternate(upper, lower):

@@ -148,7 +148,7 @@ def _sum(gan, terms, arguments, rng, out):
             raise
         return {"left_out": str(error)}
     names = [*(("-" if sign < 0 else "+") + str(digit) for sign, digit in terms), "sum"]
-    words = [{"of": name, "seen": digit, "sure": sure} for name, (digit, sure) in zip(names, seen, strict=False)]
+    words = [{"of": name, "seen": digit, "confidence": sure} for name, (digit, sure) in zip(names, seen, strict=False)]
     return {"sum": arguments.arithmetic or SUM, "seen": words, "around": [digit for digit, _ in seen[len(names) :]]}
 
 
@@ -199,7 +199,7 @@ def _lines(report):
             f"{figures['rise_along_a_random_direction']:.3f}"
         )
     for name, figures in (report["walks"] or {}).items():
-        sure = f", the judge {figures['sure']:.1%} sure" if "sure" in figures else ""
+        sure = f", the judge {figures['confidence']:.1%} sure" if "confidence" in figures else ""
         lines.append(f"  half-way by {name}: sharpness {figures['sharpness']:.2f} of that of the ends{sure}")
     for figures in report.get("filters", []):
         lines.append("  {filters} filters of {layer} see {sees[0]} x {sees[1]} pixels".format(**figures))

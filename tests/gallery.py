@@ -53,9 +53,16 @@ def stages(run, gan):
 def line(name, report):
     """A row of the table from a metrics.json."""
     value = report["samples"]
-    asked = f"{value['as_asked']:.1%}" if "as_asked" in value else ""
+    asked = f"{value['conditional_accuracy']:.1%}" if "conditional_accuracy" in value else ""
     both = f"{value['precision']:.2f} / {value['recall']:.2f}"
-    return f"`{name}`", f"{report['step']}", f"{value['frechet_distance']:.3g}", both, f"{value['sure']:.1%}", asked
+    return (
+        f"`{name}`",
+        f"{report['step']}",
+        f"{value['frechet_distance']:.3g}",
+        both,
+        f"{value['confident_share']:.1%}",
+        asked,
+    )
 
 
 def main():

@@ -243,5 +243,5 @@ def test_evaluate_says_how_many_are_recognised_as_asked(told_run, monkeypatch):
     monkeypatch.setattr(GAN, "make", lambda self, z, conditions: datasets.to_float(examples[conditions // 2]))
     assert evaluate.run([str(told_run), "--n", "200"]) == 0
     report = json.loads((told_run / "metrics.json").read_text())
-    assert report["samples"]["as_asked"] == 1.0
-    assert report["real"]["as_asked"] > 0.98
+    assert report["samples"]["conditional_accuracy"] == 1.0
+    assert report["real"]["conditional_accuracy"] > 0.98

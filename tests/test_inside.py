@@ -260,9 +260,9 @@ def test_walks_beside_fades(monkeypatch):
     figures = interpretability.compare_walks(gan, np.random.default_rng(0), None, half)
     assert figures["walk"]["sharpness"] == pytest.approx(1)
     assert figures["fade"]["sharpness"] < 0.8
-    assert figures["walk"]["sure"] == pytest.approx(24 / 360)
-    assert figures["fade"]["sure"] < 0.5 * figures["walk"]["sure"]
-    assert "sure" not in interpretability.compare_walks(gan, np.random.default_rng(0), None)["fade"]
+    assert figures["walk"]["confidence"] == pytest.approx(24 / 360)
+    assert figures["fade"]["confidence"] < 0.5 * figures["walk"]["confidence"]
+    assert "confidence" not in interpretability.compare_walks(gan, np.random.default_rng(0), None)["fade"]
 
 
 # ---- the command
@@ -316,7 +316,7 @@ def test_the_command_on_presets(capsys, few, flags):
     report = json.loads(Path("run/inside/metrics.json").read_text())
     assert report["preset"] == flags[0]
     assert set(report["gradient"]) == {"real", "samples"}
-    assert set(report["walks"]["walk"]) == {"sharpness", "sure"}
+    assert set(report["walks"]["walk"]) == {"sharpness", "confidence"}
     count = 1 if flags[0] in ("cogan",) else 2
     assert len(report["filters"]) == count
     expected = {"metrics.json", "gradient.png", "walks.png", *(f"filters{i + 1}.png" for i in range(count))}
@@ -349,7 +349,7 @@ def test_a_sum_that_is_asked_for(capsys, few, monkeypatch):
     report = json.loads(Path("run/inside/metrics.json").read_text())["arithmetic"]
     assert report["sum"] == "7+1"
     assert [word["of"] for word in report["seen"]] == ["+7", "+1", "sum"]
-    assert report["seen"][2] == {"of": "sum", "seen": 8, "sure": 0.6}
+    assert report["seen"][2] == {"of": "sum", "seen": 8, "confidence": 0.6}
     assert report["around"] == [8] * 8
     monkeypatch.setattr(inside, "draw_sum", latent_space.draw_sum)
     code, _, err = call(capsys, "run", "--arithmetic", "7+1")  # after one step no digits are drawn

@@ -33,12 +33,9 @@ class Generator(Conditional):
         """z (N, Z), y (N,) -> samples (N, …). extra_input: what else the network takes while it is trained (N, P), if
         anything: see Preset."""
         self.latent_dim = z.shape[1]
-        parts = [
-            z,
-            *([] if y is None else [one_hot(y, self.count, z.dtype)]),
-            *([] if extra_input is None else [extra_input]),
-        ]
-        return self.network.forward(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), training)
+        given = [z, None if y is None else one_hot(y, self.count, z.dtype), extra_input]
+        inputs = [array for array in given if array is not None]
+        return self.network.forward(z if len(inputs) == 1 else np.concatenate(inputs, axis=1), training)
 
     def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
         """-> ∂L/∂z."""

@@ -248,9 +248,9 @@ class Filters:
 
 def compare_walks(gan, rng, labels, judge=None):
     """What is drawn half-way from one z to another, beside the mean of the two pictures at the ends, the simple way
-    from one to the other. -> figures of both, name -> {"sharpness", and with a judge "sure"}.
+    from one to the other. -> figures of both, name -> {"sharpness", and with a judge "confidence"}.
 
-    sharpness: beside that of the ends. sure: the judge's mean confidence. labels (MEASURED_WALKS,) or None.
+    sharpness: beside that of the ends. confidence: the judge's mean confidence. labels (MEASURED_WALKS,) or None.
     """
     made = datasets.to_uint8(walks(gan, MEASURED_WALKS, rng, labels)).reshape(
         MEASURED_WALKS, COLUMNS, *gan.sample_shape
@@ -264,5 +264,5 @@ def compare_walks(gan, rng, labels, judge=None):
         flat = np.ascontiguousarray(middle.reshape(-1, *gan.sample_shape))
         figures[name] = {"sharpness": float(image_metrics.sharpness(flat).mean() / max(at_ends, 1e-9))}
         if judge is not None:
-            figures[name]["sure"] = float(judge.predict(flat)[1].max(axis=1).mean(dtype=np.float64))
+            figures[name]["confidence"] = float(judge.predict(flat)[1].max(axis=1).mean(dtype=np.float64))
     return figures

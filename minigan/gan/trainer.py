@@ -193,7 +193,7 @@ class Trainer:
         log = self.run.read_log()
         plotting.save_losses(self.run.losses_path, log)
         if self.follower is not None:
-            plotting.save_quality(self.run.quality_path, log, self.follower.floor, self.critic_follows())
+            plotting.save_quality(self.run.quality_path, log, self.follower.real_metrics, self.critic_follows())
         plotting.save_gif(self.run.gif_path, self.run.sample_paths(self.gan.step))
 
     @contextmanager

@@ -25,10 +25,10 @@ LABELS = {  # key -> what it is, and which way is better
     "entropy": ("entropy of the classes", "higher"),
     "rarest_class": ("share of the rarest class", "higher"),
     "commonest_class": ("share of the commonest class", "lower"),
-    "as_asked": ("recognised as what was asked for", "higher"),
+    "conditional_accuracy": ("recognised as what was asked for", "higher"),
     "pairs": ("pairs recognised as the same digit", "higher"),
-    "sure": ("recognised with over 95 % confidence", "higher"),
-    "neighbour": ("median distance to the nearest training picture", ""),
+    "confident_share": ("recognised with over 95 % confidence", "higher"),
+    "nn_median": ("median distance to the nearest training picture", ""),
     "nearest": ("  the nearest one in a hundred", ""),
     "accuracy_score": ("accuracy of a classifier trained on them", "higher"),
     "copies": ("copies of training pictures", "lower"),
@@ -55,19 +55,19 @@ class Reference:
         self.features, _ = judge.predict(images[rng.choice(len(images), n, replace=False)])
         chosen = rng.choice(len(test), n, replace=False)
         self.real, self.real_labels = test[chosen], None if test_labels is None else test_labels[chosen]
-        self._floor = None
+        self._real_metrics = None
 
-    def floor(self):
+    def real_metrics(self):
         """The figures of real test pictures: what the best generator could reach."""
-        if self._floor is None:
-            self._floor = self.figures(self.real, self.real_labels)
-        return self._floor
+        if self._real_metrics is None:
+            self._real_metrics = self.figures(self.real, self.real_labels)
+        return self._real_metrics
 
-    def figures(self, samples, asked=None, seconds=None):
+    def figures(self, samples, asked=None, partners=None):
         """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
 
         asked: the label that each is to show (n,), if any; the student learns those, otherwise what the judge sees.
-        seconds: pictures (n, H, W, C) that make pairs with the samples, if any.
+        partners: pictures (n, H, W, C) that make pairs with the samples, if any.
         Under "class_shares" each class's share, as the judge sees it.
         """
         samples = datasets.to_uint8(samples)  # as a file of them would be
@@ -78,14 +78,14 @@ class Reference:
         figures |= {"kernel_distance": 1000 * mean} | ({} if error is None else {"kernel_distance_error": 1000 * error})
         figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
         if asked is not None:
-            figures["as_asked"] = float((labels == asked).mean())
-        if seconds is not None:
-            _, others = self.judge.predict(datasets.to_uint8(seconds))
+            figures["conditional_accuracy"] = float((labels == asked).mean())
+        if partners is not None:
+            _, others = self.judge.predict(datasets.to_uint8(partners))
             figures["pairs"] = float((labels == others.argmax(axis=1)).mean())
         if self.test_labels is not None:
             figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
         _, distance = metrics.nearest_neighbours(datasets.to_float(samples), datasets.to_float(self.images))
-        figures |= {"neighbour": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
+        figures |= {"nn_median": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
         figures["copies"] = int((distance < GREY_LEVEL).sum())
         shares, _, _ = metrics.class_balance(labels, self.judge.classes)
         ordered = {key: figures[key] for key in LABELS if key in figures}
@@ -106,7 +106,7 @@ class Reference:
             "entropy": entropy,
             "rarest_class": float(shares.min()),
             "commonest_class": float(shares.max()),
-            "sure": float((probabilities.max(axis=1) > SURE).mean()),
+            "confident_share": float((probabilities.max(axis=1) > SURE).mean()),
         }
 
     def accuracy_score(self, samples, labels):
@@ -143,7 +143,7 @@ def training_a_judge(dataset, image_size):
 class Follower:
     """Looks at a generator's samples while it is being trained: the quick figures, on fewer samples.
 
-    images, test: training and test pictures (N, H, W, C) uint8. floor: the figures of test pictures. seed: of the z.
+    images, test: training and test pictures (N, H, W, C) uint8. real_metrics: the figures of test pictures. seed: of the z.
     """
 
     def __init__(self, images, test, judge, seed):
@@ -155,7 +155,7 @@ class Follower:
         self.seed, rng = seed, np.random.default_rng([seed, 3])
         few = min(FOLLOWED, len(test))
         self.reference = Reference(images, test, None, judge, few, rng)
-        self.floor = self.reference.main_figures(*judge.predict(self.reference.real))
+        self.real_metrics = self.reference.main_figures(*judge.predict(self.reference.real))
 
     def figures(self, gan):
         """The main figures of the generator as it is now, always at the same z; training is not disturbed."""

@@ -105,10 +105,10 @@ def save_losses(path, log):
     _save_figure(figure, path)
 
 
-def save_quality(path, log, floor, follows=None):
+def save_quality(path, log, real, follows=None):
     """How the samples became better: Fréchet distance and entropy of the classes against the step.
 
-    log: its columns; floor: the same figures of real pictures, as dashed lines. follows: what
+    log: its columns; real: the same figures of real pictures, as dashed lines. follows: what
     evaluation.critic_follows found, if anything; a third picture then shows the critic's estimate against the step.
     """
     figure, (upper, lower, *third) = _figure(9, 9 if follows else 6, rows=3 if follows else 2)
@@ -116,7 +116,7 @@ def save_quality(path, log, floor, follows=None):
         known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
         steps, values = np.array(known).T if known else ([], [])
         axes.plot(steps, values, ".-", color="#1f77b4", label="samples")
-        axes.axhline(floor[name], color="#888888", linestyle="--", linewidth=1, label="real pictures")
+        axes.axhline(real[name], color="#888888", linestyle="--", linewidth=1, label="real pictures")
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     upper.set(ylabel="Fréchet distance", yscale="log")
