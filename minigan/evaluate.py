@@ -129,8 +129,8 @@ def _sweep(gan, truncations, arguments, rng):
     reference = _reference(gan, arguments, rng)
 
     def look(samples):
-        figures = reference.quality_and_variety(*reference.judge.predict(datasets.to_uint8(samples)))
-        return {key: float(figures[key]) for key in SWEPT}
+        found = reference.quality_and_variety(*reference.judge.predict(datasets.to_uint8(samples)))
+        return {key: float(found[key]) for key in SWEPT}
 
     points = []
     for bound in tqdm((*truncations, None), desc="truncations"):  # the last draws from all of N(0, 1)
@@ -144,8 +144,8 @@ def _sweep(gan, truncations, arguments, rng):
 def _sweep_table(report):
     lines = [f"{report['n']} samples at step {report['step']} against {report['dataset']}, judge {report['judge']}", ""]
     lines.append(f"{'z within':12}" + "".join(f"{evaluation.LABELS[key][0]:>24}" for key in SWEPT))
-    for name, figures in [*((_bound(point), point) for point in report["points"]), ("real", report["real"])]:
-        lines.append(f"{name:12}" + "".join(f"{_number(figures[key]):>24}" for key in SWEPT))
+    for name, found in [*((_bound(point), point) for point in report["points"]), ("real", report["real"])]:
+        lines.append(f"{name:12}" + "".join(f"{_number(found[key]):>24}" for key in SWEPT))
     return "\n".join(lines)
 
 
@@ -165,7 +165,7 @@ def _pictures(gan, arguments, rng):
     samples, asked, partners = _samples(gan, arguments)
     reference = _reference(gan, arguments, rng)
     images = reference.images
-    figures, real = reference.figures(samples, asked, partners), reference.real_metrics()
+    found, real = reference.measure(samples, asked, partners), reference.real_metrics()
 
     def draw(path):
         few = datasets.to_uint8(samples[: 2 * SHOWN])
@@ -175,10 +175,10 @@ def _pictures(gan, arguments, rng):
             "above: samples; below: the training picture nearest to each": (_alternate(few, images[nearest]), SHOWN),
             "from one z to another": (datasets.to_uint8(walks(gan, 3, rng)), SHOWN),
         }
-        plotting.save_page(path, grids, figures["class_shares"], reference.judge.names)
+        plotting.save_page(path, grids, found["class_shares"], reference.judge.names)
 
     names = reference.judge.names
-    return {"judge": reference.judge.name, "class_names": names, "samples": figures, "real": real}, draw
+    return {"judge": reference.judge.name, "class_names": names, "samples": found, "real": real}, draw
 
 
 def _alternate(upper, lower):

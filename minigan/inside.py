@@ -89,7 +89,7 @@ def run(argv=None):
 
 
 def _gradients(gan, images, labels, rng, out):
-    """Of test pictures and of samples: figures, and gradient.png, for points field.png."""
+    """Of test pictures and of samples: metrics, and gradient.png, for points field.png."""
     chosen = np.sort(rng.choice(len(images), min(JUDGED, len(images)), replace=False))
     x = interpretability.encoded(gan, images[chosen])
     known = interpretability.likeliest(gan, x, None if labels is None else labels[chosen])
@@ -156,7 +156,7 @@ def _sum(gan, terms, arguments, rng, out):
 
 
 def _filters(gan, images, labels, rng, out):
-    """Of D's first two layers: filters1.png and filters2.png, and figures."""
+    """Of D's first two layers: filters1.png and filters2.png, and metrics."""
     chosen = rng.choice(len(images), min(SEARCHED, len(images)), replace=False)
     x = interpretability.encoded(gan, images[chosen])
     conditions = interpretability.likeliest(gan, x, None if labels is None else labels[chosen])
@@ -192,17 +192,17 @@ def _filters(gan, images, labels, rng, out):
 def _lines(report):
     """The report in words."""
     lines = [f"{report['preset']} on {report['dataset']}, step {report['step']}"]
-    for name, figures in report["gradient"].items():
+    for name, metrics in report["gradient"].items():
         lines.append(
-            f"  D's logit of {name}: {figures['logit']:.2f}; a step of {interpretability.STEP:g} along its gradient "
-            f"adds {figures['rise_along_the_gradient']:.3f}, along a random direction "
-            f"{figures['rise_along_a_random_direction']:.3f}"
+            f"  D's logit of {name}: {metrics['logit']:.2f}; a step of {interpretability.STEP:g} along its gradient "
+            f"adds {metrics['rise_along_the_gradient']:.3f}, along a random direction "
+            f"{metrics['rise_along_a_random_direction']:.3f}"
         )
-    for name, figures in (report["walks"] or {}).items():
-        sure = f", the judge {figures['confidence']:.1%} sure" if "confidence" in figures else ""
-        lines.append(f"  half-way by {name}: sharpness {figures['sharpness']:.2f} of that of the ends{sure}")
-    for figures in report.get("filters", []):
-        lines.append("  {filters} filters of {layer} see {sees[0]} x {sees[1]} pixels".format(**figures))
+    for name, metrics in (report["walks"] or {}).items():
+        sure = f", the judge {metrics['confidence']:.1%} sure" if "confidence" in metrics else ""
+        lines.append(f"  half-way by {name}: sharpness {metrics['sharpness']:.2f} of that of the ends{sure}")
+    for metrics in report.get("filters", []):
+        lines.append("  {filters} filters of {layer} see {sees[0]} x {sees[1]} pixels".format(**metrics))
     return "\n".join(lines)
 
 

@@ -78,7 +78,7 @@ def run(argv=None):
                 save(out / file)
                 drawn.append(file)
 
-        metrics = {tried: {"accuracy": value} for tried, value in outcome.figures.items()}
+        metrics = {tried: {"accuracy": value} for tried, value in outcome.accuracies.items()}
         return {"seconds": round(seconds, 1), "metrics": metrics}, draw
 
     runs = run_seeds(arguments, out, about, one, COLUMNS)["runs"]

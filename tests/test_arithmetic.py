@@ -66,7 +66,7 @@ def test_samples_that_the_judge_is_not_sure_of_are_left_out(digits):
     """A judge that sees 0, 1, 2, 3, 4, 0, … in a row of samples, and is sure of every second."""
     place = np.arange(latent_space.DRAWN)
     probabilities = np.eye(10)[place % 5] * np.where(place % 2, 0.99, 0.9)[:, None]
-    judge = SimpleNamespace(judge=lambda images: (None, probabilities))
+    judge = SimpleNamespace(predict=lambda images: (None, probabilities))
     code = latent_space.mean_codes(Drawer(digits), {3}, np.random.default_rng(3), judge)[3]
     z = Drawer(digits).draw_z(latent_space.DRAWN, np.random.default_rng(3))
     np.testing.assert_allclose(code, z[place % 10 == 3][: latent_space.EXAMPLES].mean(axis=0), rtol=1e-6)

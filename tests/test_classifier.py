@@ -57,7 +57,7 @@ def few():
 @pytest.fixture(scope="module")
 def trained(few):
     classifier, values = Classifier(), []
-    classifier.fit(*few, 15, rng(), batch_size=32, watch=lambda step, figures: values.append(figures["loss"]))
+    classifier.fit(*few, 15, rng(), batch_size=32, watch=lambda step, metrics: values.append(metrics["loss"]))
     return classifier, values
 
 

@@ -172,8 +172,8 @@ def test_each_player_moves_itself_only():
     played.g_loss(x, made, truth)
     assert all(np.array_equal(grads[name], grad) for name, grad in played.discriminator.grads.items())
     before = [{k: v.copy() for k, v in n.params.items()} for n in (played.generator, played.discriminator)]
-    figures = played.step(x, truth)
-    assert set(figures) == {"d_loss", "g_loss", "l1"}
+    metrics = played.step(x, truth)
+    assert set(metrics) == {"d_loss", "g_loss", "l1"}
     for network, old in zip((played.generator, played.discriminator), before, strict=True):
         assert all((network.params[name] != old[name]).any() for name in old)
     alone = Pix2PixTrainer(Enhancer(2, EnhancementTask(2)), 0, seed=5)
@@ -221,12 +221,12 @@ def test_it_learns_and_repeats_itself(digits, monkeypatch, task, filter_name, ga
     degraded = task.degrade(test, rng)
     simple = training.measure(task.baselines(images, rng)[filter_name](degraded), test)
 
-    def train(steps, watch=lambda step, figures: None):
+    def train(steps, watch=lambda step, metrics: None):
         model = Enhancer(1, task)
         training.fit(model, images, steps, 0.01, np.random.default_rng(7), watch)
         return model
 
-    trained = train(60, lambda step, figures: seen.append(step))
+    trained = train(60, lambda step, metrics: seen.append(step))
     assert seen == list(range(1, 61))
     assert training.measure(trained.apply(degraded), test)["psnr"] > simple["psnr"] + gain
     a, b = (train(2).network.params for _ in range(2))

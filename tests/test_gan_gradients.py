@@ -107,7 +107,7 @@ def test_discriminator_gradient_with_conditions(preset, conditioning):
     gan = certain(small(preset, **({"condition": "labels", "conditioning": conditioning} if conditioning else {})))
     twin, conditions = copy.deepcopy(gan.discriminator), some_conditions(gan)
     real, fake = gan.preset.to_discriminator(reals(gan), conditions), generate(gan, gan.draw_z(4, gan.rng), conditions)
-    figures = gan.d_step(real, fake, conditions)
+    metrics = gan.d_step(real, fake, conditions)
 
     def objective():
         (real_logits, real_entropy), (fake_logits, fake_entropy) = (
@@ -115,7 +115,7 @@ def test_discriminator_gradient_with_conditions(preset, conditioning):
         )
         return gan.loss.discriminator(real_logits, fake_logits)[0] + (real_entropy + fake_entropy) / 2
 
-    assert figures["d_loss"] == pytest.approx(objective(), rel=1e-12)
+    assert metrics["d_loss"] == pytest.approx(objective(), rel=1e-12)
     overall, compared = max(abs(grad).max() for grad in gan.discriminator.grads.values()), 0
     for name, param in twin.params.items():
         grad = gan.discriminator.grads[name]

@@ -104,13 +104,13 @@ def check_likeliest(gan):
 def test_the_gradient_leads_uphill(preset):
     gan = certain(small(preset))
     x, conditions = encoded(gan), some_conditions(gan)
-    figures = interpretability.steps_along(gan, x, conditions, np.random.default_rng(1))
+    metrics = interpretability.steps_along(gan, x, conditions, np.random.default_rng(1))
     _, grad = interpretability.saliency(gan, x, conditions)
     length = np.sqrt(np.square(grad).reshape(len(x), -1).sum(axis=1)).mean()
-    assert figures["gradient_length"] == pytest.approx(length)
+    assert metrics["gradient_length"] == pytest.approx(length)
     expected = interpretability.STEP * np.sqrt(x[0].size) * length  # to first order
-    assert figures["rise_along_the_gradient"] == pytest.approx(expected, rel=0.1)
-    assert abs(figures["rise_along_a_random_direction"]) < expected
+    assert metrics["rise_along_the_gradient"] == pytest.approx(expected, rel=0.1)
+    assert abs(metrics["rise_along_a_random_direction"]) < expected
 
 
 # ---- filters
@@ -256,12 +256,12 @@ def test_walks_beside_fades(monkeypatch):
         conditions=SimpleNamespace(draw=lambda *_: None),
         decode=decode,
     )
-    half = SimpleNamespace(judge=lambda images: (None, np.stack([(images > 250).mean(axis=(1, 2, 3))] * 2, axis=1)))
-    figures = interpretability.compare_walks(gan, np.random.default_rng(0), None, half)
-    assert figures["walk"]["sharpness"] == pytest.approx(1)
-    assert figures["fade"]["sharpness"] < 0.8
-    assert figures["walk"]["confidence"] == pytest.approx(24 / 360)
-    assert figures["fade"]["confidence"] < 0.5 * figures["walk"]["confidence"]
+    half = SimpleNamespace(predict=lambda images: (None, np.stack([(images > 250).mean(axis=(1, 2, 3))] * 2, axis=1)))
+    metrics = interpretability.compare_walks(gan, np.random.default_rng(0), None, half)
+    assert metrics["walk"]["sharpness"] == pytest.approx(1)
+    assert metrics["fade"]["sharpness"] < 0.8
+    assert metrics["walk"]["confidence"] == pytest.approx(24 / 360)
+    assert metrics["fade"]["confidence"] < 0.5 * metrics["walk"]["confidence"]
     assert "confidence" not in interpretability.compare_walks(gan, np.random.default_rng(0), None)["fade"]
 
 

@@ -192,7 +192,7 @@ def test_the_search_finds_what_the_generator_can_draw(task, monkeypatch):
     values = []
     made.drawn, made.z, made.conditions = made.drawn[9:], made.z[9:], made.conditions[9:]
     z = made.z.copy()
-    found = made.search(seen, lambda step, figures: values.append(figures["loss"]))
+    found = made.search(seen, lambda step, metrics: values.append(metrics["loss"]))
     assert len(values) == 40
     assert values[-1] < 0.8 * values[0]
     assert found.shape == (5, *made.gan.sample_shape)
@@ -227,8 +227,8 @@ def test_searching_the_test_pictures(capsys, few, monkeypatch):
     assert "deviation of 2 seeds" in out
     report = json.loads(Path("a/metrics.json").read_text())
     assert (report["generator"], report["test_pictures"], report["steps"]) == ("digits", 12, 2)
-    figures = report["runs"][0]["metrics"]["scratches"]
-    assert list(figures) == ["mean fill", "diffusion", "biharmonic", "network", "G(z)", "search", "truth"]
+    metrics = report["runs"][0]["metrics"]["scratches"]
+    assert list(metrics) == ["mean fill", "diffusion", "biharmonic", "network", "G(z)", "search", "truth"]
     assert report["deviation"]["scratches"]["search"]["psnr"] > 0
     words = ["a/example.png", "out.png", "--mask", "a/mask.png", "--generator", "digits", "--steps", 2, "--quiet"]
     assert call(capsys, restore, *words)[0] == 0

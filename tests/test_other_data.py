@@ -25,8 +25,8 @@ def test_every_preset_trains_on_colour_pictures(preset):
     rng = np.random.default_rng(4)
     for _ in range(max(2, gan.config.n_critic)):
         real = np.tanh(rng.standard_normal((4, 32, 32, 3), dtype=np.float32))
-        figures = gan.train_step(real, gan.conditions.draw(4, rng))
-        assert np.isfinite(list(figures.values())).all()
+        metrics = gan.train_step(real, gan.conditions.draw(4, rng))
+        assert np.isfinite(list(metrics.values())).all()
     assert any(not np.array_equal(before[name], array) for name, array in gan.generator.params.items())
     samples = gan.sample(3, rng)
     assert (samples.shape, samples.dtype) == ((3, 32, 32, 3), np.float32)
@@ -39,8 +39,8 @@ def test_a_progressive_gan_grows_through_all_its_stages_in_colour():
     gan = build_gan("progan", sample_shape=(32, 32, 3), grow_steps=1)
     rng = np.random.default_rng(5)
     for _ in range(6):
-        figures = gan.train_step(np.tanh(rng.standard_normal((4, 32, 32, 3), dtype=np.float32)))
-        assert np.isfinite(list(figures.values())).all()
+        metrics = gan.train_step(np.tanh(rng.standard_normal((4, 32, 32, 3), dtype=np.float32)))
+        assert np.isfinite(list(metrics.values())).all()
     assert (gan.generator.stage, gan.generator.fade) == (2, 1.0)
 
 

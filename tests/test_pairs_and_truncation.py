@@ -90,11 +90,11 @@ def test_pairs_are_counted_as_the_judge_sees_them():
     test, labels = datasets.load("mnist", "test")
     reference = evaluation.Reference(test, test, labels, shipped_judge(), 200, rng())
     samples = test[:200]
-    assert reference.figures(samples, partners=samples)["pairs"] == 1.0
+    assert reference.measure(samples, partners=samples)["pairs"] == 1.0
     others = np.concatenate([samples[:100], np.roll(samples[100:], 1, axis=0)])
     same = np.concatenate([np.ones(100, bool), labels[100:200] == np.roll(labels[100:200], 1)]).mean()
-    assert reference.figures(samples, partners=others)["pairs"] == pytest.approx(same, abs=0.02)
-    assert "pairs" not in reference.figures(samples)
+    assert reference.measure(samples, partners=others)["pairs"] == pytest.approx(same, abs=0.02)
+    assert "pairs" not in reference.measure(samples)
 
 
 # ---- the list

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("narrow_recognition")
 
 
 def follow(title, steps):
-    return nullcontext(lambda step, figures: None)
+    return nullcontext(lambda step, accuracies: None)
 
 
 # ---- data
@@ -93,11 +93,11 @@ def test_a_probe_learns_and_leaves_the_body_alone(digits):
     gan = build_gan("dcgan")
     before = {name: array.copy() for name, array in (gan.discriminator.params | gan.discriminator.buffers).items()}
     outcome = probe.run(digits, gan, 60, 0, follow)
-    assert list(outcome.figures) == ["pixels", "untrained D", "trained D"]
-    assert 0.7 < outcome.figures["pixels"] < 0.95
+    assert list(outcome.accuracies) == ["pixels", "untrained D", "trained D"]
+    assert 0.7 < outcome.accuracies["pixels"] < 0.95
     now = gan.discriminator.params | gan.discriminator.buffers
     assert all(np.array_equal(array, now[name]) for name, array in before.items())
-    assert outcome.figures == probe.run(digits, gan, 60, 0, follow).figures
+    assert outcome.accuracies == probe.run(digits, gan, 60, 0, follow).accuracies
 
 
 def test_a_domain_that_settled_is_normalised_by_its_own_pictures():
@@ -115,14 +115,14 @@ def test_a_domain_that_settled_is_normalised_by_its_own_pictures():
 
 def test_domain_learns(digits):
     """After few steps: it recognises clean digits, and what is textured breaks it."""
-    figures = domain.run(digits, None, 60, 0, follow).figures
-    assert list(figures) == [
+    accuracies = domain.run(digits, None, 60, 0, follow).accuracies
+    assert list(accuracies) == [
         f"{name}: {where}"
         for name in ("trained on clean", "adversarial", "trained on textured")
         for where in ("clean", "textured")
     ]
-    assert figures["trained on clean: clean"] > 0.7
-    assert figures["trained on clean: textured"] < 0.5
+    assert accuracies["trained on clean: clean"] > 0.7
+    assert accuracies["trained on clean: textured"] < 0.5
 
 
 # ---- the command

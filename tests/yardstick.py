@@ -150,7 +150,7 @@ def main():
     results, shown = {name: [] for name in (YARDSTICK, *arguments.recipes.split(","))}, {}
     for seed, name in tqdm([(seed, name) for seed in seeds for name in results]):
         samples, asked, steps = trained(name, seed, arguments.minutes)
-        results[name].append(reference.figures(samples, asked) | {"seed": seed, "steps": steps})
+        results[name].append(reference.measure(samples, asked) | {"seed": seed, "steps": steps})
         if asked is not None:  # one of each class in turn
             samples = samples[np.concatenate([np.flatnonzero(asked == i % 10)[[i // 10]] for i in range(SHOWN)])]
         shown.setdefault(name, (datasets.to_uint8(samples[:SHOWN]), COLUMNS))

@@ -71,7 +71,7 @@ def likeliest(gan, x, labels=None):
 
 def steps_along(gan, x, conditions, rng):
     """How far the mean logit rises when each sample moves by STEP, root mean square, up its gradient, beside a random
-    direction of the same length. -> figures, name -> float."""
+    direction of the same length. -> metrics, name -> float."""
     logits, grad = saliency(gan, x, conditions)
     random = rng.standard_normal(grad.shape, dtype=gan.dtype)
 
@@ -248,7 +248,7 @@ class Filters:
 
 def compare_walks(gan, rng, labels, judge=None):
     """What is drawn half-way from one z to another, beside the mean of the two pictures at the ends, the simple way
-    from one to the other. -> figures of both, name -> {"sharpness", and with a judge "confidence"}.
+    from one to the other. -> metrics of both, name -> {"sharpness", and with a judge "confidence"}.
 
     sharpness: beside that of the ends. confidence: the judge's mean confidence. labels (MEASURED_WALKS,) or None.
     """
@@ -259,10 +259,10 @@ def compare_walks(gan, rng, labels, judge=None):
     share = share.reshape(1, -1, *[1] * (made.ndim - 2))
     faded = np.rint((1 - share) * ends[:, :1] + share * ends[:, 1:]).astype(np.uint8)
     at_ends = image_metrics.sharpness(made[:, [0, -1]].reshape(-1, *gan.sample_shape)).mean()
-    figures = {}
+    metrics = {}
     for name, middle in (("walk", made[:, MIDDLE]), ("fade", faded)):
         flat = np.ascontiguousarray(middle.reshape(-1, *gan.sample_shape))
-        figures[name] = {"sharpness": float(image_metrics.sharpness(flat).mean() / max(at_ends, 1e-9))}
+        metrics[name] = {"sharpness": float(image_metrics.sharpness(flat).mean() / max(at_ends, 1e-9))}
         if judge is not None:
-            figures[name]["confidence"] = float(judge.predict(flat)[1].max(axis=1).mean(dtype=np.float64))
-    return figures
+            metrics[name]["confidence"] = float(judge.predict(flat)[1].max(axis=1).mean(dtype=np.float64))
+    return metrics

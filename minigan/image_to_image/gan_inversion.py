@@ -83,7 +83,7 @@ class BlurOperator:
 class GanInversion:
     """Restores pictures by a search through a trained GAN. steps: of Adam. rng: draws where searches may begin.
 
-    progress(title, total) gives, in a `with`, watch(step, figures), called after each step.
+    progress(title, total) gives, in a `with`, watch(step, metrics), called after each step.
     Raises InputError for a GAN whose G does not draw pictures of one kind.
     """
 

@@ -172,23 +172,23 @@ class Pix2PixTrainer:
         return distance + self.adversarial * value, grad, distance
 
     def step(self, x, truth):
-        """Move D, then G, once on inputs x and the true pictures, both in [-1, 1]. -> figures, name -> float."""
-        made, figures = self.generator.forward(x), {}
+        """Move D, then G, once on inputs x and the true pictures, both in [-1, 1]. -> metrics, name -> float."""
+        made, metrics = self.generator.forward(x), {}
         if self.adversarial:
             self.discriminator.zero_grad()
-            figures["d_loss"] = self.d_loss(x, made, truth)
+            metrics["d_loss"] = self.d_loss(x, made, truth)
             self.d_optimizer.step()
-        figures["g_loss"], grad, figures["l1"] = self.g_loss(x, made, truth)
+        metrics["g_loss"], grad, metrics["l1"] = self.g_loss(x, made, truth)
         self.generator.zero_grad()
         self.generator.backward(grad, need_input_grad=False)
         self.g_optimizer.step()
-        return figures
+        return metrics
 
 
-def fit(model, images, steps, adversarial, rng, watch=lambda step, figures: None):
+def fit(model, images, steps, adversarial, rng, watch=lambda step, metrics: None):
     """Train a model on pictures (N, H, W, C) uint8, each degraded anew; the learning rate falls to 0 along a cosine.
 
-    watch(step, figures) is called after each step. The same rng state gives the same weights. Raises RunError where a
+    watch(step, metrics) is called after each step. The same rng state gives the same weights. Raises RunError where a
     loss is no longer finite.
     """
     order_rng, degrade_rng, trainer_rng = rng.spawn(3)
@@ -206,11 +206,11 @@ def fit(model, images, steps, adversarial, rng, watch=lambda step, figures: None
 
 def measure(images, truth, labels=None, judge=None):
     """How near pictures are to the true ones on average, and, with a judge, the share whose label it recognises."""
-    figures = {
+    metrics = {
         "psnr": image_metrics.mean_psnr(images, truth),
         "ssim": float(image_metrics.ssim(images, truth).mean()),
     }
-    return figures if judge is None else figures | recognised(images, labels, judge)
+    return metrics if judge is None else metrics | recognised(images, labels, judge)
 
 
 def recognised(images, labels, judge):

@@ -9,7 +9,7 @@ from minigan.metrics.judge import Classifier, shipped_judge
 STUDENT_EPOCHS = 1
 FOLLOWED = 2000  # samples of each look while training
 FEWEST_LOOKS = 3  # of which a correlation says anything
-FOLLOWED_FIGURES = ("frechet_distance", "inception_score", "entropy")
+FOLLOWED_METRICS = ("frechet_distance", "inception_score", "entropy")
 SURE = 0.95  # the confidence that counts as recognised
 GREY_LEVEL = 1 / 127.5  # a sample that differs less from a picture of the data, root mean square, is a copy of it
 LABELS = {  # key -> what it is, and which way is better
@@ -58,13 +58,13 @@ class Reference:
         self._real_metrics = None
 
     def real_metrics(self):
-        """The figures of real test pictures: what the best generator could reach."""
+        """The metrics of real test pictures: what the best generator could reach."""
         if self._real_metrics is None:
-            self._real_metrics = self.figures(self.real, self.real_labels)
+            self._real_metrics = self.measure(self.real, self.real_labels)
         return self._real_metrics
 
-    def figures(self, samples, asked=None, partners=None):
-        """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
+    def measure(self, samples, asked=None, partners=None):
+        """All metrics of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
 
         asked: the label that each is to show (n,), if any; the student learns those, otherwise what the judge sees.
         partners: pictures (n, H, W, C) that make pairs with the samples, if any.
@@ -73,30 +73,32 @@ class Reference:
         samples = datasets.to_uint8(samples)  # as a file of them would be
         features, probabilities = self.judge.predict(samples)
         labels = probabilities.argmax(axis=1)
-        figures = self.quality_and_variety(features, probabilities)
+        measured = self.quality_and_variety(features, probabilities)
         mean, error = metrics.kernel_distance(self.features, features)
-        figures |= {"kernel_distance": 1000 * mean} | ({} if error is None else {"kernel_distance_error": 1000 * error})
-        figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
+        measured["kernel_distance"] = 1000 * mean
+        if error is not None:
+            measured["kernel_distance_error"] = 1000 * error
+        measured["density"], measured["coverage"] = metrics.density_coverage(self.features, features)
         if asked is not None:
-            figures["conditional_accuracy"] = float((labels == asked).mean())
+            measured["conditional_accuracy"] = float((labels == asked).mean())
         if partners is not None:
             _, others = self.judge.predict(datasets.to_uint8(partners))
-            figures["pairs"] = float((labels == others.argmax(axis=1)).mean())
+            measured["pairs"] = float((labels == others.argmax(axis=1)).mean())
         if self.test_labels is not None:
-            figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
+            measured["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
         _, distance = metrics.nearest_neighbours(datasets.to_float(samples), datasets.to_float(self.images))
-        figures |= {"nn_median": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
-        figures["copies"] = int((distance < GREY_LEVEL).sum())
+        measured |= {"nn_median": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
+        measured["copies"] = int((distance < GREY_LEVEL).sum())
         shares, _, _ = metrics.class_balance(labels, self.judge.classes)
-        ordered = {key: figures[key] for key in LABELS if key in figures}
+        ordered = {key: measured[key] for key in LABELS if key in measured}
         return ordered | {"class_shares": [round(float(share), 4) for share in shares]}
 
     def quality_and_variety(self, features, probabilities):
-        """The main figures with precision and recall, which tell the two apart."""
+        """The main metrics with precision and recall, which tell the two apart."""
         precision, recall = metrics.precision_recall(self.features, features)
-        return self.main_figures(features, probabilities) | {"precision": precision, "recall": recall}
+        return self.main_metrics(features, probabilities) | {"precision": precision, "recall": recall}
 
-    def main_figures(self, features, probabilities):
+    def main_metrics(self, features, probabilities):
         """The quick ones, from what the judge made of the samples: distance, score and classes."""
         shares, there, entropy = metrics.class_balance(probabilities.argmax(axis=1), self.judge.classes)
         return {
@@ -141,9 +143,9 @@ def training_a_judge(dataset, image_size):
 
 
 class Follower:
-    """Looks at a generator's samples while it is being trained: the quick figures, on fewer samples.
+    """Looks at a generator's samples while it is being trained: the quick metrics, on fewer samples.
 
-    images, test: training and test pictures (N, H, W, C) uint8. real_metrics: the figures of test pictures. seed: of the z.
+    images, test: training and test pictures (N, H, W, C) uint8. real_metrics: of test pictures. seed: of the z.
     """
 
     def __init__(self, images, test, judge, seed):
@@ -155,13 +157,13 @@ class Follower:
         self.seed, rng = seed, np.random.default_rng([seed, 3])
         few = min(FOLLOWED, len(test))
         self.reference = Reference(images, test, None, judge, few, rng)
-        self.real_metrics = self.reference.main_figures(*judge.predict(self.reference.real))
+        self.real_metrics = self.reference.main_metrics(*judge.predict(self.reference.real))
 
-    def figures(self, gan):
-        """The main figures of the generator as it is now, always at the same z; training is not disturbed."""
+    def measure(self, gan):
+        """The main metrics of the generator as it is now, always at the same z; training is not disturbed."""
         samples = gan.sample(len(self.reference.real), np.random.default_rng([self.seed, 4]))
-        figures = self.reference.main_figures(*self.reference.judge.predict(datasets.to_uint8(samples)))
-        return {key: float(figures[key]) for key in FOLLOWED_FIGURES}
+        measured = self.reference.main_metrics(*self.reference.judge.predict(datasets.to_uint8(samples)))
+        return {key: float(measured[key]) for key in FOLLOWED_METRICS}
 
 
 def critic_follows(log):
@@ -189,7 +191,7 @@ def critic_follows(log):
 
 
 def points(samples, real, dataset):
-    """The figures of points in the plane (n, 2) against real ones of the toy data set of that name."""
+    """The metrics of points in the plane (n, 2) against real ones of the toy data set of that name."""
     centres, deviation = datasets.toy_modes(dataset)
     covered, good = metrics.modes(samples, centres, deviation)
     divergence = metrics.jensen_shannon(real, samples, extent=1.2)

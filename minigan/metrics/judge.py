@@ -41,16 +41,16 @@ class Classifier:
 
     @property
     def name(self):
-        """The first digits of the SHA-256 of its weights: figures of two judges do not compare."""
+        """The first digits of the SHA-256 of its weights: metrics of two judges do not compare."""
         digest = hashlib.sha256()
         for _, array in sorted(self._arrays().items()):
             digest.update(array.tobytes())
         return digest.hexdigest()[:12]
 
-    def fit(self, images, labels, epochs, rng, batch_size=128, lr=3e-3, shift=2, watch=lambda step, figures: None):
+    def fit(self, images, labels, epochs, rng, batch_size=128, lr=3e-3, shift=2, watch=lambda step, metrics: None):
         """Train on images (N, H, W, C) uint8 and labels (N,), each picture moved by up to `shift` pixels, drawn anew.
 
-        Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, figures)
+        Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, metrics)
         is called after each step with the loss. The same rng state gives the same weights. Raises RunError where the
         loss is no longer finite.
         """

@@ -28,14 +28,14 @@ def run(data, gan, steps, seed, follow):
     """-> the Outcome for one seed: of the probes, and of the network that was never trained."""
     untrained = GAN(replace(gan.config, seed=seed), gan.sample_shape, gan.conditions.shares)
     bodies = {"pixels": Flatten(), "untrained D": features(untrained), "trained D": features(gan)}
-    figures = {}
+    accuracies = {}
     for name, body in bodies.items():
         probe = Probe(body, data, seed)
         probe.fit(data, steps, f"seed {seed}, {name}", follow)
         logits = outputs(probe, data.test)
-        figures[name] = accuracy(logits, data.test_labels)
+        accuracies[name] = accuracy(logits, data.test_labels)
     matrix = metrics.confusion(data.test_labels, logits.argmax(axis=1), logits.shape[1])
-    return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
+    return Outcome(accuracies, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
 
 
 def features(gan):

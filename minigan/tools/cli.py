@@ -123,16 +123,16 @@ def check_numbers(arguments):
 
 @contextmanager
 def progress_bar(total, title, quiet):
-    """`with progress_bar(steps, "seed 0", quiet) as watch:` shows a bar that watch(step, figures) moves on by a step.
+    """`with progress_bar(steps, "seed 0", quiet) as watch:` shows a bar that watch(step, metrics) moves on by a step.
 
-    total: how many steps there will be, or None where nobody knows. figures: name -> float, shown beside the bar.
+    total: how many steps there will be, or None where nobody knows. metrics: name -> float, shown beside the bar.
     """
     interval = 0.5 if sys.stderr.isatty() else 15
     with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
 
-        def watch(step, figures):
+        def watch(step, metrics):
             bar.set_description(title, refresh=False)
-            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in metrics.items()}, refresh=False)
             bar.update()
 
         yield watch

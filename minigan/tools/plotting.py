@@ -108,7 +108,7 @@ def save_losses(path, log):
 def save_quality(path, log, real, follows=None):
     """How the samples became better: Fréchet distance and entropy of the classes against the step.
 
-    log: its columns; real: the same figures of real pictures, as dashed lines. follows: what
+    log: its columns; real: the same metrics of real pictures, as dashed lines. follows: what
     evaluation.critic_follows found, if anything; a third picture then shows the critic's estimate against the step.
     """
     figure, (upper, lower, *third) = _figure(9, 9 if follows else 6, rows=3 if follows else 2)
@@ -133,7 +133,7 @@ def save_quality(path, log, real, follows=None):
 
 def save_truncation(path, points, real):
     """Quality against variety as z is drawn from ever wider: precision against recall, and the inception-style score
-    against the Fréchet distance. points: a dict of figures for each truncation; real: those of real pictures."""
+    against the Fréchet distance. points: a dict of metrics for each truncation; real: those of real pictures."""
     figure, pair = _figure(10, 4.5, columns=2)
     names = (("recall", "precision"), ("frechet_distance", "inception_score"))
     for axes, (across, upward) in zip(pair, names, strict=True):
