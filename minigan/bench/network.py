@@ -34,7 +34,7 @@ def sgemm_gflops(repeats):
 def layer_times(gan, real, steps, conditions=None):
     """Where the milliseconds of a training step go: a list of dicts, one per row, and "everything else" at the end.
 
-    A row is a layer of a chain, or a named part of a network that is none, see bench_work.rows. Each has network,
+    A row is a layer of a chain, or a named part of a network that is none, see work.rows. Each has network,
     layer, forward_ms, input_grad_ms, weight_grad_ms, optimizer_ms, total_ms, share of the step, and gflops. Medians of
     `steps` cycles of n_critic steps, divided by n_critic, timed inside the step. Two things are shared out rather than
     timed: a row's backward passes, in the ratio of the two gradients made one at a time, in further steps, by the

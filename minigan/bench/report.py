@@ -28,9 +28,8 @@ def report(results):
     for entry in configurations:
         about = f" ({'; '.join(entry['notes'])})" if entry["notes"] else ""
         parts.append(f"{title(entry)}: where a step goes{about}\n\n{layer_table(entry['layers'])}")
-    parts.append(
-        f"a step with a formula in plain NumPy, as a multiple of the step with all kernels\n\n{earned_table(configurations)}"
-    )
+    earned = earned_table(configurations)
+    parts.append(f"a step with a formula in plain NumPy, as a multiple of the step with all kernels\n\n{earned}")
     parts += [text for text in (modes_text(configurations),) if text]
     if results["without_reference"]:
         parts.append(f"PyTorch: there is no reference for {', '.join(results['without_reference'])}.")
