@@ -132,8 +132,8 @@ class Parrot:
         self.config, self.heard = config, {}
         assert len(shares) == sounds.SEMITONES * config.clusters
 
-    def train_step(self, heard, told):
-        pitches = told // self.config.clusters
+    def train_step(self, heard, conditions):
+        pitches = conditions // self.config.clusters
         assert (np.abs(sounds.pitch(heard) - pitches) < 0.1).all()
         self.heard |= dict(zip(pitches.tolist(), heard, strict=True))
         return {"loss": 0.0}

@@ -193,7 +193,7 @@ def test_conditions_are_those_of_the_fakes():
 @pytest.fixture(scope="module")
 def conditional_run(tmp_path_factory):
     """A few steps of a small network conditional on the digit."""
-    folder = tmp_path_factory.mktemp("told") / "run"
+    folder = tmp_path_factory.mktemp("conditional") / "run"
     flags = ["--preset", "mlp", "--condition", "labels", "--clusters", "2", "--steps", "20", "--batch-size", "16"]
     assert train.run([*flags, "--quiet", "--out", str(folder)]) == 0
     return folder

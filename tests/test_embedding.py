@@ -288,8 +288,8 @@ def test_pytorch_parity(shape, num_splits, training, dtype):
         for part in leaves[0].chunk(num_splits)
     ]
     places = torch.cat(normal).reshape(len(x), -1, shape[-1])
-    _, told, gamma_weight, beta_weight = leaves
-    outcome = ((1 + told @ gamma_weight)[:, None] * places + (told @ beta_weight)[:, None]).reshape(shape)
+    _, condition, gamma_weight, beta_weight = leaves
+    outcome = ((1 + condition @ gamma_weight)[:, None] * places + (condition @ beta_weight)[:, None]).reshape(shape)
     expected = [outcome, *torch.autograd.grad(outcome, leaves, torch.tensor(draw(*shape, seed=5, dtype=dtype)))]
     found = every_pass(layer, x, c, num_splits, training)
     close(found, [right.detach().numpy() for right in expected], TOLERANCE[dtype])

@@ -157,8 +157,8 @@ def test_parts_of_a_batch_are_independent(name):
     g, conditions = draw(*out.shape, seed=5), [None] * 2 if condition is None else np.split(condition, 2)
     together = once.backward(g)
     outs, backs = [], []
-    for part, told, grad in zip(np.split(x, 2), conditions, np.split(g, 2), strict=True):
-        outs.append(twice.forward(*given(part, told)))
+    for part, own, grad in zip(np.split(x, 2), conditions, np.split(g, 2), strict=True):
+        outs.append(twice.forward(*given(part, own)))
         backs.append(twice.backward(grad))
     if condition is not None:
         backs, together = [np.concatenate(both, axis=-1) for both in backs], np.concatenate(together, axis=-1)

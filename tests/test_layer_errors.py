@@ -52,7 +52,7 @@ def shown(layer, *shape, **how):
     return layer.forward(draw(*shape, dtype=np.float32), **how)
 
 
-def told(x, c, **how):
+def conditional(x, c, **how):
     return ConditionalBatchNorm(4, 3, rng=rng(), dtype=np.float64).forward(x, c, **how)
 
 
@@ -133,19 +133,22 @@ ARGUMENTS = [  # what is called, what is said
     (lambda: ConditionalBatchNorm(4, 0.5, rng=rng()), r"^ConditionalBatchNorm: in_features is 0\.5, expected a whole"),
     (lambda: ConditionalBatchNorm(4, 3), "^ConditionalBatchNorm: rng is None, expected a numpy"),
     (
-        lambda: told(draw(6, 5), draw(6, 3)),
+        lambda: conditional(draw(6, 5), draw(6, 3)),
         r"^ConditionalBatchNorm\(4, 3\)\.forward: x has shape \(6, 5\), expected .*the last axis 4",
     ),
-    (lambda: told(draw(6, 2, 4), draw(6, 3)), r"x has shape \(6, 2, 4\), expected \(N, C\) or \(N, H, W, C\)"),
+    (lambda: conditional(draw(6, 2, 4), draw(6, 3)), r"x has shape \(6, 2, 4\), expected \(N, C\) or \(N, H, W, C\)"),
     (
-        lambda: told(draw(6, 4), draw(5, 3)),
+        lambda: conditional(draw(6, 4), draw(5, 3)),
         r"^ConditionalBatchNorm\(4, 3\)\.forward: condition has shape \(5, 3\), expected \(6, 3\), a row for each",
     ),
-    (lambda: told(draw(6, 4), draw(6, 2)), r"condition has shape \(6, 2\), expected \(6, 3\)"),
-    (lambda: told(draw(6, 4), [1, 2]), r"^ConditionalBatchNorm\(4, 3\)\.forward: condition is a list, expected"),
-    (lambda: told(draw(6, 4), draw(6, 3, dtype=np.float32)), r"condition is float32 but params\['gamma\.weight'\] is"),
-    (lambda: told(draw(6, 4), draw(6, 3), num_splits=4), "a batch of 6 cannot be split into 4 equal parts"),
-    (lambda: told(draw(6, 4), draw(6, 3), num_splits=6), "one value per channel has no variance"),
+    (lambda: conditional(draw(6, 4), draw(6, 2)), r"condition has shape \(6, 2\), expected \(6, 3\)"),
+    (lambda: conditional(draw(6, 4), [1, 2]), r"^ConditionalBatchNorm\(4, 3\)\.forward: condition is a list, expected"),
+    (
+        lambda: conditional(draw(6, 4), draw(6, 3, dtype=np.float32)),
+        r"condition is float32 but params\['gamma\.weight'\]",
+    ),
+    (lambda: conditional(draw(6, 4), draw(6, 3), num_splits=4), "a batch of 6 cannot be split into 4 equal parts"),
+    (lambda: conditional(draw(6, 4), draw(6, 3), num_splits=6), "one value per channel has no variance"),
     (lambda: SpectralNorm(Tanh(), rng=rng()), r"SpectralNorm: layer is Tanh\(\), expected one of Dense, Conv2D, Conv"),
     (lambda: EqualizedRate(np.ones((2, 3)), rng()), r"(?s)EqualizedRate: layer is array.*, expected one of Dense"),
     (lambda: SpectralNorm(EqualizedRate(Dense(6, 4, rng=rng()), rng()), rng()), "SpectralNorm: layer is EqualizedRate"),
