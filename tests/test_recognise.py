@@ -160,7 +160,7 @@ def few(monkeypatch, tmp_path, digits):
     save(
         "colour", build_gan("dcgan", condition="labels", sample_shape=(8, 12, 3), shares=np.ones(3), dataset="coloured")
     )
-    save("untold", build_gan("dcgan"))
+    save("unconditional", build_gan("dcgan"))
 
 
 def save(folder, gan):
@@ -199,13 +199,13 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         (["prob"], "invalid choice: 'prob'"),
         (["semi", "--steps", "0"], "--steps is 0"),
         (["semi", "--seeds", "0"], "--seeds from 1 to 100"),
-        (["domain", "--run", "untold"], "--run goes with probe or augment, not with domain"),
+        (["domain", "--run", "unconditional"], "--run goes with probe or augment, not with domain"),
         (["semi", "--dataset", "mnits"], 'did you mean "mnist"'),
         (["semi", "--dataset", "ring"], "holds no pictures with labels"),
         (["domain", "--dataset", "bare"], "holds no pictures with labels"),
         (["probe", "--run", "nothing"], "there is no checkpoint nothing"),
         (["probe", "--run", "colour", "--dataset", "mnist"], "the run was trained on samples of (8, 12, 3)"),
-        (["augment", "--run", "untold"], "the generator knows 0 labels, the data set 10"),
+        (["augment", "--run", "unconditional"], "the generator knows 0 labels, the data set 10"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
