@@ -21,8 +21,8 @@ COMMANDS = {
     "inside": "look into a trained GAN: walks, what filters see, where D(x) comes from",
     "audio": "train a GAN of short sounds, and write its sounds as WAV files",
     "datasets": "list the data sets, say where they are, and fetch them",
-    "gradcheck": "judge a file with a layer or an exercise that someone wrote",
-    "grade": "judge a folder of such files of a whole class, into a table",
+    "gradcheck": "grade a file with a layer or an exercise that someone wrote",
+    "grade": "grade a folder of such files of a whole class, into a table",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 LISTED = "python -m minigan lists the commands."

@@ -1,4 +1,4 @@
-"""python -m minigan.grade FOLDER: judge the files of a class, a folder a student, into a table."""
+"""python -m minigan.grade FOLDER: grade the files of a class, a folder a student, into a table."""
 
 import codecs
 import csv

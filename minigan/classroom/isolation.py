@@ -16,7 +16,7 @@ from minigan.base.processes import environment
 from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, Verdict
 
 SECONDS = 20.0
-MEMORY = 1 << 30  # bytes beyond what the judge itself needs
+MEMORY = 1 << 30  # bytes beyond what the grader itself needs
 FILE = 1 << 26  # bytes of the largest file that may be written
 KEPT = 4000  # bytes of what a file prints
 LONGEST = 1 << 16  # bytes of a verdict

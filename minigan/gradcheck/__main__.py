@@ -1,4 +1,4 @@
-"""python -m minigan.gradcheck FILE[:NAME]: judge a file with an exercise or a layer that someone wrote."""
+"""python -m minigan.gradcheck FILE[:NAME]: grade a file with an exercise or a layer that someone wrote."""
 
 from pathlib import Path
 
