@@ -158,7 +158,14 @@ def test_full_tries_compile_and_goes_on_without(stubs, capsys):
     trials = [("contiguous", "step")] * 2 + [("channels_last", "step")] * 2  # a few steps tell how many are enough
     first = [("ours", "step"), *trials]  # what there is to compile, then the trials
     in_turns = [("ours", "step"), ("channels_last", "step")] * (1 + TINY.pairs)  # the first of each to warm up
-    assert Stub.asked == [*first, *in_turns, ("ours", "layers"), ("ours", "sgemm"), ("ours", "flops")]
+    assert Stub.asked == [
+        *first,
+        *in_turns,
+        ("ours", "layers"),
+        ("ours", "kernels"),
+        ("ours", "sgemm"),
+        ("ours", "flops"),
+    ]
 
 
 def test_presets_that_pytorchs_side_does_not_know(stubs, capsys):

@@ -173,11 +173,19 @@ def configuration(preset, batch, modes, budget, say=lambda _: None):
         our_turns, *their_turns = take_turns([ours, *theirs], budget)
         say(f"{preset}, batch {batch}: layer by layer")
         layers = ours.ask(layers=budget.layers)["layers"]
+        kernels = ours.ask(kernels=budget.layers)["kernels"]
         sgemm_gflops, flops = ours.ask(sgemm=budget.products)["gflops"], ours.ask(flops=1)["flops"]
     figures, notes = _figures(our_turns, batch), ours.ready["notes"]
     figures["gflops"] = flops / figures["ms"] / 1e6
     entry = {"preset": preset, "batch": batch, "flops": flops, "ours": figures, "torch": None, "torch_modes": tried}
-    entry |= {"notes": notes, "ratio": None, "pairwise_ratio": None, "layers": layers, "sgemm_gflops": sgemm_gflops}
+    entry |= {
+        "notes": notes,
+        "ratio": None,
+        "pairwise_ratio": None,
+        "layers": layers,
+        "kernels": kernels,
+        "sgemm_gflops": sgemm_gflops,
+    }
     if best:
         entry["torch"] = _figures(their_turns[0], batch) | {"mode": best, "variant": known[best]["variant"]}
         entry["ratio"] = entry["torch"]["ms"] / figures["ms"]

@@ -6,6 +6,7 @@ from collections import defaultdict
 import numpy as np
 
 from minigan.bench import process
+from minigan.bench.kernels import earned
 from minigan.bench.work import PLAYERS, Shadows, layer_work, leaves, random_batch, rows, step_flops
 from minigan.gan import build_gan
 from minigan.kernels.parallel import threads
@@ -33,7 +34,7 @@ def sgemm_gflops(repeats):
 def layer_times(gan, real, steps, conditions=None):
     """Where the milliseconds of a training step go: a list of dicts, one per row, and "everything else" at the end.
 
-    A row is a layer of a chain, or a named part of a network that is none, see bench_work.rows. Each has network,
+    A row is a layer of a chain, or a named part of a network that is none, see work.rows. Each has network,
     layer, forward_ms, input_grad_ms, weight_grad_ms, optimizer_ms, total_ms, share of the step, and gflops. Medians of
     `steps` cycles of n_critic steps, divided by n_critic, timed inside the step. Two things are shared out rather than
     timed: a row's backward passes, in the ratio of the two gradients made one at a time, in further steps, by the
@@ -49,9 +50,6 @@ def layer_times(gan, real, steps, conditions=None):
         sizes = [sum(param.size for param in layer.params.values()) for _, layer in named]
         for i, (name, _) in enumerate(named):
             key = player, i
-            if (*key, "forward") not in whole and not sizes[i]:
-                found[-1]["layer"] += f" + {name}"  # the layer before has applied it in its own pass over memory
-                continue
             both = whole.get((*key, "backward"), 0.0)
             parts = [apart.get((*key, kind), 0.0) for kind in ("input", "weight")]
             of_input, of_weight = (both * part / (sum(parts) or 1) for part in parts)
@@ -176,6 +174,7 @@ def _build(request):
     tasks = {
         "step": process.timed(cycle, gan.config.n_critic),
         "layers": lambda cycles: {"layers": layer_times(gan, real, cycles, conditions)},
+        "kernels": lambda steps: {"kernels": earned(cycle, steps)},
         "sgemm": lambda repeats: {"gflops": sgemm_gflops(repeats)},
         "flops": lambda count: {"flops": count * step_flops(gan, batch)},  # after what is measured: it needs memory
     }

@@ -28,6 +28,8 @@ def report(results):
     for entry in configurations:
         about = f" ({'; '.join(entry['notes'])})" if entry["notes"] else ""
         parts.append(f"{title(entry)}: where a step goes{about}\n\n{layer_table(entry['layers'])}")
+    earned = earned_table(configurations)
+    parts.append(f"a step with a formula in plain NumPy, as a multiple of the step with all kernels\n\n{earned}")
     parts += [text for text in (modes_text(configurations),) if text]
     if results["without_reference"]:
         parts.append(f"PyTorch: there is no reference for {', '.join(results['without_reference'])}.")
@@ -98,6 +100,14 @@ def layer_table(rows):
     ]
     sums = cells(sum(row[name] for row in rows) for name in names)
     return table(head, [*lines, ["the step", *sums, "-"]])
+
+
+def earned_table(configurations):
+    """A row for each formula that has kernels, a column for each configuration that uses it."""
+    names = dict.fromkeys(name for entry in configurations for name in entry["kernels"])
+    head = ["formula", *(f"{entry['preset']} {entry['batch']}" for entry in configurations)]
+    kernels = [entry["kernels"] for entry in configurations]
+    return table(head, [[n, *(f"{k[n]:.2f}" if n in k else "-" for k in kernels)] for n in names])
 
 
 def modes_text(configurations):
