@@ -52,7 +52,8 @@ def test_the_digits_and_the_judge_are_installed_too(tmp_path):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path)
     (tmp_path / "empty").mkdir()
-    code = "from minigan import datasets as d; from minigan.metrics import judge as classifier; print(d.__file__, d.DATA_DIR, len(d.load('mnist')[0]),"
+    code = "from minigan import datasets as d; from minigan.metrics import judge as classifier; "
+    code += "print(d.__file__, d.DATA_DIR, len(d.load('mnist')[0]),"
     code += " len(d.load('mnist', 'test')[0]), classifier.SHIPPED.exists())"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
