@@ -11,9 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+INSTEAD = object()
 SECTIONS = {part.splitlines()[0]: part for part in TEXT.split("\n## ")[1:]}
 
-NEW = {  # what a section's steps add: files, and (before what, what) within those that are there
+NEW = {  # what a section's steps add: files, and in those that are there (before what, what) or (what, INSTEAD, what)
     "A layer": {
         "minigan/layers/scale.py": '''
 """A number for each channel."""
@@ -53,6 +54,13 @@ class Scale(Layer):
                 "@kind\ndef dense(rng)",
                 "@kind\ndef scale(rng):\n    shape = flat_or_picture(rng)\n"
                 "    return layers.Scale(shape[-1]), shape, None\n\n\n",
+            )
+        ],
+        "tests/formula_cases.py": [
+            (
+                "@case\ndef dense(rng)",
+                "@case\ndef scale(rng):\n    shape = flat_or_picture(rng)\n"
+                "    return normal(rng, *shape), rng.standard_normal(shape[-1])\n\n\n",
             )
         ],
         "tests/test_planted_bugs.py": [
@@ -179,13 +187,19 @@ def relu_backward(grad_output, cache):
                 '        ("grad_output, grad_output.dtype", "2 * grad_output, grad_output.dtype", "Twice"),\n    ],\n',
             )
         ],
+        "tests/test_grade.py": [("15 exercises", INSTEAD, "16 exercises"), ("14 deselected", INSTEAD, "15 deselected")],
+        "notebooks/README.md": [("holds fifteen exercises", INSTEAD, "holds sixteen exercises")],
+        "README.md": [(": fifteen [", INSTEAD, ": sixteen [")],
     },
 }
 TESTS = {  # of the project's own, in the copy: where, and what is new there
-    "A layer": (["test_layer_contract", "test_modes", "test_planted_bugs"], "scale and not rescale"),
+    "A layer": (["test_layer_contract", "test_modes", "test_formulas", "test_planted_bugs"], "scale or has_cases"),
     "A loss": (["test_losses", "test_planted_loss_bugs"], "squared_hinge or by_hand"),
     "A preset": (["test_gan", "test_gan_gradients"], "shallow"),
-    "An exercise": (["test_classroom"], "(relu and not leaky) or student_s_tree or every_exercise"),
+    "An exercise": (
+        ["test_classroom", "test_grade"],
+        "(relu and not leaky) or student_s_tree or every_exercise or class_is_graded",
+    ),
 }
 USE = """
 import sys
@@ -220,8 +234,8 @@ assert run(["notebooks/exercises/relu.py"]) == 1
 def copy(tmp_path_factory):
     """The project with all that is new in it."""
     copy = tmp_path_factory.mktemp("copy")
-    for name in ("minigan", "tests", "notebooks/exercises"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.nbi", "*.nbc"))
+    for name in ("minigan", "tests", "notebooks"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.ipynb"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, copy / name)
     (copy / "data").symlink_to(ROOT / "data")
@@ -233,9 +247,10 @@ def copy(tmp_path_factory):
                 path.write_text(what.lstrip(), encoding="utf-8")
                 continue
             text = path.read_text(encoding="utf-8")
-            for before, added in what:
-                assert text.count(before) == 1 or not before, (name, before)
-                text = text.replace(before, added + before) if before else text + added
+            for old, *new in what:
+                assert text.count(old) == 1 or not old, (name, old)
+                new = new[1] if new[0] is INSTEAD else new[0] + old
+                text = text.replace(old, new) if old else text + new
             path.write_text(text, encoding="utf-8")
     return copy
 
