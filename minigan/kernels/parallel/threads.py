@@ -145,23 +145,23 @@ def _join(working, errors):
 
 
 @cache
-def _blas():
-    """What holds the threads of NumPy's BLAS, whichever it is; None without threadpoolctl: they are left alone."""
+def blas():
+    """What holds the threads of NumPy's BLAS, whichever it is, a list; empty without threadpoolctl: then BLAS has the
+    threads it wants."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
-        return None
-    return ThreadpoolController().select(user_api="blas")
+        return []
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 def blas_threads():
     """How many threads NumPy's BLAS uses; None where nobody can tell."""
-    found = [] if _blas() is None else _blas().lib_controllers
-    return max((library.num_threads for library in found), default=None)
+    return max((library.num_threads for library in blas()), default=None)
 
 
 def set_blas_threads(count):
-    for library in [] if _blas() is None else _blas().lib_controllers:
+    for library in blas():
         library.set_num_threads(count)
 
 
@@ -224,7 +224,7 @@ def set_threads(count):
         )
     _count = count
     set_blas_threads(count)
-    if blas_threads() is None and count != available_cores():
+    if not blas() and count != available_cores():
         print(
             f"minigan: without threadpoolctl NumPy's BLAS keeps its own number of threads; the kernels use {count}.",
             file=sys.stderr,
