@@ -1,4 +1,4 @@
-"""What finished and evaluated runs draw, as one picture, and how good it is, as one table: the README's gallery.
+"""What finished and evaluated runs draw, as one picture, and how good it is, as one table: those of RESULTS.md.
 
     python -m minigan.train --preset wgan; python -m minigan.evaluate runs/wgan      # and so on
     python tests/gallery.py runs/wgan runs/progan --pictures gallery.png
