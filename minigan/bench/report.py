@@ -145,9 +145,9 @@ def save_chart(path, results):
         known = [(i + shift, entry[side]) for i, entry in enumerate(entries) if entry[side]]
         if not known:
             continue
-        heights = [figures["ms"] for _, figures in known]
-        below = [figures["ms"] - figures["ms_q1"] for _, figures in known]
-        above = [figures["ms_q3"] - figures["ms"] for _, figures in known]
+        heights = [metrics["ms"] for _, metrics in known]
+        below = [metrics["ms"] - metrics["ms_q1"] for _, metrics in known]
+        above = [metrics["ms_q3"] - metrics["ms"] for _, metrics in known]
         label = "PyTorch, its best mode" if side == "torch" else name
         bars = axes.bar([x for x, _ in known], heights, 0.38, yerr=[below, above], color=colour, label=label)
         axes.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
