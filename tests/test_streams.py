@@ -20,7 +20,9 @@ from minigan.gan.run import Run
 ROOT = Path(streams.__file__).parents[2]
 ALL = r"""
 import sys
-from minigan import __main__ as front, audio, cli, seeds
+from minigan import __main__ as front
+from minigan.audio import __main__ as audio
+from minigan.tools import cli, seeds
 def call(*words):
     try:
         front.main(list(words))
