@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from formula_cases import CASES, arguments, converted, everything, like
 
-from minigan import layers, losses, metrics, optim
+from minigan import layers, losses, optim
 from minigan.kernels import updates
 from minigan.kernels.parallel import threads
 from minigan.layers.formula import Formula, GradRequest
-from minigan.metrics import image_metrics
+from minigan.metrics import distances, image_metrics
 
 MODULES = [importlib.import_module(f"minigan.layers.{module.name}") for module in pkgutil.iter_modules(layers.__path__)]
 ATTACHED = {repr(formula): formula for formula in Formula.attached}
@@ -277,7 +277,7 @@ LOSS_FUNCTIONS = {
 POINTS, OTHERS = logits(4, 30, 2), logits(5, 25, 2)
 PICTURES, TRUTH = np.random.default_rng(6).integers(0, 256, (2, 3, 12, 13, 2)).astype(np.uint8)
 METRICS = {
-    metrics: {
+    distances: {
         "frechet_distance": (POINTS, OTHERS),
         "kernel_distance": (POINTS, OTHERS),
         "inception_score": (layers.sigmoid(POINTS),),

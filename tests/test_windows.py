@@ -32,7 +32,8 @@ for name in ("SIGHUP", "SIGPIPE", "SIGKILL"):
 for name in ("geteuid", "getuid", "killpg", "sched_getaffinity", "O_DIRECTORY"):
     if hasattr(os, name):
         delattr(os, name)
-from minigan import cli, sample, train
+from minigan import sample, train
+from minigan.tools import cli
 from minigan.gan import GAN
 original = GAN.train_step
 def train_step(self, *batch):
