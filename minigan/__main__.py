@@ -7,7 +7,7 @@ import sys
 
 from minigan import __version__
 from minigan.base import streams
-from minigan.base.errors import brief
+from minigan.base.errors import shorten
 
 COMMANDS = {
     "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
@@ -21,8 +21,8 @@ COMMANDS = {
     "inside": "look into a trained GAN: walks, what filters see, where D(x) comes from",
     "audio": "train a GAN of short sounds, and write its sounds as WAV files",
     "datasets": "list the data sets, say where they are, and fetch them",
-    "gradcheck": "judge a file with a layer or an exercise that someone wrote",
-    "grade": "judge a folder of such files of a whole class, into a table",
+    "gradcheck": "grade a file with a layer or an exercise that someone wrote",
+    "grade": "grade a folder of such files of a whole class, into a table",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 LISTED = "python -m minigan lists the commands."
@@ -45,7 +45,7 @@ def _command(argv):
     name, *words = argv
     if name not in COMMANDS:
         close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
-        _refuse(f"there is no command {brief(name)!r}" + (f"; did you mean {close[0]}?" if close else f"; {LISTED}"))
+        _refuse(f"there is no command {shorten(name)!r}" + (f"; did you mean {close[0]}?" if close else f"; {LISTED}"))
     command = importlib.import_module(f"minigan.{name}")
     if hasattr(command, "__path__"):  # a folder's command is beside its library
         command = importlib.import_module(f"minigan.{name}.__main__")
@@ -61,7 +61,7 @@ def _about(argv):
     elif argv == ["--version"]:
         print(__version__)
     else:
-        _refuse(f"there is no flag {brief(argv[0])!r} before the command; {LISTED}")
+        _refuse(f"there is no flag {shorten(argv[0])!r} before the command; {LISTED}")
 
 
 def _refuse(sentence):

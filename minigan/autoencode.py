@@ -114,7 +114,7 @@ def run(argv=None):
         for name in ("variational",) if arguments.variational else ("autoencoder", "variational"):
             coder = Autoencoder(images.shape[1:], arguments.latent_dim, name == "variational", likelihood, seed)
             started = time.perf_counter()
-            with cli.watched(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
+            with cli.progress_bar(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
                 made = autoencoder.fit(coder, images, np.random.default_rng([seed, 1]), steps, seconds, watch)
             spent = time.perf_counter() - started
             total += spent
@@ -183,7 +183,7 @@ class _Measures:
         metrics = {"sharpness": sharpness, "seconds": seconds}
         if self.reference is None:
             return metrics
-        judged = self.reference.quality_and_variety(*self.reference.judge.judge(samples))
+        judged = self.reference.quality_and_variety(*self.reference.judge.predict(samples))
         return {key: float(judged[key]) for key in ("frechet_distance", "precision", "recall")} | metrics
 
     def of(self, coder, seed):

@@ -2,7 +2,7 @@
 
 from minigan.base import pictures
 from minigan.image_to_image import command, enhancement
-from minigan.image_to_image.enhancement import Enhancer, Task
+from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
 from minigan.kernels.parallel import threads
 from minigan.tools import cli
 
@@ -43,8 +43,8 @@ def _check(arguments):
     command.check("enhance", arguments)
     cli.give_one(arguments, "are two tasks", "--factor", "--noise")
     if arguments.noise is None:
-        return Task(2 if arguments.factor is None else arguments.factor)
-    return Task(1, arguments.noise)
+        return EnhancementTask(2 if arguments.factor is None else arguments.factor)
+    return EnhancementTask(1, arguments.noise)
 
 
 def _use(arguments):

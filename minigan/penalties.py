@@ -113,7 +113,7 @@ def _check_tangent(layer):
     if own or layer.formula is None or not layer.formula.has_jvp:
         why = (
             "it mixes the samples of a batch; use LayerNorm"
-            if getattr(layer, "mixes_samples", False)
+            if getattr(layer, "uses_batch_statistics", False)
             else "its tangent is not known"
         )
         raise InputError(f"{layer!r} cannot be part of a critic with a penalty on its gradient: {why}.")

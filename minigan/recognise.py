@@ -70,7 +70,7 @@ def run(argv=None):
 
     def one(seed):
         started = time.perf_counter()
-        outcome = experiment.run(data, gan, steps, seed, lambda title, n: cli.watched(n, title, arguments.quiet))
+        outcome = experiment.run(data, gan, steps, seed, lambda title, n: cli.progress_bar(n, title, arguments.quiet))
         seconds = time.perf_counter() - started
 
         def draw():
@@ -78,7 +78,7 @@ def run(argv=None):
                 save(out / file)
                 drawn.append(file)
 
-        metrics = {tried: {"accuracy": value} for tried, value in outcome.figures.items()}
+        metrics = {tried: {"accuracy": value} for tried, value in outcome.accuracies.items()}
         return {"seconds": round(seconds, 1), "metrics": metrics}, draw
 
     runs = run_seeds(arguments, out, about, one, COLUMNS)["runs"]

@@ -6,7 +6,7 @@ from minigan.base import pictures
 from minigan.base.errors import InputError
 from minigan.gan.run import load_gan
 from minigan.image_to_image import command, gan_inversion, inpainting, restoration
-from minigan.image_to_image.restoration import Restorer, Task
+from minigan.image_to_image.restoration import RestorationTask, Restorer
 from minigan.kernels.parallel import threads
 from minigan.tools import cli
 
@@ -65,8 +65,8 @@ def _check(arguments):
         cli.give_one(arguments, "are two ways to restore a picture", "--network", "--generator")
     cli.give_one(arguments, "are two tasks", "--hole", "--mask", "--blur")
     if arguments.blur is not None:
-        return Task((), arguments.blur)
-    return Task() if arguments.hole is None else Task((arguments.hole,))
+        return RestorationTask((), arguments.blur)
+    return RestorationTask() if arguments.hole is None else RestorationTask((arguments.hole,))
 
 
 # ---- on a picture
@@ -86,12 +86,12 @@ def _use(arguments, task):
         wanted = "give a --mask" if task.holes else "leave out --mask"
         raise InputError(f"to restore a picture ({task}), {wanted}.")
     picture = pictures.read(source, channels)[None]
-    spoilt = restoration.with_hole(picture, _read_mask(arguments.mask, picture)) if task.holes else picture
+    degraded = restoration.with_hole(picture, _read_mask(arguments.mask, picture)) if task.holes else picture
     if arguments.generator is None:
-        made = restorer.apply(spoilt)
+        made = restorer.apply(degraded)
     else:
         _same_size(gan, picture, source)
-        made = _searcher(arguments, gan, task, arguments.seed).outputs(spoilt)["search"]
+        made = _inversion(arguments, gan, task, arguments.seed).outputs(degraded)["search"]
     pictures.write(target, made[0])
     print(f"{target}: {picture.shape[2]} x {picture.shape[1]} pixels ({task})")
     return 0
@@ -122,9 +122,9 @@ def _train(arguments, task):
     return 0
 
 
-def _save_example(out, mends, example):
-    pictures.write(out / "example.png", mends.task.show(example[None])[0])
-    if mends.task.holes:
+def _save_example(out, model, example):
+    pictures.write(out / "example.png", model.task.show(example[None])[0])
+    if model.task.holes:
         pictures.write(out / "mask.png", np.ascontiguousarray(example[..., -1:]))
 
 
@@ -138,8 +138,8 @@ def _search(arguments, task):
         raise InputError(f"--network was trained for {restorer.task}, not for {task}; name one of the same task.")
 
     def learn(images, seed, out):
-        searcher = _searcher(arguments, gan, task, seed)
-        return searcher if restorer is None else _Both(searcher, restorer)
+        inversion = _inversion(arguments, gan, task, seed)
+        return inversion if restorer is None else _Both(inversion, restorer)
 
     def check(images):
         _same_size(gan, images, arguments.dataset)
@@ -152,11 +152,11 @@ def _search(arguments, task):
 class _Both:
     """A search, and a network beside it."""
 
-    def __init__(self, searcher, restorer):
-        self.task, self.ways = searcher.task, (restorer, searcher)
+    def __init__(self, inversion, restorer):
+        self.task, self.methods = inversion.task, (restorer, inversion)
 
-    def outputs(self, spoilt):
-        return {name: made for way in self.ways for name, made in way.outputs(spoilt).items()}
+    def outputs(self, degraded):
+        return {name: made for method in self.methods for name, made in method.outputs(degraded).items()}
 
 
 def _load(arguments):
@@ -165,11 +165,11 @@ def _load(arguments):
     return gan
 
 
-def _searcher(arguments, gan, task, seed):
+def _inversion(arguments, gan, task, seed):
     def progress(title, total):
-        return cli.watched(total, title, arguments.quiet)
+        return cli.progress_bar(total, title, arguments.quiet)
 
-    return gan_inversion.Searcher(gan, task, arguments.steps, np.random.default_rng([seed, 0]), progress)
+    return gan_inversion.GanInversion(gan, task, arguments.steps, np.random.default_rng([seed, 0]), progress)
 
 
 def _same_size(gan, images, name):

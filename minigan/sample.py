@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.base.files import save_array
 from minigan.gan import latent_space
 from minigan.gan.latent_space import COLUMNS, walks
@@ -24,7 +24,7 @@ def parse(argv):
     parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)", **drawn)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
     parser.add_argument(
-        "--digit",
+        "--label",
         metavar="NAME",
         help="draw this class only (default: one a row, where trained with labels)",
         **drawn,
@@ -54,16 +54,16 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def _labels(gan, rows, digit):
+def _labels(gan, rows, label):
     """What each row is to show, or None where the generator cannot be asked."""
     classes = gan.conditions.classes
-    if digit is not None and not classes:
+    if label is not None and not classes:
         raise InputError(
-            f"--digit is {digit}, but this generator was trained without labels; train one with --condition labels."
+            f"--label is {label}, but this generator was trained without labels; train one with --condition labels."
         )
     if not classes:
         return None
-    return np.arange(rows) % classes if digit is None else np.full(rows, gan.conditions.label(digit))
+    return np.arange(rows) % classes if label is None else np.full(rows, gan.conditions.label(label))
 
 
 def run(argv=None):
@@ -90,7 +90,7 @@ def run(argv=None):
         latent_space.draw_sum(gan, terms, rng, out)
         return 0
     rows = -(-arguments.n // COLUMNS)
-    labels = _labels(gan, rows, arguments.digit)
+    labels = _labels(gan, rows, arguments.label)
     names = None if labels is None else gan.conditions.captions(labels)
     if arguments.interpolate:
         samples = walks(gan, rows, rng, labels, arguments.truncation)[: arguments.n]
@@ -102,7 +102,7 @@ def run(argv=None):
     else:
         columns = COLUMNS if arguments.interpolate or labels is not None else None
         plotting.save_samples(out, samples, columns=columns, rows=names)
-    shown = f", a row each of {brief(', '.join(dict.fromkeys(names)))}" if names else ""
+    shown = f", a row each of {shorten(', '.join(dict.fromkeys(names)))}" if names else ""
     print(f"{arguments.n} samples in {out}{shown}")
     return 0
 

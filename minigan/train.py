@@ -52,8 +52,8 @@ def _fit(trainer, quiet):
             f"{config.seed}, into {folder}",
             file=sys.stderr,
         )
-    if gan.config.feature_matching and gan.conditions.count and gan.config.told_by != "concatenation":
-        print("note: with feature_matching G follows no condition unless --told-by concatenation", file=sys.stderr)
+    if gan.config.feature_matching and gan.conditions.count and gan.config.conditioning != "concatenation":
+        print("note: with feature_matching G follows no condition unless --conditioning concatenation", file=sys.stderr)
     stopped = trainer.fit()
     for note in trainer.notes():
         print(f"note: {NOTES[note]}", file=sys.stderr)

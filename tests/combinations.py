@@ -41,8 +41,8 @@ SHAPES = {
     "points": (2,),
 }
 CONDITIONING = {"no condition": {"condition": "none"}} | {
-    f"{condition} by {told_by}": {"condition": condition, "told_by": told_by, "clusters": clusters}
-    for told_by in WAYS
+    f"{condition} by {conditioning}": {"condition": condition, "conditioning": conditioning, "clusters": clusters}
+    for conditioning in WAYS
     for condition, clusters in (("labels", 1), ("clusters", 2))
 }
 CONDITIONING["labels and clusters"] = {"condition": "labels", "clusters": 2}
@@ -129,8 +129,8 @@ def play(choices, settings):
     for step in range(max(2, config.n_critic)):
         chosen = np.arange(step, step + BATCH) % COUNT
         real = datasets.to_float(samples[chosen])
-        figures = gan.train_step(real, None if conditions is None else conditions[chosen])
-        assert np.isfinite(list(figures.values())).all(), figures
+        metrics = gan.train_step(real, None if conditions is None else conditions[chosen])
+        assert np.isfinite(list(metrics.values())).all(), metrics
     for network, old in zip(networks, before, strict=True):
         assert any(not np.array_equal(old[name], param) for name, param in network.params.items()), "it stayed"
         assert all(np.isfinite(param).all() for param in network.params.values()), "weights are not finite"

@@ -140,8 +140,8 @@ def pixel_norm(rng):
 
 @case
 def minibatch_std(rng):
-    shape, parts = flat_or_picture(rng), size(rng, 1, 2)
-    return normal(rng, parts * shape[0], *shape[1:]), parts
+    shape, num_splits = flat_or_picture(rng), size(rng, 1, 2)
+    return normal(rng, num_splits * shape[0], *shape[1:]), num_splits
 
 
 @case
@@ -151,8 +151,8 @@ def closeness(rng):
 
 @case
 def minibatch_discrimination(rng):
-    parts, d, kernels = size(rng, 1, 2), size(rng), size(rng)
-    return normal(rng, parts * size(rng), d), rng.standard_normal((d, kernels * size(rng))), kernels, parts
+    num_splits, d, kernels = size(rng, 1, 2), size(rng), size(rng)
+    return normal(rng, num_splits * size(rng), d), rng.standard_normal((d, kernels * size(rng))), kernels, num_splits
 
 
 @case

@@ -9,6 +9,7 @@ import io
 import re
 import sys
 from contextlib import redirect_stdout
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ PLACES += "dense.py students . .. / /dev/null run/config.json a.txt/b gone/deepe
 ODD = ["", " ", "-", "--", "--help", "é", "\udcff", "a" * 300, "a\nb", "%s%n{}", "*", "$(touch x)", "../../x/y.png"]
 WORDS = [*NUMBERS.split(), *NAMES.split(), *PLACES.split(), *ODD]
 FLAGS = {}  # command -> its flags, read off its --help
-PARSED = {"gradcheck": "minigan.gradcheck.__main__", "datasets": "minigan.datasets.__main__"}
+PARSED = {name: f"minigan.{name}.__main__" for name in ("audio", "bench", "datasets", "gradcheck")}
 LARGE = 2000  # samples at once, from which drawing them counts as long work
 
 
@@ -64,21 +65,21 @@ def prepare(folder):
         type(known).fetch = begun
     datasets.toy.SIZES = {"train": 300, "test": 200}
     for owner, name in {
-        "train": "Trainer.fit",
+        "train": "session.Trainer.fit",
         "classify": "_train",
-        "enhance": "mending_run.compare",  # and restore
+        "enhance": "command.compare",  # and restore
         "autoencode": "autoencoder.fit",
         "inside": "_gradients",
         "audio": "sounds.plucked",
         "recognise": "load",
-        "gradcheck": "judge_apart",
+        "gradcheck": "grade_apart",
         "grade": "_grade",
         "bench": "benchmark",
         "evaluate": "evaluation.Reference",
     }.items():
         place, _, last = name.rpartition(".")
-        setattr(getattr(module(owner), place) if place else module(owner), last, begun)
-    module("bench").bench_scaling.measure = module("grade").solutions.write = begun
+        setattr(attrgetter(place)(module(owner)) if place else module(owner), last, begun)
+    module("bench").scaling.measure = module("grade").solutions.write = begun
     make = GAN.make
     GAN.make = lambda self, z, conditions=None: begun() if len(z) > LARGE else make(self, z, conditions)
     for name in [name for name in vars(plotting) if name.startswith("save_")]:

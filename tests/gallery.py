@@ -31,7 +31,7 @@ def pictures(gan):
     rng, n = np.random.default_rng(0), ROWS * COLUMNS
     labels = np.arange(n) % gan.conditions.classes if gan.conditions.classes else None
     z = gan.draw_z(n, rng)
-    made = gan.preset.show(gan.make(z, gan.conditions.draw(n, rng, labels)))
+    made = gan.preset.to_display(gan.make(z, gan.conditions.draw(n, rng, labels)))
     columns = COLUMNS * gan.sample_shape[1] // made.shape[2]
     return datasets.to_uint8(made[: ROWS * columns]), columns
 
@@ -53,9 +53,16 @@ def stages(run, gan):
 def line(name, report):
     """A row of the table from a metrics.json."""
     value = report["samples"]
-    asked = f"{value['as_asked']:.1%}" if "as_asked" in value else ""
+    asked = f"{value['conditional_accuracy']:.1%}" if "conditional_accuracy" in value else ""
     both = f"{value['precision']:.2f} / {value['recall']:.2f}"
-    return f"`{name}`", f"{report['step']}", f"{value['frechet_distance']:.3g}", both, f"{value['sure']:.1%}", asked
+    return (
+        f"`{name}`",
+        f"{report['step']}",
+        f"{value['frechet_distance']:.3g}",
+        both,
+        f"{value['confident_share']:.1%}",
+        asked,
+    )
 
 
 def main():

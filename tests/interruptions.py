@@ -73,10 +73,10 @@ class Child:
             original = GAN.train_step
 
             def train_step(gan, *batch):
-                figures = original(gan, *batch)
+                metrics = original(gan, *batch)
                 first = self.made()[0] or gan.step
                 self.steps[:] = struct.pack("qq", first, gan.step)
-                return figures
+                return metrics
 
             GAN.train_step = train_step
             if (self.folder / "config.json").exists():

@@ -17,7 +17,7 @@ from minigan.tools import cli
 def digits():
     """The first picture of each digit that the judge is sure of, (10, 28, 28, 1) in [-1, 1]."""
     images, labels = datasets.load("mnist", "test")
-    _, probabilities = shipped_judge().judge(images[:500])
+    _, probabilities = shipped_judge().predict(images[:500])
     sure = [np.flatnonzero((labels[:500] == d) & (probabilities[:, d] > 0.99))[0] for d in range(10)]
     return datasets.to_float(images[sure])
 
@@ -66,7 +66,7 @@ def test_samples_that_the_judge_is_not_sure_of_are_left_out(digits):
     """A judge that sees 0, 1, 2, 3, 4, 0, … in a row of samples, and is sure of every second."""
     place = np.arange(latent_space.DRAWN)
     probabilities = np.eye(10)[place % 5] * np.where(place % 2, 0.99, 0.9)[:, None]
-    judge = SimpleNamespace(judge=lambda images: (None, probabilities))
+    judge = SimpleNamespace(predict=lambda images: (None, probabilities))
     code = latent_space.mean_codes(Drawer(digits), {3}, np.random.default_rng(3), judge)[3]
     z = Drawer(digits).draw_z(latent_space.DRAWN, np.random.default_rng(3))
     np.testing.assert_allclose(code, z[place % 10 == 3][: latent_space.EXAMPLES].mean(axis=0), rtol=1e-6)
@@ -99,8 +99,8 @@ def test_refusals(digits, monkeypatch):
     ):
         latent_space.calculate(Drawer(digits, never=[6]), [(1, 1), (1, 6)], np.random.default_rng(0))
     for settings, expected in (
-        ({"preset": "mlp", "condition": "labels"}, "z alone decides on, but this one is told labels"),
-        ({"preset": "digits-unconditional"}, "is told clusters"),
+        ({"preset": "mlp", "condition": "labels"}, "z alone decides on, but this one is conditional on labels"),
+        ({"preset": "digits-unconditional"}, "is conditional on clusters"),
         ({"preset": "mlp", "dataset": "fashion"}, "trained on fashion"),
         ({"preset": "mlp", "sample_shape": (8, 8, 1)}, r"with samples of \(8, 8, 1\)"),
     ):
@@ -122,7 +122,7 @@ def test_the_command(digits, tmp_path, monkeypatch, capsys):
         assert picture.width == 220 * 4
     sample.run([*words, "--out", str(tmp_path / "x.npy")])
     assert np.load(tmp_path / "x.npy").shape == (12, 28, 28, 1)
-    for more in (["--interpolate"], ["--digit", "3"], ["--truncation", "1"]):
+    for more in (["--interpolate"], ["--label", "3"], ["--truncation", "1"]):
         with pytest.raises(SystemExit) as stop:
             cli.main("sample", sample.run, [*words, *more])
         assert stop.value.code == 2

@@ -203,7 +203,10 @@ BUGS = {  # the check, the function: what stands there, what stands there instea
         "γ at x": ("return x + gamma", "return gamma * x + gamma"),
     },
     (check_equivariance, "self_attention_forward"): {
-        "a place told its number": ("seen = a @ output", "seen = a @ output + np.arange(a.shape[1])[:, None] % 4"),
+        "a place knows its number": (
+            "seen = a @ output",
+            "seen = a @ output + np.arange(a.shape[1])[:, None] % 4",
+        ),
     },
     (check_backward, "attention_backward"): {
         "softmax: row's mean dropped": (" - (beta * b).sum(axis=2, keepdims=True)", ""),

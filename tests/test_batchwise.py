@@ -1,6 +1,6 @@
 """Pixel norm, minibatch deviation and minibatch discrimination: formulas, gradients, parts, PyTorch, planted bugs.
 
-Each property is a function check_…(layer, x, parts) that the right layer passes and some wrong one has to fail.
+Each property is a function check_…(layer, x, num_splits) that the right layer passes and some wrong one has to fail.
 """
 
 import math
@@ -29,7 +29,7 @@ CASES = {  # the layer, the shape of x
 }
 MIXING = [name for name in CASES if not name.startswith("pixel")]
 every_case = pytest.mark.parametrize("name", CASES)
-whole_or_two_parts = pytest.mark.parametrize("parts", [1, 2])
+whole_or_two_parts = pytest.mark.parametrize("num_splits", [1, 2])
 
 
 def draw(*shape, seed=1, dtype=np.float64):
@@ -52,14 +52,14 @@ def case(name, dtype=np.float64):
     return build().astype(dtype), x
 
 
-def run(layer, x, parts):
-    return layer.forward(x, parts=parts) if layer.mixes_samples else layer.forward(x)
+def run(layer, x, num_splits):
+    return layer.forward(x, num_splits=num_splits) if layer.uses_batch_statistics else layer.forward(x)
 
 
-def every_pass(layer, x, parts=1, **how):
+def every_pass(layer, x, num_splits=1, **how):
     """[out, grad_input, the parameters' gradients …] of one forward and one backward pass."""
     layer.zero_grad()
-    out = run(layer, x, parts)
+    out = run(layer, x, num_splits)
     grad_input = layer.backward(draw(*out.shape, seed=5, dtype=x.dtype), **how)
     return [out, grad_input, *(grad.copy() for grad in layer.grads.values())]
 
@@ -68,7 +68,7 @@ class InTwoParts(Sequential):
     """Takes the two halves of an even batch apart, as d_step does with real and fake."""
 
     def forward(self, x, training=True):
-        return super().forward(x, training, parts=2 if len(x) % 2 == 0 else 1)
+        return super().forward(x, training, num_splits=2 if len(x) % 2 == 0 else 1)
 
 
 def deviation(part):
@@ -91,30 +91,30 @@ def alike(part, layer):
     return out
 
 
-def check_forward(layer, x, parts):
-    out, expected = run(layer, x, parts), []
+def check_forward(layer, x, num_splits):
+    out, expected = run(layer, x, num_splits), []
     if isinstance(layer, PixelNorm):
         for pixel in x.reshape(-1, x.shape[-1]).tolist():
             length = math.sqrt(sum(value**2 for value in pixel) / len(pixel) + layer.eps)
             expected += [value / length for value in pixel]
         np.testing.assert_allclose(out, np.reshape(expected, x.shape), rtol=0, atol=1e-12)
         return
-    for part in np.split(x, parts):
+    for part in np.split(x, num_splits):
         std = isinstance(layer, MinibatchStd)
         more = np.full((*part.shape[:-1], 1), deviation(part)) if std else alike(part, layer)
         expected.append(np.concatenate([part, more], axis=-1))
     np.testing.assert_allclose(out, np.concatenate(expected), rtol=0, atol=1e-12)
 
 
-def check_backward(layer, x, parts):
-    layer = InTwoParts([layer]) if parts == 2 else layer
+def check_backward(layer, x, num_splits):
+    layer = InTwoParts([layer]) if num_splits == 2 else layer
     report = check_gradients(layer, x, tolerance=1e-7, max_entries=100)
     assert report.ok, f"{report}"
 
 
-def check_parts(layer, x, parts):
+def check_splits(layer, x, num_splits):
     """Two parts in one batch are the same as each by itself: what comes out, what goes back, and their sum in grads."""
-    out = layer.forward(x, parts=2)
+    out = layer.forward(x, num_splits=2)
     halves = np.split(draw(*out.shape, seed=5), 2)
     layer.zero_grad()
     together = [out, layer.backward(np.concatenate(halves)), *(grad.copy() for grad in layer.grads.values())]
@@ -131,8 +131,8 @@ def check_parts(layer, x, parts):
 @pytest.mark.parametrize("check", [check_forward, check_backward])
 @whole_or_two_parts
 @every_case
-def test_against_formula_and_differences(name, parts, check):
-    check(*case(name), parts)
+def test_against_formula_and_differences(name, num_splits, check):
+    check(*case(name), num_splits)
 
 
 def test_pixel_norm_sets_the_length_and_keeps_the_direction():
@@ -178,14 +178,14 @@ def test_inside_a_discriminator():
     report = check_gradients(network, draw(6, 3, 4, 2), max_entries=80)
     assert report.ok, f"{report}"
     assert network.output_shape((3, 4, 2)) == (1,)
-    assert network.mixes_samples
+    assert network.uses_batch_statistics
 
 
 # ---- bugs: a changed line in a formula must be found by the check that is named
 
 
 PIXEL, STD, ALIKE = "pixel norm, pictures", "deviation, pictures", "discrimination"
-BUGS = {  # case, parts, check, function: what stands there, what stands there instead
+BUGS = {  # case, num_splits, check, function: what stands there, what stands there instead
     (PIXEL, 1, check_forward, "pixel_norm_forward"): {
         "sum for mean": (".mean(axis=-1", ".sum(axis=-1"),
         "over the picture": (".mean(axis=-1", ".mean(axis=(1, 2, 3)"),
@@ -202,9 +202,9 @@ BUGS = {  # case, parts, check, function: what stands there, what stands there i
         "unbiased": ("squares.mean(axis=1, keepdims=True)", "squares.sum(axis=1, keepdims=True) / (len(x) - 1)"),
         "eps outside": ("True) + 1e-8).astype(x.dtype)", "True)).astype(x.dtype) + 1e-8"),
         "root of the mean": ("= std.mean(axis=2)", "= np.sqrt(np.square(std).mean(axis=2))"),
-        "over pixels, not samples": ("len(x) // parts, -1)", "-1, x.shape[-1])"),
+        "over pixels, not samples": ("len(x) // num_splits, -1)", "-1, x.shape[-1])"),
     },
-    (STD, 2, check_parts, "minibatch_std_forward"): {
+    (STD, 2, check_splits, "minibatch_std_forward"): {
         "one number for both parts": ("= std.mean(axis=2)", "= std.mean()"),
         "mean over both parts": ("= grouped - grouped.mean(axis=1,", "= grouped - grouped.mean(axis=(0, 1),"),
     },
@@ -230,12 +230,12 @@ BUGS = {  # case, parts, check, function: what stands there, what stands there i
     (ALIKE, 1, check_forward, "minibatch_discrimination_forward"): {
         "kernels and dimensions swapped": ("kernels, -1)", "weight.shape[1] // kernels, kernels).swapaxes(2, 3)"),
     },
-    (ALIKE, 2, check_parts, "minibatch_discrimination_backward"): {
+    (ALIKE, 2, check_splits, "minibatch_discrimination_backward"): {
         "one part's gradient of T": ("x.T @ d", "(x.T * (np.arange(len(x)) < len(x) // 2)) @ d"),
     },
-    (ALIKE, 2, check_parts, "closeness_forward"): {"the first part's samples": ("- m[:, None]", "- m[:1, None]")},
-    (ALIKE, 2, check_parts, "minibatch_discrimination_forward"): {
-        "parts joined": ("reshape(parts, len(x) // parts,", "reshape(1, len(x),"),
+    (ALIKE, 2, check_splits, "closeness_forward"): {"the first part's samples": ("- m[:, None]", "- m[:1, None]")},
+    (ALIKE, 2, check_splits, "minibatch_discrimination_forward"): {
+        "parts joined": ("reshape(num_splits, len(x) // num_splits,", "reshape(1, len(x),"),
     },
     (ALIKE, 1, check_backward, "closeness_backward"): {
         "others' gradients dropped": (" + grad_output[:, None]", ""),
@@ -249,10 +249,12 @@ BUGS = {  # case, parts, check, function: what stands there, what stands there i
 }
 
 
-@pytest.mark.parametrize(("name", "parts", "check", "function", "right", "wrong"), table(BUGS))
-def test_planted_bug_is_found(name, parts, check, function, right, wrong, monkeypatch):
+@pytest.mark.parametrize(("name", "num_splits", "check", "function", "right", "wrong"), table(BUGS))
+def test_planted_bug_is_found(name, num_splits, check, function, right, wrong, monkeypatch):
     module = minibatch if function in vars(minibatch) else pixel_norm
-    is_found(monkeypatch, (name, parts, check), lambda: check(*case(name), parts), module, function, right, wrong)
+    is_found(
+        monkeypatch, (name, num_splits, check), lambda: check(*case(name), num_splits), module, function, right, wrong
+    )
 
 
 # ---- how it starts
@@ -283,14 +285,14 @@ def in_torch(torch, layer, x, params):
 @every_dtype
 @whole_or_two_parts
 @every_case
-def test_pytorch_parity(name, parts, dtype):
+def test_pytorch_parity(name, num_splits, dtype):
     torch = pytest.importorskip("torch", reason="PyTorch is a reference here, never a requirement")
     layer, x = case(name, dtype)
     leaves = [torch.tensor(array, requires_grad=True) for array in (x, *layer.params.values())]
-    outcome = torch.cat([in_torch(torch, layer, part, leaves[1:]) for part in leaves[0].chunk(parts)])
+    outcome = torch.cat([in_torch(torch, layer, part, leaves[1:]) for part in leaves[0].chunk(num_splits)])
     g = torch.tensor(draw(*outcome.shape, seed=5, dtype=dtype))
     expected = [outcome, *torch.autograd.grad(outcome, leaves, g)]
-    for i, (found, right) in enumerate(zip(every_pass(layer, x, parts), expected, strict=True)):
+    for i, (found, right) in enumerate(zip(every_pass(layer, x, num_splits), expected, strict=True)):
         right = right.detach().numpy()
         assert (found.dtype, found.shape) == (dtype, right.shape)
         assert np.abs(found - right).max() <= TOLERANCE[dtype] * max(1, np.abs(right).max()), i

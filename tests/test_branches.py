@@ -101,18 +101,21 @@ def gradients(layer, x, training=True):
     for network in (layer, InTwoParts([layer])):
         report = check_gradients(network, x, training=training, tolerance=1e-7, max_entries=25)
         assert report.ok, report
-        if network.mixes_samples and network is not layer:
+        if network.uses_batch_statistics and network is not layer:
             whole, parted = (twin.forward(x, training) for twin in copy.deepcopy((layer, network)))
             assert np.allclose(whole, parted) == (not training), "parts reach the batch norms, in training only"
 
 
 def formula(layer, x):
     """Output and gradients are those of the formula, worked out on copies of the branches."""
-    for training, parts in ((True, 1), (True, 2), (False, 1)):
-        branches = copy.deepcopy(layer.parts)
-        ways = {name: {"parts": parts} if branch.mixes_samples else {} for name, branch in branches.items()}
+    for training, num_splits in ((True, 1), (True, 2), (False, 1)):
+        branches = copy.deepcopy(layer.children)
+        ways = {
+            name: {"num_splits": num_splits} if branch.uses_batch_statistics else {}
+            for name, branch in branches.items()
+        }
         outs = {name: branch.forward(x, training, **ways[name]) for name, branch in branches.items()}
-        out = layer.forward(x, training, parts=parts)
+        out = layer.forward(x, training, num_splits=num_splits)
         g = draw(*out.shape, seed=4)
         if isinstance(layer, Residual):
             expected = outs["main"] + outs.get("shortcut", x)
@@ -155,7 +158,7 @@ def joined(wrong):
     class Wrong(Residual):
         def _backward(self, grad_output, cache, need):
             main, shortcut = self._back("main", grad_output, need, inner=True), grad_output
-            if "shortcut" in self.parts:
+            if "shortcut" in self.children:
                 shortcut = self._back("shortcut", grad_output, need, inner=True)
             return wrong(main, shortcut, grad_output) if need.input else None
 
@@ -180,8 +183,8 @@ def deaf(base, branch=None, **ignored):
     """A class that handles its options, or those of one branch, as if they were always `ignored`."""
 
     class Wrong(base):
-        def _run(self, name, x, training, parts=1):
-            return super()._run(name, x, ignored.get("training", training), ignored.get("parts", parts))
+        def _run(self, name, x, training, num_splits=1):
+            return super()._run(name, x, ignored.get("training", training), ignored.get("num_splits", num_splits))
 
         def _back(self, name, grad, need, inner=False):
             if branch in (None, name):
@@ -195,8 +198,8 @@ def deaf(base, branch=None, **ignored):
 
 
 class InPlace(Residual):
-    def _forward(self, x, training, parts):
-        out = self._run("main", x, training, parts)
+    def _forward(self, x, training, num_splits):
+        out = self._run("main", x, training, num_splits)
         out += x
         return out, None
 
@@ -204,15 +207,15 @@ class InPlace(Residual):
 class Difference(joined(lambda main, shortcut, g: main - g)):
     """Wrong both ways alike, which no gradient check can see."""
 
-    def _forward(self, x, training, parts):
-        return self._run("main", x, training, parts) - x, None
+    def _forward(self, x, training, num_splits):
+        return self._run("main", x, training, num_splits) - x, None
 
 
 class Reversed(Concatenation):
     """[branch(x), x], the gradient split to match."""
 
-    def _forward(self, x, training, parts):
-        return np.concatenate([self._run("branch", x, training, parts), x], axis=-1), x.shape
+    def _forward(self, x, training, num_splits):
+        return np.concatenate([self._run("branch", x, training, num_splits), x], axis=-1), x.shape
 
     def _backward(self, grad_output, shape, need):
         back = self._back("branch", grad_output[..., : -shape[-1]], need)
@@ -230,7 +233,7 @@ PLANTED = {  # the right layer's builder, the wrong class, the check that finds 
     "shortcut without gradients": (projected, deaf(Residual, "shortcut", params=False), gradients),
     "added in place": (ends_curved, InPlace, gradients),
     "difference": (identity, Difference, formula),
-    "parts ignored": (projected, deaf(Residual, parts=1), formula),
+    "parts ignored": (projected, deaf(Residual, num_splits=1), formula),
     "always in training": (projected, deaf(Residual, training=True), formula),
     "need_param_grads ignored": (identity, deaf(Residual, params=True), contract),
     "grad_output overwritten": (identity, joined(lambda main, shortcut, g: np.add(main, g, out=g)), contract),
@@ -242,7 +245,7 @@ PLANTED = {  # the right layer's builder, the wrong class, the check that finds 
     "straight part forgotten": (concatenated, cut(straight_counts=0), gradients),
     "branch's part forgotten": (concatenated, cut(branch_counts=0), gradients),
     "branch without gradients": (concatenated, deaf(Concatenation, params=False), gradients),
-    "branch's parts ignored": (concatenated, deaf(Concatenation, parts=1), formula),
+    "branch's parts ignored": (concatenated, deaf(Concatenation, num_splits=1), formula),
 }
 
 

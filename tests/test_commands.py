@@ -370,8 +370,8 @@ def test_a_discriminator_that_has_won_is_noted(tmp_path, monkeypatch, capsys, st
     original = GAN.train_step
 
     def train_step(self, *batch):
-        figures = original(self, *batch)
-        return {**figures, "d_fake": 0.0 if 15 <= self.step <= 45 or self.step > 60 else 0.5}
+        metrics = original(self, *batch)
+        return {**metrics, "d_fake": 0.0 if 15 <= self.step <= 45 or self.step > 60 else 0.5}
 
     monkeypatch.setattr(GAN, "train_step", train_step)
     with around_step(stop, before=interrupt()):
@@ -392,9 +392,9 @@ def test_a_discriminator_that_really_wins(tmp_path, monkeypatch):
     original, judged = GAN.train_step, []
 
     def train_step(self, *batch):
-        figures = original(self, *batch)
-        judged.append(figures["d_fake"])
-        return figures
+        metrics = original(self, *batch)
+        judged.append(metrics["d_fake"])
+        return metrics
 
     monkeypatch.setattr(GAN, "train_step", train_step)
     begin(tmp_path / "run", *SMALL, "--batch-size", "1000", "--lr", "1e-9", "--d-lr", "0.003", "--steps", "250")

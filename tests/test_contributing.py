@@ -151,7 +151,7 @@ SHALLOW = Preset(
                 '        return [Case(arguments(5, 4)), Case(arguments(1, 4), "N = 1", ONE_SAMPLE)]\n\n'
                 "    def formula(self, a):\n"
                 '        return np.maximum(a["x"], 0)\n\n'
-                "    def slips(self, a):\n"
+                "    def common_mistakes(self, a):\n"
                 "        x, g = a.values()\n"
                 '        return {"out": [(np.minimum(x, 0), "It keeps what is negative.")],\n'
                 '                "grad_input": [(g, "It lets through what ReLU stopped.")]}\n\n\n',

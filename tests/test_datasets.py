@@ -68,7 +68,7 @@ def damage(tmp_path, monkeypatch):
     """Point the loader at a copy of the test split with one array replaced."""
     images, labels = load("mnist", "test")
     originals = {"images": images[..., 0], "labels": labels.astype(np.uint8)}
-    monkeypatch.setattr(datasets.places, "DATA_DIR", tmp_path)
+    monkeypatch.setattr(datasets.locations, "DATA_DIR", tmp_path)
     (tmp_path / "mnist").mkdir()
 
     def damage(**replaced):
@@ -389,7 +389,7 @@ def test_other_iterator_arguments():
 # ---- the package
 
 
-@pytest.mark.parametrize("module", [idx, batches, checks, datasets.toy, datasets.places])
+@pytest.mark.parametrize("module", [idx, batches, checks, datasets.toy, datasets.locations])
 def test_imports_only_numpy_stdlib_and_siblings(module):
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

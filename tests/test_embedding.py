@@ -20,7 +20,7 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 SHAPES = {"vectors": (6, 4), "pictures": (4, 2, 3, 5), "one channel": (4, 3, 2, 1)}
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-whole_or_two_parts = pytest.mark.parametrize("parts", [1, 2])
+whole_or_two_parts = pytest.mark.parametrize("num_splits", [1, 2])
 FEATURES = 3  # numbers in a condition
 
 
@@ -44,10 +44,10 @@ def make(shape, dtype=np.float64):
     return layer, x, draw(shape[0], FEATURES, seed=12, dtype=dtype)
 
 
-def every_pass(layer, x, c, parts=1, training=True, **how):
+def every_pass(layer, x, c, num_splits=1, training=True, **how):
     """[out, ∂L/∂x, ∂L/∂c, ∂L/∂W_γ, ∂L/∂W_β] of one forward and one backward pass."""
     layer.zero_grad()
-    out = layer.forward(x, c, training, parts)
+    out = layer.forward(x, c, training, num_splits)
     grads = layer.backward(draw(*out.shape, seed=5, dtype=x.dtype), **how)
     return [out, *grads, *(grad.copy() for grad in layer.grads.values())]
 
@@ -58,11 +58,11 @@ def close(found, expected, tolerance=1e-12):
         assert np.abs(a - b).max() <= tolerance * max(1, np.abs(b).max()), i
 
 
-def check_forward(shape, parts=1, training=True):
+def check_forward(shape, num_splits=1, training=True):
     """Sample by sample and channel by channel, from numbers that were averaged here."""
     layer, x, c = make(shape)
     mean, var = (layer.buffers[name].copy() for name in ("running_mean", "running_var"))
-    out, size = layer.forward(x, c, training, parts), len(x) // parts
+    out, size = layer.forward(x, c, training, num_splits), len(x) // num_splits
     for n, *place, channel in np.ndindex(x.shape):
         seen = x[n // size * size :][:size, ..., channel]
         m, v = (seen.mean(), ((seen - seen.mean()) ** 2).mean()) if training else (mean[channel], var[channel])
@@ -70,19 +70,19 @@ def check_forward(shape, parts=1, training=True):
         where = (n, *place, channel)
         expected = (1 + gamma) * (x[where] - m) / (v + 1e-5) ** 0.5 + beta
         assert out[where] == pytest.approx(expected, rel=1e-10, abs=1e-12)
-    for part in np.split(x, parts) if training else ():
+    for part in np.split(x, num_splits) if training else ():
         rows = part.reshape(-1, shape[-1])
         mean, var = 0.9 * mean + 0.1 * rows.mean(axis=0), 0.9 * var + 0.1 * rows.var(axis=0, ddof=1)
     close(layer.buffers.values(), (mean, var))
 
 
-def check_backward(shape, parts=1, training=True):
+def check_backward(shape, num_splits=1, training=True):
     layer, x, c = make(shape)
 
     def objective(x, c, gamma_weight, beta_weight):
         fresh = copy.deepcopy(layer)
         fresh.params.update({"gamma.weight": gamma_weight, "beta.weight": beta_weight})
-        out, *grads = every_pass(fresh, x, c, parts, training)
+        out, *grads = every_pass(fresh, x, c, num_splits, training)
         return float((out * draw(*out.shape, seed=5)).sum()), *grads
 
     names = ["x", "c", "gamma.weight", "beta.weight"]
@@ -90,25 +90,27 @@ def check_backward(shape, parts=1, training=True):
     assert report.ok, f"{report}"
 
 
-def check_is_batch_norm(shape, parts=1):
+def check_is_batch_norm(shape, num_splits=1):
     """A condition of 0 leaves a plain batch norm: output, ∂L/∂x and running statistics, bit by bit, step after step."""
     layer, x, c = make(shape)
     plain = BatchNorm(shape[-1], dtype=np.float64)
     plain.buffers = copy.deepcopy(layer.buffers)
     for training in (True, True, False):
-        assert np.array_equal(layer.forward(x, 0 * c, training, parts), plain.forward(x, training, parts=parts))
+        assert np.array_equal(
+            layer.forward(x, 0 * c, training, num_splits), plain.forward(x, training, num_splits=num_splits)
+        )
         g = draw(*shape, seed=5)
         assert np.array_equal(layer.backward(g)[0], plain.backward(g))
         for name, buffer in plain.buffers.items():
             assert np.array_equal(layer.buffers[name], buffer)
 
 
-def check_parts(shape, parts=2):
+def check_splits(shape, num_splits=2):
     """Two parts in one batch are the same as each by itself: all that comes out, and the running statistics."""
     layer, x, c = make(shape)
     once, twice = copy.deepcopy(layer), copy.deepcopy(layer)
     g = np.split(draw(*shape, seed=5), 2)
-    together = [once.forward(x, c, parts=2), *once.backward(np.concatenate(g))]
+    together = [once.forward(x, c, num_splits=2), *once.backward(np.concatenate(g))]
     apart = []
     for part, condition, grad in zip(np.split(x, 2), np.split(c, 2), g, strict=True):
         apart.append([twice.forward(part, condition), *twice.backward(grad)])
@@ -164,8 +166,8 @@ def test_wrong_indices(indices):
 @pytest.mark.parametrize("check", [check_forward, check_backward])
 @whole_or_two_parts
 @every_shape
-def test_against_formula_and_differences(shape, parts, check):
-    check(shape, parts)
+def test_against_formula_and_differences(shape, num_splits, check):
+    check(shape, num_splits)
 
 
 @pytest.mark.parametrize("check", [check_forward, check_backward])
@@ -176,17 +178,17 @@ def test_against_formula_and_differences_in_use(shape, check):
 
 @whole_or_two_parts
 @every_shape
-def test_a_condition_of_zero_leaves_batch_norm(shape, parts):
-    check_is_batch_norm(shape, parts)
+def test_a_condition_of_zero_leaves_batch_norm(shape, num_splits):
+    check_is_batch_norm(shape, num_splits)
 
 
 @every_shape
 def test_parts_are_independent(shape):
-    check_parts(shape)
+    check_splits(shape)
     layer, x, c = make(shape)
     changed, half = x.copy(), len(x) // 2
     changed[half:] = 7 * draw(*x[half:].shape, seed=30)
-    assert np.array_equal(layer.forward(changed, c, parts=2)[:half], layer.forward(x, c, parts=2)[:half])
+    assert np.array_equal(layer.forward(changed, c, num_splits=2)[:half], layer.forward(x, c, num_splits=2)[:half])
     assert np.array_equal(layer.forward(changed, c, False)[:half], layer.forward(x, c, False)[:half])
     assert not np.allclose(layer.forward(changed, c)[:half], layer.forward(x, c)[:half], atol=1e-3)
 
@@ -209,7 +211,7 @@ def test_a_layer_starts_as_its_docstring_says():
     assert not np.array_equal(*layer.params.values())
     assert np.array_equal(layer.buffers["running_mean"], np.zeros(200))
     assert np.array_equal(layer.buffers["running_var"], np.ones(200))
-    assert layer.mixes_samples
+    assert layer.uses_batch_statistics
     assert layer.output_shape((7, 7, 200)) == (7, 7, 200)
 
 
@@ -243,13 +245,13 @@ BUGS = {  # the check, the function: what stands there, what stands there instea
     (check_backward, *BATCH_NORM): {
         "statistics as constants": ("(g - grad_beta / M - x_hat * (grad_gamma / M))", "g"),
     },
-    (check_parts, *NORMALISE): {
-        "parts joined": ("np.split(x, parts)]", "[x]]"),
+    (check_splits, *NORMALISE): {
+        "parts joined": ("np.split(x, num_splits)]", "[x]]"),
         "only the first part's statistics": ("in passes:", "in passes[:1]:"),
     },
     (check_forward, *NORMALISE): {
         "biased running variance": (" * (count / (count - 1))", ""),
-        "count of the whole batch": ("self.check_parts(x, parts)", "len(x)"),
+        "count of the whole batch": ("self.check_splits(x, num_splits)", "len(x)"),
         "momentum of the old statistic": ("self.momentum * (batch_mean", "(1 - self.momentum) * (batch_mean"),
     },
     (check_embedding, *LOOK_UP_BACK): {
@@ -276,20 +278,20 @@ def test_planted_bug_is_found(check, owner, function, right, wrong, monkeypatch)
 @pytest.mark.parametrize("training", [True, False])
 @whole_or_two_parts
 @every_shape
-def test_pytorch_parity(shape, parts, training, dtype):
+def test_pytorch_parity(shape, num_splits, training, dtype):
     torch = pytest.importorskip("torch", reason="PyTorch is a reference here, never a requirement")
     layer, x, c = make(shape, dtype)
     leaves = [torch.tensor(array, requires_grad=True) for array in (x, c, *layer.params.values())]
     running = [torch.tensor(buffer) for buffer in layer.buffers.values()]
     normal = [
         torch.nn.functional.batch_norm(part.reshape(-1, shape[-1]), *running, training=training, momentum=0.1, eps=1e-5)
-        for part in leaves[0].chunk(parts)
+        for part in leaves[0].chunk(num_splits)
     ]
     places = torch.cat(normal).reshape(len(x), -1, shape[-1])
-    _, told, gamma_weight, beta_weight = leaves
-    outcome = ((1 + told @ gamma_weight)[:, None] * places + (told @ beta_weight)[:, None]).reshape(shape)
+    _, condition, gamma_weight, beta_weight = leaves
+    outcome = ((1 + condition @ gamma_weight)[:, None] * places + (condition @ beta_weight)[:, None]).reshape(shape)
     expected = [outcome, *torch.autograd.grad(outcome, leaves, torch.tensor(draw(*shape, seed=5, dtype=dtype)))]
-    found = every_pass(layer, x, c, parts, training)
+    found = every_pass(layer, x, c, num_splits, training)
     close(found, [right.detach().numpy() for right in expected], TOLERANCE[dtype])
     close(layer.buffers.values(), [buffer.numpy() for buffer in running], TOLERANCE[dtype])
     out, cache = embedding_forward(np.array([1, 0, 1]), layer.params["beta.weight"])

@@ -16,7 +16,7 @@ from formula_cases import CASES, arguments, converted, everything, like
 from minigan import layers, losses, optim
 from minigan.kernels import updates
 from minigan.kernels.parallel import threads
-from minigan.layers.formula import Formula, Need
+from minigan.layers.formula import Formula, GradRequest
 from minigan.metrics import distances, image_metrics
 
 MODULES = [importlib.import_module(f"minigan.layers.{module.name}") for module in pkgutil.iter_modules(layers.__path__)]
@@ -80,7 +80,7 @@ def test_what_is_not_needed_changes_nothing_else(name):
     for seed in SEEDS[:8]:
         given = arguments(name, seed)
         expected = everything(formula.fast, given)
-        for need in (Need(), Need(params=False), Need(input=False)):
+        for need in (GradRequest(), GradRequest(params=False), GradRequest(input=False)):
             found = everything(formula.fast, given, need)
             for what, right in expected.items():
                 kind, _, number = what.rpartition(" ")

@@ -19,7 +19,7 @@ from minigan.base import checkpoint, pictures
 from minigan.base.errors import InputError
 from minigan.datasets.idx import read_idx
 from minigan.gan import build_gan
-from minigan.image_to_image.enhancement import Enhancer, Task
+from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
 from minigan.metrics.judge import Classifier
 
 MANY = 10**12
@@ -102,7 +102,7 @@ def test_a_classifier_that_claims_more_than_it_holds(tmp_path, change):
 
 @pytest.mark.parametrize("change", [{"channels": 10**9}, {"channels": "three"}, {"factor": 10**9}])
 def test_an_enhancer_that_claims_more_than_it_holds(tmp_path, change):
-    Enhancer(1, Task(2)).save(tmp_path / "a.npz", {})
+    Enhancer(1, EnhancementTask(2)).save(tmp_path / "a.npz", {})
     arrays, about = checkpoint.load(tmp_path / "a.npz")
     checkpoint.save(tmp_path / "a.npz", arrays, {"enhancer": about["enhancer"] | change})
     with pytest.raises(InputError, match="holds no enhancer of this version"):

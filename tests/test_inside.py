@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from small_gans import certain, encoded, reals, small, snapshot, told
+from small_gans import certain, encoded, reals, small, snapshot, some_conditions
 from training_runs import begin, samples_for_pictures
 
 from minigan import datasets, inside
@@ -20,7 +20,7 @@ from minigan.tools import cli
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 several_told = pytest.mark.parametrize(
-    ("preset", "told_by"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
+    ("preset", "conditioning"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
 )
 every_picture_preset = pytest.mark.parametrize("preset", [name for name in PRESETS if name != "toy"])
 
@@ -36,7 +36,7 @@ def one_core():
 
 def report_of(gan, factor=1.0):
     """The check of the sum of the logits by x; 1e-6, as near ReLU's kinks there are many in whole networks."""
-    conditions = told(gan)
+    conditions = some_conditions(gan)
 
     def total(x):
         logits, grad = interpretability.saliency(gan, x, conditions)
@@ -59,16 +59,16 @@ def test_the_gradient_by_the_pixels(preset):
 
 
 @several_told
-def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, told_by):
-    report = report_of(certain(small(preset, condition="labels", told_by=told_by)))
+def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, conditioning):
+    report = report_of(certain(small(preset, condition="labels", conditioning=conditioning)))
     assert report.ok, report
 
 
 @every_preset
 def test_each_sample_is_judged_as_the_game_judges_it(preset):
-    gan, x, conditions = certain(small(preset)), encoded(small(preset)), told(small(preset))
+    gan, x, conditions = certain(small(preset)), encoded(small(preset)), some_conditions(small(preset))
     expected = gan.discriminator.forward(x, conditions, training=False).reshape(len(x), -1).sum(axis=1)
-    np.testing.assert_allclose(interpretability.judge(gan, x, conditions), expected, rtol=1e-12)
+    np.testing.assert_allclose(interpretability.discriminator_logit(gan, x, conditions), expected, rtol=1e-12)
     np.testing.assert_allclose(interpretability.saliency(gan, x, conditions)[0], expected, rtol=1e-12)
 
 
@@ -78,8 +78,8 @@ def test_the_likeliest_condition(preset):
 
 
 @several_told
-def test_the_likeliest_condition_of_several_judgements(preset, told_by):
-    check_likeliest(certain(small(preset, condition="labels", told_by=told_by)))
+def test_the_likeliest_condition_of_several_judgements(preset, conditioning):
+    check_likeliest(certain(small(preset, condition="labels", conditioning=conditioning)))
 
 
 def check_likeliest(gan):
@@ -88,7 +88,9 @@ def check_likeliest(gan):
     if not known.count:
         assert found is None
         return
-    said = np.stack([interpretability.judge(gan, x, np.full(len(x), c)) for c in range(known.count)], axis=1)
+    said = np.stack(
+        [interpretability.discriminator_logit(gan, x, np.full(len(x), c)) for c in range(known.count)], axis=1
+    )
     np.testing.assert_array_equal(said[np.arange(len(x)), found], said.max(axis=1))
     if known.classes:
         labels = np.arange(len(x)) % known.classes
@@ -101,21 +103,21 @@ def check_likeliest(gan):
 @pytest.mark.parametrize("preset", ["dcgan", "cgan", "toy"])
 def test_the_gradient_leads_uphill(preset):
     gan = certain(small(preset))
-    x, conditions = encoded(gan), told(gan)
-    figures = interpretability.steps_along(gan, x, conditions, np.random.default_rng(1))
+    x, conditions = encoded(gan), some_conditions(gan)
+    metrics = interpretability.steps_along(gan, x, conditions, np.random.default_rng(1))
     _, grad = interpretability.saliency(gan, x, conditions)
     length = np.sqrt(np.square(grad).reshape(len(x), -1).sum(axis=1)).mean()
-    assert figures["gradient_length"] == pytest.approx(length)
+    assert metrics["gradient_length"] == pytest.approx(length)
     expected = interpretability.STEP * np.sqrt(x[0].size) * length  # to first order
-    assert figures["rise_along_the_gradient"] == pytest.approx(expected, rel=0.1)
-    assert abs(figures["rise_along_a_random_direction"]) < expected
+    assert metrics["rise_along_the_gradient"] == pytest.approx(expected, rel=0.1)
+    assert abs(metrics["rise_along_a_random_direction"]) < expected
 
 
 # ---- filters
 
 
 def filters_of(gan, number=0, n=6):
-    x, conditions = interpretability.encoded(gan, reals(gan, n)), told(gan, n)
+    x, conditions = interpretability.encoded(gan, reals(gan, n)), some_conditions(gan, n)
     layers = interpretability.first_filters(gan, x)
     return interpretability.Filters(gan, layers[min(number, len(layers) - 1)], x, conditions), x, conditions
 
@@ -254,13 +256,13 @@ def test_walks_beside_fades(monkeypatch):
         conditions=SimpleNamespace(draw=lambda *_: None),
         decode=decode,
     )
-    half = SimpleNamespace(judge=lambda images: (None, np.stack([(images > 250).mean(axis=(1, 2, 3))] * 2, axis=1)))
-    figures = interpretability.compare_walks(gan, np.random.default_rng(0), None, half)
-    assert figures["walk"]["sharpness"] == pytest.approx(1)
-    assert figures["fade"]["sharpness"] < 0.8
-    assert figures["walk"]["sure"] == pytest.approx(24 / 360)
-    assert figures["fade"]["sure"] < 0.5 * figures["walk"]["sure"]
-    assert "sure" not in interpretability.compare_walks(gan, np.random.default_rng(0), None)["fade"]
+    half = SimpleNamespace(predict=lambda images: (None, np.stack([(images > 250).mean(axis=(1, 2, 3))] * 2, axis=1)))
+    metrics = interpretability.compare_walks(gan, np.random.default_rng(0), None, half)
+    assert metrics["walk"]["sharpness"] == pytest.approx(1)
+    assert metrics["fade"]["sharpness"] < 0.8
+    assert metrics["walk"]["confidence"] == pytest.approx(24 / 360)
+    assert metrics["fade"]["confidence"] < 0.5 * metrics["walk"]["confidence"]
+    assert "confidence" not in interpretability.compare_walks(gan, np.random.default_rng(0), None)["fade"]
 
 
 # ---- the command
@@ -314,12 +316,12 @@ def test_the_command_on_presets(capsys, few, flags):
     report = json.loads(Path("run/inside/metrics.json").read_text())
     assert report["preset"] == flags[0]
     assert set(report["gradient"]) == {"real", "samples"}
-    assert set(report["walks"]["walk"]) == {"sharpness", "sure"}
+    assert set(report["walks"]["walk"]) == {"sharpness", "confidence"}
     count = 1 if flags[0] in ("cogan",) else 2
     assert len(report["filters"]) == count
     expected = {"metrics.json", "gradient.png", "walks.png", *(f"filters{i + 1}.png" for i in range(count))}
     assert {path.name for path in Path("run/inside").iterdir()} == expected
-    assert "expected" in report["arithmetic"]["left_out"] or "told" in report["arithmetic"]["left_out"]
+    assert "expected" in report["arithmetic"]["left_out"] or "conditional" in report["arithmetic"]["left_out"]
     for path in Path("run/inside").glob("*.png"):
         assert min(Image.open(path).size) > 50
     assert "D's logit of samples" in out
@@ -347,7 +349,7 @@ def test_a_sum_that_is_asked_for(capsys, few, monkeypatch):
     report = json.loads(Path("run/inside/metrics.json").read_text())["arithmetic"]
     assert report["sum"] == "7+1"
     assert [word["of"] for word in report["seen"]] == ["+7", "+1", "sum"]
-    assert report["seen"][2] == {"of": "sum", "seen": 8, "sure": 0.6}
+    assert report["seen"][2] == {"of": "sum", "seen": 8, "confidence": 0.6}
     assert report["around"] == [8] * 8
     monkeypatch.setattr(inside, "draw_sum", latent_space.draw_sum)
     code, _, err = call(capsys, "run", "--arithmetic", "7+1")  # after one step no digits are drawn

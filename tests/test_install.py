@@ -64,8 +64,8 @@ def test_the_digits_and_the_judge_are_installed_too(tmp_path):
 
 
 def test_a_missing_file_of_an_installed_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.places, "PACKAGE", tmp_path)
-    monkeypatch.setattr(datasets.places, "DATA_DIR", tmp_path / "data")
+    monkeypatch.setattr(datasets.locations, "PACKAGE", tmp_path)
+    monkeypatch.setattr(datasets.locations, "DATA_DIR", tmp_path / "data")
     with pytest.raises(InputError, match="install minigan again"):
         datasets.load("mnist")
 
@@ -85,8 +85,8 @@ def test_a_user_without_a_home(tmp_path, monkeypatch, capsys):
     """Neither HOME nor an entry among the users, as in a container with another user's number."""
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
-    monkeypatch.setattr(datasets.places.tempfile, "tempdir", str(tmp_path))
-    assert datasets.places.cache("cifar10") == tmp_path / ".cache" / "minigan" / "cifar10"
+    monkeypatch.setattr(datasets.locations.tempfile, "tempdir", str(tmp_path))
+    assert datasets.locations.cache("cifar10") == tmp_path / ".cache" / "minigan" / "cifar10"
     with pytest.raises(SystemExit):
         front.main(["datasets"])
     assert f"into {tmp_path}" in capsys.readouterr().out

@@ -59,7 +59,7 @@ def write_in_place(patch):
         path.write_bytes(whole)
         temporary.unlink()
 
-    patch.setattr(checkpoint, "written_whole", written)
+    patch.setattr(checkpoint, "atomic_write", written)
 
 
 @pytest.mark.parametrize(

@@ -142,23 +142,23 @@ def test_samples_see_each_other_only_where_that_is_said(name):
     changed, half = x.copy(), len(x) // 2
     changed[half:] += 0.1 * draw(*x[half:].shape, seed=7)
     outs = [copy.deepcopy(layer).forward(*given(each, condition))[:half] for each in (x, changed)]
-    assert (np.abs(outs[0] - outs[1]).max() < 1e-12) == (not layer.mixes_samples)
-    if not layer.mixes_samples:
+    assert (np.abs(outs[0] - outs[1]).max() < 1e-12) == (not layer.uses_batch_statistics)
+    if not layer.uses_batch_statistics:
         alone = copy.deepcopy(layer).forward(*given(x[:1], None if condition is None else condition[:1]))
         np.testing.assert_allclose(alone, outs[0][:1], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if made(name, 0)[0].mixes_samples])
+@pytest.mark.parametrize("name", [name for name in LAYERS if made(name, 0)[0].uses_batch_statistics])
 def test_parts_of_a_batch_are_independent(name):
     """Two in one batch are the same as each by itself: all that comes out, the gradients' sum, and the statistics."""
     layer, x, condition = pairs(name)
     once, twice = copy.deepcopy(layer), copy.deepcopy(layer)
-    out = once.forward(*given(x, condition), parts=2)
+    out = once.forward(*given(x, condition), num_splits=2)
     g, conditions = draw(*out.shape, seed=5), [None] * 2 if condition is None else np.split(condition, 2)
     together = once.backward(g)
     outs, backs = [], []
-    for part, told, grad in zip(np.split(x, 2), conditions, np.split(g, 2), strict=True):
-        outs.append(twice.forward(*given(part, told)))
+    for part, own, grad in zip(np.split(x, 2), conditions, np.split(g, 2), strict=True):
+        outs.append(twice.forward(*given(part, own)))
         backs.append(twice.backward(grad))
     if condition is not None:
         backs, together = [np.concatenate(both, axis=-1) for both in backs], np.concatenate(together, axis=-1)
@@ -272,6 +272,6 @@ def test_a_layer_starts_as_its_docstring_says():
     assert np.array_equal(layer.params["weight"], expected)
     assert abs(np.abs(expected).max() / np.sqrt(6 / (8 * (3 + 5))) - 1) < 0.05
     assert not layer.params["bias"].any()
-    assert not layer.mixes_samples
-    assert Sequential([layer, BatchNorm(5)]).mixes_samples
+    assert not layer.uses_batch_statistics
+    assert Sequential([layer, BatchNorm(5)]).uses_batch_statistics
     assert isinstance(layer, Layer)

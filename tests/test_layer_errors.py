@@ -52,7 +52,7 @@ def shown(layer, *shape, **how):
     return layer.forward(draw(*shape, dtype=np.float32), **how)
 
 
-def told(x, c, **how):
+def conditional(x, c, **how):
     return ConditionalBatchNorm(4, 3, rng=rng(), dtype=np.float64).forward(x, c, **how)
 
 
@@ -80,7 +80,10 @@ ARGUMENTS = [  # what is called, what is said
     ),
     (lambda: BatchNorm(3, momentum=0), "BatchNorm: momentum is 0"),
     (lambda: BatchNorm(3, eps=0), "BatchNorm: eps is 0"),
-    (lambda: BatchNorm(3).forward(draw(5, 3, dtype=np.float32), parts=2), "a batch of 5 cannot be split into 2 equal"),
+    (
+        lambda: BatchNorm(3).forward(draw(5, 3, dtype=np.float32), num_splits=2),
+        "a batch of 5 cannot be split into 2",
+    ),
     (lambda: Dropout(1, rng=rng()), r"Dropout: rate is 1, expected a probability in \[0, 1\)"),
     (lambda: Dropout(0.5), "Dropout: rng is None"),
     (lambda: GaussianNoise(-1, rng=rng()), "GaussianNoise: deviation is -1, expected a number of at least 0"),
@@ -112,31 +115,40 @@ ARGUMENTS = [  # what is called, what is said
     (lambda: PixelNorm(0), "^PixelNorm: eps is 0, expected a small positive number"),
     (lambda: shown(PixelNorm(), 2, 3, 4), r"^PixelNorm\(\)\.forward: x has shape \(2, 3, 4\), expected \(N, C\) or"),
     (lambda: shown(MinibatchStd(), 5), r"^MinibatchStd\(\)\.forward: x has shape \(5,\), expected \(N, C\) or"),
-    (lambda: shown(MinibatchStd(), 5, 2, parts=2), r"^MinibatchStd\(\)\.forward: a batch of 5 cannot .* 2 equal parts"),
-    (lambda: shown(MinibatchStd(), 5, 2, parts=0), r"^MinibatchStd\(\): parts is 0, expected a whole number"),
+    (
+        lambda: shown(MinibatchStd(), 5, 2, num_splits=2),
+        r"^MinibatchStd\(\)\.forward: a batch of 5 cannot .* 2 equal",
+    ),
+    (lambda: shown(MinibatchStd(), 5, 2, num_splits=0), r"^MinibatchStd\(\): num_splits is 0, expected a whole number"),
     (lambda: comparing(0), "^MinibatchDiscrimination: in_features is 0, expected a whole number of at least 1"),
     (lambda: comparing(5, 0), "^MinibatchDiscrimination: kernels is 0, expected a whole number of at least 1"),
     (lambda: comparing(5, 2, 1.5), r"^MinibatchDiscrimination: dimensions is 1\.5, expected a whole number"),
     (lambda: MinibatchDiscrimination(5), r"^MinibatchDiscrimination: rng is None, expected a numpy\.random\.Generator"),
     (lambda: shown(comparing(5), 6, 4), r"^MinibatchDiscrimination\(5, kernels=50.*\(6, 4\), expected \(N, 5\)"),
-    (lambda: shown(comparing(5), 6, 5, parts=4), r"^MinibatchDiscrimination\(5.*a batch of 6 cannot be split into 4"),
+    (
+        lambda: shown(comparing(5), 6, 5, num_splits=4),
+        r"^MinibatchDiscrimination\(5.*batch of 6 cannot be split into 4",
+    ),
     (lambda: ConditionalBatchNorm(0, 3, rng=rng()), "^ConditionalBatchNorm: num_features is 0, expected a whole"),
     (lambda: ConditionalBatchNorm(4, 0.5, rng=rng()), r"^ConditionalBatchNorm: in_features is 0\.5, expected a whole"),
     (lambda: ConditionalBatchNorm(4, 3), "^ConditionalBatchNorm: rng is None, expected a numpy"),
     (
-        lambda: told(draw(6, 5), draw(6, 3)),
+        lambda: conditional(draw(6, 5), draw(6, 3)),
         r"^ConditionalBatchNorm\(4, 3\)\.forward: x has shape \(6, 5\), expected .*the last axis 4",
     ),
-    (lambda: told(draw(6, 2, 4), draw(6, 3)), r"x has shape \(6, 2, 4\), expected \(N, C\) or \(N, H, W, C\)"),
+    (lambda: conditional(draw(6, 2, 4), draw(6, 3)), r"x has shape \(6, 2, 4\), expected \(N, C\) or \(N, H, W, C\)"),
     (
-        lambda: told(draw(6, 4), draw(5, 3)),
+        lambda: conditional(draw(6, 4), draw(5, 3)),
         r"^ConditionalBatchNorm\(4, 3\)\.forward: condition has shape \(5, 3\), expected \(6, 3\), a row for each",
     ),
-    (lambda: told(draw(6, 4), draw(6, 2)), r"condition has shape \(6, 2\), expected \(6, 3\)"),
-    (lambda: told(draw(6, 4), [1, 2]), r"^ConditionalBatchNorm\(4, 3\)\.forward: condition is a list, expected"),
-    (lambda: told(draw(6, 4), draw(6, 3, dtype=np.float32)), r"condition is float32 but params\['gamma\.weight'\] is"),
-    (lambda: told(draw(6, 4), draw(6, 3), parts=4), "a batch of 6 cannot be split into 4 equal parts"),
-    (lambda: told(draw(6, 4), draw(6, 3), parts=6), "one value per channel has no variance"),
+    (lambda: conditional(draw(6, 4), draw(6, 2)), r"condition has shape \(6, 2\), expected \(6, 3\)"),
+    (lambda: conditional(draw(6, 4), [1, 2]), r"^ConditionalBatchNorm\(4, 3\)\.forward: condition is a list, expected"),
+    (
+        lambda: conditional(draw(6, 4), draw(6, 3, dtype=np.float32)),
+        r"condition is float32 but params\['gamma\.weight'\]",
+    ),
+    (lambda: conditional(draw(6, 4), draw(6, 3), num_splits=4), "a batch of 6 cannot be split into 4 equal parts"),
+    (lambda: conditional(draw(6, 4), draw(6, 3), num_splits=6), "one value per channel has no variance"),
     (lambda: SpectralNorm(Tanh(), rng=rng()), r"SpectralNorm: layer is Tanh\(\), expected one of Dense, Conv2D, Conv"),
     (lambda: EqualizedRate(np.ones((2, 3)), rng()), r"(?s)EqualizedRate: layer is array.*, expected one of Dense"),
     (lambda: SpectralNorm(EqualizedRate(Dense(6, 4, rng=rng()), rng()), rng()), "SpectralNorm: layer is EqualizedRate"),

@@ -114,7 +114,7 @@ class InTwoParts(Sequential):
     """Normalises the two halves of an even batch apart, as d_step does with real and fake."""
 
     def forward(self, x, training=True):
-        return super().forward(x, training, parts=2 if len(x) % 2 == 0 else 1)
+        return super().forward(x, training, num_splits=2 if len(x) % 2 == 0 else 1)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -242,15 +242,15 @@ def test_values_of_the_simple_layers():
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (4, 3, 2, 3)])
-@pytest.mark.parametrize("parts", [1, 2])
-def test_batch_norm_statistics(shape, parts):
+@pytest.mark.parametrize("num_splits", [1, 2])
+def test_batch_norm_statistics(shape, num_splits):
     layer = lively(BatchNorm(3, momentum=0.3, eps=1e-3))
     gamma, beta = layer.params["gamma"], layer.params["beta"]
     mean, var = (layer.buffers[name].copy() for name in ("running_mean", "running_var"))
     for seed in range(3):
         x = 2 * draw(*shape, seed=seed) - 1
-        out = layer.forward(x, parts=parts)
-        for part, normal in zip(np.split(x, parts), np.split(out, parts), strict=True):
+        out = layer.forward(x, num_splits=num_splits)
+        for part, normal in zip(np.split(x, num_splits), np.split(out, num_splits), strict=True):
             rows = part.reshape(-1, 3)
             expected = gamma * (part - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-3) + beta
             np.testing.assert_allclose(normal, expected, rtol=0, atol=1e-12)

@@ -26,9 +26,9 @@ GEOMETRIES = [
 @pytest.mark.parametrize("outputs", [1, 2, 3, 4, 5, 7, 16])
 def test_the_matrices_compute_a_correlation_exactly(outputs, kernel_size, stride):
     """Σ over the rows of A G B is 1 where the sample meets the tap, in each phase, and 0 elsewhere."""
-    line = plans.line(outputs, kernel_size, stride)
+    axis = plans.axis_transform(outputs, kernel_size, stride)
     for b in range(stride):
-        got = np.einsum("xo,xa,xi->oai", line.a, line.g[b, line.point], line.b[b])
+        got = np.einsum("xo,xa,xi->oai", axis.a, axis.g[b, axis.point], axis.b[b])
         wanted = np.zeros_like(got)
         for o in range(outputs):
             for a in range(-(-(kernel_size - b) // stride)):
@@ -39,12 +39,12 @@ def test_the_matrices_compute_a_correlation_exactly(outputs, kernel_size, stride
 def test_fewer_multiplications_than_the_definition():
     for outputs, kernel_size, stride, count in [(7, 4, 2, 18), (7, 5, 2, 20), (4, 5, 2, 11), (4, 3, 1, 6)]:
         assert plans.multiplications(outputs, kernel_size, stride) == count < outputs * kernel_size
-        line = plans.line(outputs, kernel_size, stride)
-        assert line.phases[line.point].sum() == count
+        axis = plans.axis_transform(outputs, kernel_size, stride)
+        assert axis.phases[axis.point].sum() == count
 
 
 def both(geometry, dtype, n=3, c=5, o=4, seed=0):
-    """The two ways for one convolution, and x, weight, grad_output for it."""
+    """The two algorithms for one convolution, and x, weight, grad_output for it."""
     size, kernel, stride, padding = geometry
     rng = np.random.default_rng(seed)
     out = tuple((s + 2 * p - k) // d + 1 for s, k, d, p in zip(size, kernel, stride, padding, strict=True))
@@ -56,11 +56,16 @@ def both(geometry, dtype, n=3, c=5, o=4, seed=0):
     return lowering.Im2col(*arguments), lowering.ToomCook(*arguments, plan), x, weight, y
 
 
-def results(way, x, weight, y, bias):
-    u = way.weight_side(weight)
-    convolved, transposed = lowering.convolve(way, x, u, bias), lowering.convolve_transposed(way, y, u, 0)
+def results(algorithm, x, weight, y, bias):
+    u = algorithm.weight_side(weight)
+    convolved, transposed = lowering.convolve(algorithm, x, u, bias), lowering.convolve_transposed(algorithm, y, u, 0)
     back, back_transposed = lowering.convolve_backward, lowering.convolve_transposed_backward
-    arrays = (convolved, transposed, *back(way, y, x, u, True, True), *back_transposed(way, x, y, u, True, True))
+    arrays = (
+        convolved,
+        transposed,
+        *back(algorithm, y, x, u, True, True),
+        *back_transposed(algorithm, x, y, u, True, True),
+    )
     names = ("output", "transposed", "grad_input", "grad_weight", "transposed's grad_input", "transposed's grad_weight")
     return dict(zip(names, arrays, strict=True))
 
@@ -70,7 +75,7 @@ def results(way, x, weight, y, bias):
 def test_toom_cook_against_im2col(geometry, dtype, tolerance):
     plain, fast, x, weight, y = both(geometry, dtype)
     bias = np.linspace(-1, 1, 4).astype(dtype)
-    got, wanted = (results(way, x, weight, y, bias) for way in (fast, plain))
+    got, wanted = (results(algorithm, x, weight, y, bias) for algorithm in (fast, plain))
     for name, array in wanted.items():
         assert got[name].dtype == dtype
         assert abs(got[name] - array).max() <= tolerance * abs(array).max(), name
@@ -78,10 +83,10 @@ def test_toom_cook_against_im2col(geometry, dtype, tolerance):
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_float32_loses_little_to_im2col(geometry):
-    """Root mean square errors against float64, at 64 channels: within six times those of the plain way."""
+    """Root mean square errors against float64, at 64 channels: within six times those of im2col."""
     plain, fast, x, weight, y = both(geometry, np.float32, n=8, c=64, o=64)
     exact = results(plain, *(array.astype(np.float64) for array in (x, weight, y)), 0)
-    plain_results, fast_results = (results(way, x, weight, y, 0) for way in (plain, fast))
+    plain_results, fast_results = (results(algorithm, x, weight, y, 0) for algorithm in (plain, fast))
     for name, wanted in exact.items():
         errors = [np.sqrt(np.mean((got[name] - wanted) ** 2)) for got in (plain_results, fast_results)]
         assert errors[1] <= 6 * errors[0], name
@@ -91,18 +96,22 @@ def test_float32_loses_little_to_im2col(geometry):
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_each_step_and_its_transpose_are_adjoint(geometry):
     """⟨step(a), b⟩ = ⟨a, transpose(b)⟩ for the three sides."""
-    _, way, x, weight, y = both(geometry, np.float64)
+    _, algorithm, x, weight, y = both(geometry, np.float64)
     rng = np.random.default_rng(1)
 
     def to_input(b):
-        way.to_input(b, np.zeros(x.shape[3]), out := np.full_like(x, np.nan))
+        algorithm.to_input(b, np.zeros(x.shape[3]), out := np.full_like(x, np.nan))
         return out
 
     def to_output(b):
-        way.to_output(b, np.zeros(y.shape[3]), out := np.full_like(y, np.nan))
+        algorithm.to_output(b, np.zeros(y.shape[3]), out := np.full_like(y, np.nan))
         return out
 
-    sides = ((way.input_side, to_input, x), (way.weight_side, way.to_weight, weight), (way.output_side, to_output, y))
+    sides = (
+        (algorithm.input_side, to_input, x),
+        (algorithm.weight_side, algorithm.to_weight, weight),
+        (algorithm.output_side, to_output, y),
+    )
     for step, transpose, a in sides:
         image = step(a)
         b = rng.standard_normal(image.shape)
@@ -117,8 +126,8 @@ def test_chunks_of_any_size_give_the_same(monkeypatch, pieces):
     wanted = results(plain, x, weight, y, bias)
     monkeypatch.setattr(lowering, "CHUNK_BYTES", pieces * fast.v_size * 8 // 3)
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
-    for way in (plain, fast):
-        for name, array in results(way, x, weight, y, bias).items():
+    for algorithm in (plain, fast):
+        for name, array in results(algorithm, x, weight, y, bias).items():
             np.testing.assert_allclose(array, wanted[name], rtol=0, atol=1e-12 * abs(wanted[name]).max(), err_msg=name)
 
 
@@ -127,9 +136,9 @@ def test_one_thread_or_two_the_same_pictures():
     outcomes = []
     for count in (1, min(2, threads.available_cores())):
         with threads.threads(count):
-            _, way, x, weight, y = both(GEOMETRIES[0], np.float32, n=24, c=32, o=32)
-            outcomes.append(results(way, x, weight, y, np.ones(32, np.float32)))
-            again = results(way, x, weight, y, np.ones(32, np.float32))
+            _, algorithm, x, weight, y = both(GEOMETRIES[0], np.float32, n=24, c=32, o=32)
+            outcomes.append(results(algorithm, x, weight, y, np.ones(32, np.float32)))
+            again = results(algorithm, x, weight, y, np.ones(32, np.float32))
             for name, array in again.items():
                 np.testing.assert_array_equal(array, outcomes[-1][name], err_msg=f"{name}, {count} threads, twice")
     for name, array in outcomes[0].items():

@@ -146,7 +146,7 @@ def test_names_are_kept_and_shown(tmp_path, monkeypatch, capsys):
     assert load_gan("run")[0].conditions.names == list(CLASSES)
     gan = load_gan("run")[0]
     for name, label in (("green", 1), ("2", 2)):  # no name is a number
-        assert sample.run(["run", "--n", "5", "--digit", name, "--out", "s.npy"]) == 0
+        assert sample.run(["run", "--n", "5", "--label", name, "--out", "s.npy"]) == 0
         wanted = gan.sample(5, np.random.default_rng(0), np.full(5, label))
         np.testing.assert_array_equal(np.load("s.npy"), wanted)
     assert "5 samples in s.npy, a row each of green\n" in capsys.readouterr().out

@@ -67,7 +67,7 @@ class TwoPartNorm(BatchNorm):
     """Normalises the two halves of an even batch apart, as d_step does with real and fake."""
 
     def forward(self, x, training=True):
-        return super().forward(x, training, parts=2 if len(x) % 2 == 0 else 1)
+        return super().forward(x, training, num_splits=2 if len(x) % 2 == 0 else 1)
 
 
 DISTINCT = np.random.default_rng(4).permutation(3 * 5 * 7 * 2).reshape(3, 5, 7, 2) / 10  # no ties for a maximum

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, generate, guide, reals, small, told
+from small_gans import certain, extra_input, generate, reals, small, some_conditions
 
 from minigan import penalties
 from minigan.base.errors import InputError
@@ -18,7 +18,7 @@ LAPGAN_HEADS = ["level0", "level1", "coarsest"]
 
 def without_last(network, *heads):
     """The network with the identity for the last layer, of each of its heads where it is no chain."""
-    for layers in [network.parts[name].layers for name in heads] or [network.layers]:
+    for layers in [network.children[name].layers for name in heads] or [network.layers]:
         layers[-1] = Flatten()
     return network
 
@@ -26,16 +26,18 @@ def without_last(network, *heads):
 @pytest.mark.parametrize(
     ("preset", "heads"), [("mlp", ()), ("progan", ["core"]), ("cogan", ["trunk"]), ("lapgan", LAPGAN_HEADS)]
 )
-@pytest.mark.parametrize("way", [{}, {"condition": "labels", "told_by": "concatenation"}], ids=["untold", "told"])
+@pytest.mark.parametrize(
+    "way", [{}, {"condition": "labels", "conditioning": "concatenation"}], ids=["unconditional", "conditional"]
+)
 def test_feature_matching_is_the_gradient_of_the_gap_between_mean_features(preset, heads, way):
     gan = certain(small(preset, feature_matching=0.7, optimizer="sgd", **way))
-    y, z = told(gan), gan.draw_z(4, np.random.default_rng(1))
-    real = gan.preset.encode(reals(gan), y)
+    y, z = some_conditions(gan), gan.draw_z(4, np.random.default_rng(1))
+    real = gan.preset.to_discriminator(reals(gan), y)
     generator, features = (
         copy.deepcopy(gan.generator.network),
         without_last(copy.deepcopy(gan.discriminator.network), *heads),
     )
-    asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if guide(gan) is None else [guide(gan)])]
+    asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if extra_input(gan) is None else [extra_input(gan)])]
 
     def mean(x):
         if y is not None:
@@ -136,17 +138,17 @@ def test_what_each_way_shows_d_and_makes_of_its_outputs():
     assert np.array_equal(Auxiliary(None, 2).spread(ones, y, (3, 3)), [[1, 0, 0]] * 3)
 
 
-@pytest.mark.parametrize("told_by", ["projection", "concatenation", "auxiliary"])
-def test_each_way_d_learns_from_what_it_is_told(told_by):
+@pytest.mark.parametrize("conditioning", ["projection", "concatenation", "auxiliary"])
+def test_each_way_d_learns_from_its_condition(conditioning):
     """D's judgement of a sample depends on its condition, or D can name the condition, after a few steps."""
-    gan = certain(small("mlp", condition="labels", clusters=1, told_by=told_by, lr=0.01))
+    gan = certain(small("mlp", condition="labels", clusters=1, conditioning=conditioning, lr=0.01))
     real, conditions = reals(gan, 40), np.arange(40) % 10
     real += 0.5 * np.sin(conditions)[:, None, None, None]
     for _ in range(60):
         gan.train_step(np.clip(real, -1, 1), conditions)
 
     D = gan.discriminator
-    if told_by == "auxiliary":
+    if conditioning == "auxiliary":
         assert (D.network.forward(real)[:, 1:].argmax(axis=1) == conditions).mean() > 0.5
     else:
         right, wrong = (D.forward(real, y).mean() for y in (conditions, (conditions + 5) % 10))

@@ -302,7 +302,7 @@ def test_the_game_adds_the_penalty_to_what_d_minimises():
 
 def test_the_penalty_leaves_out_the_channels_that_tell_the_condition():
     """On the gradient by the pixels alone, and its gradient by D's weights, against differences."""
-    settings = {"condition": "labels", "told_by": "concatenation", "loss": "wasserstein", "r1": 3.0}
+    settings = {"condition": "labels", "conditioning": "concatenation", "loss": "wasserstein", "r1": 3.0}
     gan = build_gan("mlp", dtype=np.float64, sample_shape=(3, 2, 1), **settings)
     real, conditions = np.tanh(draw(4, 3, 2, 1)), np.array([1, 0, 9, 1])
     twin, loss = copy.deepcopy(gan.discriminator), gan.loss
@@ -328,8 +328,8 @@ def test_the_penalty_leaves_out_the_channels_that_tell_the_condition():
 class Skipping(Sequential):
     """x + f(x): no chain of its layers, though a Sequential."""
 
-    def forward(self, x, training=True, parts=1):
-        return x + super().forward(x, training, parts)
+    def forward(self, x, training=True, num_splits=1):
+        return x + super().forward(x, training, num_splits)
 
     def backward(self, grad_output, *args, **options):
         return grad_output + super().backward(grad_output, *args, **options)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mending_calls import call
+from image_to_image_calls import call
 
 from minigan import autoencode, build_gan, classify, datasets, enhance, evaluate, inside, recognise, restore
 from minigan.base.files import read_json
@@ -17,7 +17,7 @@ from minigan.metrics.image_metrics import HIGHEST_PSNR, mean_psnr
 from minigan.metrics.judge import Classifier
 from minigan.recognition import augment, semi
 from minigan.tools import plotting
-from minigan.tools.seeds import over_seeds, run_seeds, table
+from minigan.tools.seeds import mean_and_std, run_seeds, table
 
 COLUMNS = {"psnr": ("PSNR, dB", ".2f"), "sharp": ("sharp", ".3f")}
 
@@ -50,7 +50,7 @@ def test_what_comes_after_a_measurement_cannot_lose_it(tmp_path, monkeypatch, wh
         raise ZeroDivisionError
 
     if where != "draw":
-        monkeypatch.setattr(f"minigan.tools.seeds.{'table' if where == 'table' else 'over_seeds'}", fail)
+        monkeypatch.setattr(f"minigan.tools.seeds.{'table' if where == 'table' else 'mean_and_std'}", fail)
     with pytest.raises(ZeroDivisionError):
         run_seeds(seeds(0, 2), tmp_path, {}, lambda s: (found(s), fail if where == "draw" else dict), COLUMNS)
     kept = read_json(tmp_path / "metrics.json")["runs"]
@@ -63,7 +63,7 @@ def test_seeds_that_tried_different_things():
         {"a": {"input": {"psnr": 3.0}, "median 5x5": {"psnr": 4.0}}},
         {"a": {"input": {"psnr": 8.0}, "median 3x3": {"psnr": 6.0}}},
     ]
-    summary = over_seeds([{"metrics": metrics} for metrics in parts])
+    summary = mean_and_std([{"metrics": metrics} for metrics in parts])
     assert summary["mean"]["a"] == {
         "input": {"psnr": 4.0},
         "median 3x3 (2 of 3 seeds)": {"psnr": 4.0},

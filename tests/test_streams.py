@@ -14,7 +14,7 @@ from training_runs import SMALL, begin, contents, resume
 from minigan.base import files, streams
 from minigan.classroom import solutions
 from minigan.classroom.catalogue import find
-from minigan.classroom.isolation import judge_apart
+from minigan.classroom.isolation import grade_apart
 from minigan.gan.run import Run
 
 ROOT = Path(streams.__file__).parents[2]
@@ -35,7 +35,7 @@ call("\u00e9\u2192")
 call("train", "--list")
 call("train", "--preset", "\u00e9\u2192\u4e2d\udcff")
 call("sample", "\u0393\u03ba\u03b1\u03bd")
-with cli.watched(1, "\u03c3 \u2192", quiet=False) as watch:
+with cli.progress_bar(1, "\u03c3 \u2192", quiet=False) as watch:
     watch(1, {"Fr\u00e9chet": 1.0})
 print(seeds.table({"GAN": dict.fromkeys(audio.COLUMNS, 1.0)}, audio.COLUMNS))
 """
@@ -80,7 +80,7 @@ def test_a_students_output_is_not_what_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     path = tmp_path / "dense.py"
     path.write_text(f"{solutions.source('dense')}\nprint('∂ → 中')\n", encoding="utf-8")
-    verdict = judge_apart(path, find("dense"))
+    verdict = grade_apart(path, find("dense"))
     assert (verdict.status, verdict.printed) == ("passed", "∂ → 中\n")
 
 

@@ -43,7 +43,7 @@ ONLY = {  # these are to stay usable by themselves: all that they may import of 
         "minigan.datasets.mnist",
         "minigan.datasets.own",
         "minigan.datasets.pixels",
-        "minigan.datasets.places",
+        "minigan.datasets.locations",
         "minigan.datasets.toy",
     },
     "minigan.base.checkpoint": {"minigan.base.errors", "minigan.base.files", "minigan.base.npy"},

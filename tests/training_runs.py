@@ -41,17 +41,17 @@ def resume(out, *flags):
 
 @contextmanager
 def around_step(step, before=None, after=None):
-    """Call before() or after(gan, figures) in the middle of the loop, at the given step."""
+    """Call before() or after(gan, metrics) in the middle of the loop, at the given step."""
     original = GAN.train_step
 
     def train_step(self, *batch):
         now = self.step + 1 == step
         if now and before:
             before()
-        figures = original(self, *batch)
+        metrics = original(self, *batch)
         if now and after:
-            after(self, figures)
-        return figures
+            after(self, metrics)
+        return metrics
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GAN, "train_step", train_step)

@@ -32,10 +32,10 @@ WORST = {  # figure -> which of the seeds counts
     "coverage": min,
     "rarest_class": min,
     "commonest_class": max,
-    "sure": min,
-    "as_asked": min,
+    "confident_share": min,
+    "conditional_accuracy": min,
     "accuracy_score": min,
-    "neighbour": min,
+    "nn_median": min,
     "nearest": min,
     "copies": max,
     "steps": min,
@@ -103,11 +103,11 @@ def trained(name, seed, minutes):
             return archive["samples"], asked if asked.size else None, int(archive["steps"])
 
 
-def table(results, floor):
+def table(results, real):
     """Markdown: a row for each one trained, a column for each figure."""
     keys = [key for key in WORST if any(key in one for runs in results.values() for one in runs)]
     lines = [["", *(evaluation_label(key) for key in keys)], ["---"] * (len(keys) + 1)]
-    for name, runs in [*results.items(), ("real test pictures", [floor])]:
+    for name, runs in [*results.items(), ("real test pictures", [real])]:
         cells = []
         for key in keys:
             values = sorted((one[key] for one in runs if key in one), reverse=WORST[key] is max)
@@ -150,16 +150,21 @@ def main():
     results, shown = {name: [] for name in (YARDSTICK, *arguments.recipes.split(","))}, {}
     for seed, name in tqdm([(seed, name) for seed in seeds for name in results]):
         samples, asked, steps = trained(name, seed, arguments.minutes)
-        results[name].append(reference.figures(samples, asked) | {"seed": seed, "steps": steps})
+        results[name].append(reference.measure(samples, asked) | {"seed": seed, "steps": steps})
         if asked is not None:  # one of each class in turn
             samples = samples[np.concatenate([np.flatnonzero(asked == i % 10)[[i // 10]] for i in range(SHOWN)])]
         shown.setdefault(name, (datasets.to_uint8(samples[:SHOWN]), COLUMNS))
         if arguments.pictures:
             plotting.save_gallery(arguments.pictures, shown)
-        report = {"minutes": arguments.minutes, "judge": judge.name, "real": reference.floor(), "results": results}
+        report = {
+            "minutes": arguments.minutes,
+            "judge": judge.name,
+            "real": reference.real_metrics(),
+            "results": results,
+        }
         Path(arguments.out).write_text(json.dumps(report, indent=1) + "\n")
     print(f"{arguments.minutes:g} minutes each, seeds {arguments.seeds}, judge {judge.name}, the worst seed first\n")
-    print(table(results, reference.floor()))
+    print(table(results, reference.real_metrics()))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ COLUMNS = {
 def parse(argv):
     parser = cli.Parser(
         "audio",
-        "Train a GAN on plucked tones that the program makes, told their pitches, and compare the sounds that it makes "
-        "when asked for pitches with held-out ones, with noises, and with those that it made before training.",
+        "Train a GAN on plucked tones that the program makes, conditional on their pitches, and compare the sounds "
+        "that it makes when asked for pitches with held-out ones, noises, and those that it made before training.",
     )
     parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help=f"training steps (default: {STEPS})")
     cli.add_seed_flags(parser)
@@ -50,7 +50,7 @@ def run(argv=None):
         (heard, pitches), (held_out, _) = sounds.plucked(TRAINED, data_rng), sounds.plucked(JUDGED, data_rng)
         real, asked = sounds.plucked(JUDGED, data_rng)
         config = Config.for_preset("wavegan", seed=seed)
-        told, shares = conditions.of_samples(config, heard, pitches)
+        conditions_of, shares = conditions.of_samples(config, heard, pitches)
         gan = GAN(config, heard.shape[1:], shares)
         made = {
             "real": real,
@@ -58,7 +58,7 @@ def run(argv=None):
             "shaped noise": sounds.shaped_noise(heard, JUDGED, noise_rng),
             "untrained": gan.sample(JUDGED, noise_rng, asked),
         }
-        seconds = _fit(arguments, gan, heard, told, order_rng)
+        seconds = _fit(arguments, gan, heard, conditions_of, order_rng)
         made["GAN"] = gan.sample(JUDGED, noise_rng, asked)
         rising = np.argsort(asked, kind="stable")[:: JUDGED // SHOWN][:SHOWN]
 
@@ -76,16 +76,16 @@ def run(argv=None):
     return 0
 
 
-def _fit(arguments, gan, heard, told, rng):
-    """Train on the sounds, told the condition of each (N,); -> seconds."""
+def _fit(arguments, gan, heard, conditions_of, rng):
+    """Train on the sounds, given the condition of each (N,); -> seconds."""
     batches = datasets.BatchIterator(len(heard), gan.config.batch_size, rng)
     started = time.perf_counter()
 
     def step(t):
         chosen = batches.next_indices()
-        return gan.train_step(heard[chosen], told[chosen])
+        return gan.train_step(heard[chosen], conditions_of[chosen])
 
-    with cli.watched(arguments.steps, f"seed {gan.config.seed}", arguments.quiet) as watch:
+    with cli.progress_bar(arguments.steps, f"seed {gan.config.seed}", arguments.quiet) as watch:
         training_loop.fit(step, training_loop.ways(arguments.steps), watch=watch)
     return time.perf_counter() - started
 

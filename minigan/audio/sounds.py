@@ -9,7 +9,7 @@ import numpy as np
 
 from minigan import metrics
 from minigan.base.errors import InputError
-from minigan.base.files import written_whole
+from minigan.base.files import atomic_write
 
 RATE, LENGTH = 8000, 1024
 LOWEST, SEMITONES = 220.0, 25  # A3 and the two octaves above it
@@ -108,7 +108,7 @@ def write_wav(path, sounds, gap=0.1):
     if not np.isfinite(x).all():
         raise InputError("write_wav: the sounds hold NaN or infinite values, expected numbers in [-1, 1].")
     track = np.concatenate([x, np.zeros((len(x), round(gap * RATE)))], axis=1).reshape(-1)
-    with written_whole(path) as temporary, wave.open(str(temporary), "wb") as file:
+    with atomic_write(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE)

@@ -77,25 +77,25 @@ class Autoencoder(Coder):
         noise (N, Z): the ε of the variational one. -> its parts in nats a picture, name -> float; their sum is the
         loss: "reconstruction", and for the variational one "divergence", which make minus the bound of log p(x).
         """
-        codes, figures = self.encoder.forward(x), {}
+        codes, metrics = self.encoder.forward(x), {}
         z, moved = reparametrise_forward(codes, noise) if self.variational else (codes, None)
-        figures["reconstruction"], grad = self.likelihood(self.decoder.forward(z), x)
+        metrics["reconstruction"], grad = self.likelihood(self.decoder.forward(z), x)
         self.decoder.zero_grad()
         grad = self.decoder.backward(grad)
         if self.variational:
-            figures["divergence"], grad_divergence = kl_to_standard_normal(codes)
+            metrics["divergence"], grad_divergence = kl_to_standard_normal(codes)
             grad = reparametrise_backward(grad, moved) + grad_divergence
         self.encoder.zero_grad()
         self.encoder.backward(grad, need_input_grad=False)
-        return figures
+        return metrics
 
     def step(self, x, rng):
         """Move both networks once on pictures x in [-1, 1]; rng draws ε. -> as `loss`."""
         noise = rng.standard_normal((len(x), self.latent_dim), dtype=self.dtype) if self.variational else None
-        figures = self.loss(x, noise)
+        metrics = self.loss(x, noise)
         for optimizer in self.optimizers:
             optimizer.step()
-        return figures
+        return metrics
 
     def bound(self, images, rng):
         """The mean lower bound of log p(x) over pictures, in nats, of the variational one."""
@@ -140,10 +140,10 @@ class PrincipalComponents(Coder):
         return np.clip(self.mean + z @ self.directions.T, -1, 1).reshape(len(z), *self.shape)
 
 
-def fit(autoencoder, images, rng, steps=None, seconds=None, watch=lambda step, figures: None):
+def fit(autoencoder, images, rng, steps=None, seconds=None, watch=lambda step, metrics: None):
     """Train an Autoencoder on pictures (N, H, W, C) uint8, for so many steps or about so many seconds.
 
-    Adam; the learning rate falls to 0 along a cosine. watch(step, figures) is called after each step. With `steps` the
+    Adam; the learning rate falls to 0 along a cosine. watch(step, metrics) is called after each step. With `steps` the
     same rng state gives the same weights. Fits the prior of a plain one. -> how many steps were made. Raises RunError
     where the loss is no longer finite.
     """

@@ -11,8 +11,8 @@ import zipfile
 
 import numpy as np
 
-from minigan.base.errors import InputError, brief
-from minigan.base.files import written_whole
+from minigan.base.errors import InputError, shorten
+from minigan.base.files import atomic_write
 from minigan.base.npy import read_array
 
 FORMAT = 1
@@ -31,7 +31,7 @@ def save(path, arrays, about):
             raise InputError(f"checkpoint: {name!r} is an object array, expected numbers or text.")
     entries = {**arrays, "about": np.array(json.dumps({"format": FORMAT, **about}))}
     sums = np.array(json.dumps({name: _sum(array) for name, array in entries.items()}))
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         np.savez(temporary, sums=sums, **entries)
 
 
@@ -54,7 +54,7 @@ def load(path):
         raise
     except _UNREADABLE as error:
         raise InputError(
-            f"{path} is damaged or no checkpoint of minigan ({brief(error)}); use another one or train again."
+            f"{path} is damaged or no checkpoint of minigan ({shorten(error)}); use another one or train again."
         ) from None
     del arrays["about"]
     return arrays, about
@@ -77,8 +77,8 @@ def _read(archive, info):
         with archive.open(info) as file:
             return read_array(file, info.file_size)
     except (*_UNREADABLE, MemoryError) as error:
-        name = brief(info.filename.removesuffix(".npy"), 100)
-        raise ValueError(f"the array {name!r} cannot be read: {brief(error)}") from None
+        name = shorten(info.filename.removesuffix(".npy"), 100)
+        raise ValueError(f"the array {name!r} cannot be read: {shorten(error)}") from None
 
 
 def _about(path, entries):

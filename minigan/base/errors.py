@@ -17,7 +17,7 @@ class RunError(MiniganError, RuntimeError):
     """The input was fine, yet the work could not be done (training diverged, the disk is full). Exit status 1."""
 
 
-def brief(text, most=200):
+def shorten(text, most=200):
     """What someone else says, an exception or a command line, as a part of a sentence: one line of at most so many
     characters, its middle left out if it has more."""
     text = " ".join(str(text).split())

@@ -15,12 +15,12 @@ import numpy as np
 from minigan.base.errors import InputError, RunError
 
 NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}  # as strings, for JSON has no such numbers
-LEFT_OVER = re.compile(r"\..+\.\d+\.part(\.\w+)?")  # the temporary names of `written_whole`
+LEFT_OVER = re.compile(r"\..+\.\d+\.part(\.\w+)?")  # the temporary names of `atomic_write`
 
 
 @contextmanager
-def written_whole(path):
-    """`with written_whole(path) as temporary:` — write to `temporary`, and it becomes `path` when the block succeeds.
+def atomic_write(path):
+    """`with atomic_write(path) as temporary:` — write to `temporary`, and it becomes `path` when the block succeeds.
 
     The old file stays until the new one is complete and on the disk; if anything fails the old one is untouched and
     nothing is left behind. The temporary name keeps the ending of `path`.
@@ -57,7 +57,7 @@ def _settle(folder):
 
 
 def clear(folder):
-    """Remove what `written_whole` left in `folder` where its process was killed in the middle."""
+    """Remove what `atomic_write` left in `folder` where its process was killed in the middle."""
     for path in Path(folder).glob(".*.part*"):
         if LEFT_OVER.fullmatch(path.name):
             path.unlink(missing_ok=True)
@@ -66,7 +66,7 @@ def clear(folder):
 def write_text(path, text):
     """Write a text file whole or not at all, in UTF-8 whatever the system's own encoding; of a name that is no text, as
     Linux has them, the odd bytes as \\udcff."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
@@ -141,5 +141,5 @@ def new_folder(folder, default):
 
 def save_array(path, array):
     """Write a .npy file whole or not at all."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         np.save(temporary, array)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.base.errors import InputError, brief
-from minigan.base.files import written_whole
+from minigan.base.errors import InputError, shorten
+from minigan.base.files import atomic_write
 
 # that are read: of the others of Pillow some call another program (EPS: Ghostscript), none is a picture from the web
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
@@ -36,7 +36,7 @@ def opened(path, most=lambda image: MOST_PIXELS):
     except Image.DecompressionBombError:
         raise InputError("has far too many pixels") from None
     except Exception as error:  # a decoder raises anything at all in a damaged file
-        raise InputError(f"cannot be read as a picture ({brief(error)})") from None
+        raise InputError(f"cannot be read as a picture ({shorten(error)})") from None
 
 
 def plain(image):
@@ -83,5 +83,5 @@ def write(path, picture):
     from PIL import Image
 
     check_format(path)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(temporary)

@@ -156,7 +156,7 @@ def benchmark(presets, batches, quick=False):
 
 
 def configuration(preset, batch, modes, budget, say=lambda _: None):
-    """One preset and batch: our figures, PyTorch's in the best of these modes, the ratios, and the layers' times."""
+    """One preset and batch: our metrics, PyTorch's in the best of these modes, the ratios, and the layers' times."""
     with ExitStack() as stack:
         tried, workers = {}, {}
         for mode in modes:
@@ -175,9 +175,9 @@ def configuration(preset, batch, modes, budget, say=lambda _: None):
         layers = ours.ask(layers=budget.layers)["layers"]
         kernels = ours.ask(kernels=budget.layers)["kernels"]
         sgemm_gflops, flops = ours.ask(sgemm=budget.products)["gflops"], ours.ask(flops=1)["flops"]
-    figures, notes = _figures(our_turns, batch), ours.ready["notes"]
-    figures["gflops"] = flops / figures["ms"] / 1e6
-    entry = {"preset": preset, "batch": batch, "flops": flops, "ours": figures, "torch": None, "torch_modes": tried}
+    metrics, notes = _metrics(our_turns, batch), ours.ready["notes"]
+    metrics["gflops"] = flops / metrics["ms"] / 1e6
+    entry = {"preset": preset, "batch": batch, "flops": flops, "ours": metrics, "torch": None, "torch_modes": tried}
     entry |= {
         "notes": notes,
         "ratio": None,
@@ -187,8 +187,8 @@ def configuration(preset, batch, modes, budget, say=lambda _: None):
         "sgemm_gflops": sgemm_gflops,
     }
     if best:
-        entry["torch"] = _figures(their_turns[0], batch) | {"mode": best, "variant": known[best]["variant"]}
-        entry["ratio"] = entry["torch"]["ms"] / figures["ms"]
+        entry["torch"] = _metrics(their_turns[0], batch) | {"mode": best, "variant": known[best]["variant"]}
+        entry["ratio"] = entry["torch"]["ms"] / metrics["ms"]
         pairs = zip(their_turns[0]["turns"], our_turns["turns"], strict=True)
         entry["pairwise_ratio"] = float(np.median([np.median(their) / np.median(our) for their, our in pairs]))
     return entry
@@ -212,7 +212,7 @@ def take_turns(workers, budget):
     return results
 
 
-def _figures(measured, batch):
+def _metrics(measured, batch):
     low, middle, high = (1e3 * float(q) for q in np.percentile(np.concatenate(measured["turns"]), [25, 50, 75]))
     start, peak = measured["import_mib"], measured["peak_mib"]
     return {
@@ -297,7 +297,7 @@ def _call(command, extra=None):
 
 
 def machine():
-    """What the figures belong to: cpu, cores, threads, system, versions, date."""
+    """What the metrics belong to: cpu, cores, threads, system, versions, date."""
     versions = {name: _version(name.lower()) for name in ("NumPy", "Numba", "torch")}
     return {
         "cpu": _cpu(),

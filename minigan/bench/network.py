@@ -149,7 +149,7 @@ class _Clocks(Shadows):
 
 
 def notes(gan):
-    """What is to be known of the preset's figures, in words."""
+    """What is to be known of the preset's metrics, in words."""
     found = []
     if gan.config.n_critic > 1:
         found.append(f"a step is the mean over {gan.config.n_critic}, in one of which G moves")

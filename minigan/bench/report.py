@@ -1,6 +1,6 @@
 """What the benchmark shows: its tables as text and its bar chart."""
 
-from minigan.base.files import written_whole
+from minigan.base.files import atomic_write
 
 NOTE = (
     "GFLOP/s count two operations for each multiply-add of the direct algorithm. Convolutions of many channels take\n"
@@ -145,9 +145,9 @@ def save_chart(path, results):
         known = [(i + shift, entry[side]) for i, entry in enumerate(entries) if entry[side]]
         if not known:
             continue
-        heights = [figures["ms"] for _, figures in known]
-        below = [figures["ms"] - figures["ms_q1"] for _, figures in known]
-        above = [figures["ms_q3"] - figures["ms"] for _, figures in known]
+        heights = [metrics["ms"] for _, metrics in known]
+        below = [metrics["ms"] - metrics["ms_q1"] for _, metrics in known]
+        above = [metrics["ms_q3"] - metrics["ms"] for _, metrics in known]
         label = "PyTorch, its best mode" if side == "torch" else name
         bars = axes.bar([x for x, _ in known], heights, 0.38, yerr=[below, above], color=colour, label=label)
         axes.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
@@ -158,7 +158,7 @@ def save_chart(path, results):
     axes.legend(fontsize=8)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan.base.errors import InputError
-from minigan.base.files import written_whole
+from minigan.base.files import atomic_write
 from minigan.bench.process import Worker
 from minigan.bench.report import machine_text, table
 from minigan.kernels.parallel import threads
@@ -162,5 +162,5 @@ def save_chart(path, results):
             axes.yaxis.set_major_formatter("{x:g}")
             axes.grid(alpha=0.3)
     figure.axes[0].legend(fontsize=8)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)

@@ -60,9 +60,9 @@ def multiply_adds(layer, input_shape):
 
 
 def rows(network):
-    """[(name, layer)] of the layers of a chain, or of the parts of a network that is none."""
+    """[(name, layer)] of the layers of a chain, or of the children of a network that is none."""
     if isinstance(network, Composite):
-        return [(f"{name}: {title(part)}", part) for name, part in network.parts.items()]
+        return [(f"{name}: {title(part)}", part) for name, part in network.children.items()]
     return [(title(layer), layer) for layer in network.layers]
 
 
@@ -81,7 +81,7 @@ def leaves(layer):
     if not is_made_of_layers(layer):
         yield layer
         return
-    for inner in layer.parts.values() if isinstance(layer, Composite) else layer.layers:
+    for inner in layer.children.values() if isinstance(layer, Composite) else layer.layers:
         yield from leaves(inner)
 
 

@@ -69,7 +69,7 @@ class ConvForwardExercise(Exercise):
     def right(self, a):
         return {"out": convolve(*a.values())}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         x, weight, bias, stride, padding = a.values()
         return {
             "out": [
@@ -113,7 +113,7 @@ class ConvBackwardExercise(Exercise):
 
         return {"grad_input": (f, "x"), "grad_weight": (f, "weight"), "grad_bias": (f, "bias")}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         g, x, weight, stride, padding, _ = a.values()
         turned = add_windows(g, flipped(weight), x.shape[1:3], stride, padding)
         return {
@@ -148,7 +148,7 @@ class ConvTransposeExercise(Pair):
     def formula(self, a):
         return conv_transpose2d_forward(a["x"], a["weight"], a["bias"], a["stride"], a["padding"], (0, 0))[0]
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         _, weight, _, stride, padding, g = a.values()
         turned = self.formula({**a, "weight": flipped(weight)})
         turned_back = convolve(g, flipped(weight), 0, stride, padding)

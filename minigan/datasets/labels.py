@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 
 MOST = 10_000  # different labels: more are no classes
 
@@ -40,7 +40,7 @@ def names_of(classes, names=None):
     if names is None:
         return [str(label) for label in range(classes)]
     if not isinstance(names, list) or len(names) != classes or not all(isinstance(name, str) for name in names):
-        raise InputError(f"the names of the classes are {brief(names)}, expected {classes} of them.")
+        raise InputError(f"the names of the classes are {shorten(names)}, expected {classes} of them.")
     return names
 
 
@@ -50,4 +50,4 @@ def _one_hot(rows):
 
 def _shown(value):
     """A name as a terminal and a file of text can take it: one short line of characters that can be printed."""
-    return "".join(c if c.isprintable() else "?" for c in brief(value, 80))
+    return "".join(c if c.isprintable() else "?" for c in shorten(value, 80))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.datasets.arrays import BROKEN, read_arrays
 from minigan.datasets.folder import load_folder, natural_size, stamp
 from minigan.datasets.labels import numbered
@@ -51,9 +51,9 @@ def read(name, image_size=None):
     try:
         return _file(path)
     except InputError as error:
-        raise InputError(f"{path}: {brief(error, 400)}; {REMEDY}.") from None
+        raise InputError(f"{path}: {shorten(error, 400)}; {REMEDY}.") from None
     except BROKEN as error:
-        raise InputError(f"{path}: damaged or no {path.suffix} file ({brief(error)}); {REMEDY}.") from None
+        raise InputError(f"{path}: damaged or no {path.suffix} file ({shorten(error)}); {REMEDY}.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except MemoryError:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from minigan import datasets
-from minigan.base.errors import brief
+from minigan.base.errors import shorten
 
 ENOUGH = 50  # pictures a cluster
 CLUSTERS = 10  # at the most, of a data set without labels
@@ -54,7 +54,7 @@ def say(before, after, names, count):
         said.append(f"brought to {after.image_size} x {after.image_size}")
     among = f"{after.clusters} clusters"
     if after.condition == "labels":
-        among = f"{len(names)} labels ({brief(', '.join(names))})" + (
+        among = f"{len(names)} labels ({shorten(', '.join(names))})" + (
             f", {among} of each" if after.clusters > 1 else ""
         )
     said.append("conditioning on " + ("nothing" if after.condition == "none" else among))

@@ -29,12 +29,13 @@ class Conditional:
 class Generator(Conditional):
     """G(z, y) = network([z, e_y]), or network(z) for a count of 0 (Mirza and Osindero 2014)."""
 
-    def forward(self, z, y=None, training=True, guide=None):
-        """z (N, Z), y (N,) -> samples (N, …). guide: what else the network takes while it is trained (N, P), if
+    def forward(self, z, y=None, training=True, extra_input=None):
+        """z (N, Z), y (N,) -> samples (N, …). extra_input: what else the network takes while it is trained (N, P), if
         anything: see Preset."""
         self.latent_dim = z.shape[1]
-        parts = [z, *([] if y is None else [one_hot(y, self.count, z.dtype)]), *([] if guide is None else [guide])]
-        return self.network.forward(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), training)
+        given = [z, None if y is None else one_hot(y, self.count, z.dtype), extra_input]
+        inputs = [array for array in given if array is not None]
+        return self.network.forward(z if len(inputs) == 1 else np.concatenate(inputs, axis=1), training)
 
     def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
         """-> ∂L/∂z."""
@@ -177,4 +178,4 @@ CONDITIONING = {"projection": Projection, "concatenation": Concatenation, "auxil
 
 def discriminator_kind(config, count):
     """The kind of D for config.conditioning and that many conditions."""
-    return CONDITIONING[config.told_by] if count else Discriminator
+    return CONDITIONING[config.conditioning] if count else Discriminator

@@ -1,8 +1,8 @@
-"""What the players are told of a sample besides its pixels: its label, the cluster it lies in, or nothing."""
+"""What the players are given of a sample besides its pixels: its label, the cluster it lies in, or nothing."""
 
 import numpy as np
 
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.datasets.labels import names_of
 from minigan.layers import one_hot
 
@@ -93,7 +93,7 @@ class Conditions:
         self.kind, self.clusters = config.condition, config.clusters
         self.shares = None if self.kind == "none" else np.asarray(shares, np.float64)
         if self.shares is not None and not _are_shares(self.shares, self.clusters):
-            raise InputError(f"the conditions' shares are {brief(shares)}, expected one of at least 0 for each.")
+            raise InputError(f"the conditions' shares are {shorten(shares)}, expected one of at least 0 for each.")
         self.count = 0 if self.shares is None else len(self.shares)
         self.classes = self.count // self.clusters if self.kind == "labels" else 0
         self.names = names_of(self.classes, names if self.classes else None)
@@ -120,7 +120,7 @@ class Conditions:
         numbers = {str(label): label for label in range(self.classes)}
         if name in numbers and not any(one.lstrip("-").isdecimal() for one in self.names):
             return numbers[name]
-        raise InputError(f"there is no label {brief(name, 100)!r}, expected one of {brief(', '.join(self.names))}.")
+        raise InputError(f"there is no label {shorten(name, 100)!r}, expected one of {shorten(', '.join(self.names))}.")
 
     def captions(self, labels):
         """The names of these labels for people, or None where they say no more than that labels are counted."""

@@ -16,6 +16,7 @@ from minigan.models import DEFAULT_PRESET, PRESETS, get_preset
 from minigan.optim import OPTIMIZERS
 
 CONDITIONS = ("none", "labels", "clusters")
+RENAMED = {"told_by": "conditioning"}  # settings by the names that earlier versions saved them under
 
 
 def _setting(default, help_line, **checks):
@@ -41,7 +42,7 @@ class Config:
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
     batch_size: int = _setting(64, "real samples per step", least=2, most=10**6)
     condition: str = _setting(
-        "none", "what both networks are told of a sample: nothing, its label or its cluster", choices=CONDITIONS
+        "none", "what both networks are conditional on: nothing, a sample's label or its cluster", choices=CONDITIONS
     )
     clusters: int = _setting(
         1,
@@ -50,9 +51,9 @@ class Config:
         most=10**4,
         goes_with=("condition", CONDITIONS[1:]),
     )
-    told_by: str = _setting(
+    conditioning: str = _setting(
         "projection",
-        "how the discriminator is told the condition",
+        "how the discriminator is given the condition",
         choices=CONDITIONING,
         goes_with=("condition", CONDITIONS[1:]),
     )
@@ -116,6 +117,11 @@ class Config:
         ]
 
     @classmethod
+    def from_saved(cls, settings):
+        """From the settings (dict) that a run keeps, also one of an earlier version: see RENAMED."""
+        return cls.for_preset(**{RENAMED.get(name, name): value for name, value in settings.items()})
+
+    @classmethod
     def from_json(cls, text, source):
         """Read what to_json wrote; InputError naming `source` for anything else."""
         try:
@@ -127,7 +133,7 @@ class Config:
         if not isinstance(values, dict):
             raise InputError(f"{source} holds a {type(values).__name__}, expected an object of settings.")
         try:
-            return cls.for_preset(**values)
+            return cls.from_saved(values)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
 

@@ -25,22 +25,22 @@ class Game:
         self._check_real(real)
         with threads.one_blas_thread:
             self._grow()
-            real = self.preset.encode(real, conditions)
-            guide = self.preset.guide(real) if self.preset.guide else None
-            fake = self.generate(self.draw_z(len(real), self.rng), conditions, guide)
+            real = self.preset.to_discriminator(real, conditions)
+            extra_input = self.preset.extra_input(real) if self.preset.extra_input else None
+            fake = self.generate(self.draw_z(len(real), self.rng), conditions, extra_input)
             metrics = self.d_step(real, fake, conditions)
             self.step += 1
             if self.step % self.config.n_critic == 0:
                 metrics |= self.g_step(fake, conditions, real)
         return metrics
 
-    def generate(self, z, y=None, guide=None):
+    def generate(self, z, y=None, extra_input=None):
         """G(z, y) for z (N, Z) and conditions y (N,), if any; in training mode, remembered for g_step.
 
-        guide: what the preset's own `guide` makes of real samples, where it has one.
+        extra_input: what the preset's own `extra_input` makes of real samples, where it has one.
         """
         self.conditions.check("generate", len(z), y)
-        self._generated = self.generator.forward(z, y, guide=guide)
+        self._generated = self.generator.forward(z, y, extra_input=extra_input)
         return self._generated
 
     def d_step(self, real, fake, y=None):

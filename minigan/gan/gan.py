@@ -8,7 +8,7 @@ import numpy as np
 
 from minigan import init, penalties
 from minigan.base import checkpoint
-from minigan.base.errors import InputError, RunError, brief
+from minigan.base.errors import InputError, RunError, shorten
 from minigan.gan.conditioning import Generator, discriminator_kind
 from minigan.gan.conditions import Conditions
 from minigan.gan.config import Config
@@ -51,7 +51,7 @@ class GAN(Game):
             shares = np.ones(preset.classes * config.clusters if config.condition == "labels" else config.clusters)
         self.conditions = Conditions(config, shares, names)
         count, kind = self.conditions.count, discriminator_kind(config, self.conditions.count)
-        *size, channels = preset.encode(np.zeros((2, *self.sample_shape), self.dtype)).shape[1:]
+        *size, channels = preset.to_discriminator(np.zeros((2, *self.sample_shape), self.dtype)).shape[1:]
         seen_shape = (*size, channels + kind.channels(count))
         sizes = Sizes(config.latent_dim, count, kind.outputs(count), self.sample_shape, seen_shape)
         init_seed, noise_seed = np.random.SeedSequence(config.seed).spawn(2)
@@ -101,7 +101,7 @@ class GAN(Game):
     def decode(self, z, conditions=None):
         """G(z) for given z (n, Z) and conditions (n,) if there are any, each picture by itself: the normalisations use
         their running statistics. Pictures are kept within [-1, 1]: not every G ends in a tanh."""
-        samples = self.preset.pictures(self.make(z, conditions))
+        samples = self.preset.to_samples(self.make(z, conditions))
         return np.clip(samples, -1, 1) if samples.ndim == 4 else samples
 
     def make(self, z, conditions=None):
@@ -165,7 +165,7 @@ def _checked_shape(shape):
     if not whole or math.prod(shape) > LARGEST_SAMPLE.get(len(shape), 0):
         pictures, points = LARGEST_SAMPLE.values()
         raise InputError(
-            f"sample_shape is {brief(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at "
+            f"sample_shape is {shorten(shape)}, expected (H, W, C) with at most {pictures:,} numbers, or (D,) with at "
             f"most {points:,}."
         )
     return shape
@@ -179,7 +179,8 @@ def _check_penalties(config, discriminator):
                 penalties.check_critic(discriminator)
         except InputError as error:
             raise InputError(
-                f"{name} does not go with the preset {config.preset}, but with wgan-gp, mlp and listing: {brief(error)}"
+                f"{name} does not go with the preset {config.preset}, but with wgan-gp, mlp and listing: "
+                f"{shorten(error)}"
             ) from None
 
 

@@ -1,7 +1,7 @@
 """Looking into a trained GAN: where D(x) comes from, what D's filters answer to, and what lies between two z.
 
 Everything here goes through the networks' own forward and backward passes, as they are in use (training=False), and
-leaves their weights and gradients alone. x stands for samples as D judges them, see Preset.encode.
+leaves their weights and gradients alone. x stands for samples as D judges them, see Preset.to_discriminator.
 """
 
 import itertools
@@ -30,11 +30,11 @@ MIDDLE = slice(COLUMNS // 2 - 2, COLUMNS // 2 + 2)  # of a walk
 def encoded(gan, images):
     """Pictures (N, H, W, C) or points as D judges them, each by itself: cogan's pairs are of one picture."""
     x = datasets.to_float(images, gan.dtype)
-    return np.concatenate([gan.preset.encode(x[i : i + 1]) for i in range(len(x))])
+    return np.concatenate([gan.preset.to_discriminator(x[i : i + 1]) for i in range(len(x))])
 
 
-def judge(gan, x, conditions=None):
-    """D's logit of each sample (N,), the sum of several where D gives several; conditions (N,) if D is told any."""
+def discriminator_logit(gan, x, conditions=None):
+    """D's logit of each sample (N,), the sum of several where D gives several; conditions (N,) if D is conditional."""
     with threads.one_blas_thread:
         logits = gan.discriminator.forward(x, conditions, training=False)
     return logits.reshape(len(x), -1).sum(axis=1)
@@ -53,32 +53,32 @@ def saliency(gan, x, conditions=None):
 
 def likeliest(gan, x, labels=None):
     """For each of x the condition under which D takes it most for real (N,), among those of its label if there are
-    labels (N,); None where D is told nothing."""
+    labels (N,); None where D is unconditional."""
     known = gan.conditions
     if not known.count:
         return None
-    D, everything, out, said = gan.discriminator, np.arange(known.count), None, []
+    D, everything, out, logits = gan.discriminator, np.arange(known.count), None, []
     for condition in everything:
         conditions = np.full(len(x), condition)
         if out is None or D.channels(known.count):  # else the network does not see the condition
             out = D.network.forward(D.see(x, conditions), training=False)
-        said.append(D.logits(out, conditions).reshape(len(x), -1).sum(axis=1))
-    said = np.stack(said, axis=1)
+        logits.append(D.logits(out, conditions).reshape(len(x), -1).sum(axis=1))
+    logits = np.stack(logits, axis=1)
     if labels is not None and known.classes:
-        said[known.labels(everything) != np.asarray(labels)[:, None]] = -np.inf
-    return said.argmax(axis=1)
+        logits[known.labels(everything) != np.asarray(labels)[:, None]] = -np.inf
+    return logits.argmax(axis=1)
 
 
 def steps_along(gan, x, conditions, rng):
     """How far the mean logit rises when each sample moves by STEP, root mean square, up its gradient, beside a random
-    direction of the same length. -> figures, name -> float."""
+    direction of the same length. -> metrics, name -> float."""
     logits, grad = saliency(gan, x, conditions)
     random = rng.standard_normal(grad.shape, dtype=gan.dtype)
 
     def rise(direction):
         lengths = np.sqrt(np.square(direction).mean(axis=tuple(range(1, x.ndim)), keepdims=True))
         moved = x + gan.dtype.type(STEP) * direction / np.maximum(lengths, np.finfo(gan.dtype).tiny)
-        return float((judge(gan, moved, conditions) - logits).mean(dtype=np.float64))
+        return float((discriminator_logit(gan, moved, conditions) - logits).mean(dtype=np.float64))
 
     return {
         "logit": float(logits.mean(dtype=np.float64)),
@@ -91,72 +91,72 @@ def steps_along(gan, x, conditions, rng):
 # ---- what D's filters answer to
 
 
-class Probe:
-    """Listens to one layer of a network, and speaks in its place: see `listening`.
+class Hook:
+    """Reads what one layer of a network puts out, and may replace its gradient: see `hooks`.
 
-    heard: what the layer put out last, None before; turn: how many layers had been heard until then. said: what takes
-    the place of ∂L/∂out in its next backward pass, if anything.
+    output: what the layer put out last, None before. order: how many layers had put something out until then. override:
+    what takes the place of ∂L/∂out in its next backward pass, if anything.
     """
 
-    heard, turn, said = None, None, None
+    output, order, override = None, None, None
 
 
 @contextmanager
-def listening(layers):
-    """`with listening(layers) as probes:` gives a Probe for each of these layers while the block runs.
+def hooks(layers):
+    """`with hooks(layers) as attached:` gives a Hook for each of these layers while the block runs.
 
     What a layer puts out depends on the network's input x alone, wherever in the network it is. With a backward pass
-    of zeros from the network's end, and `said` in the place of what reaches the layer, its gradient by x comes out at
-    the beginning.
+    of zeros from the network's end, and `override` in the place of what reaches the layer, its gradient by x comes out
+    at the beginning.
     """
-    probes, turns = [Probe() for _ in layers], itertools.count()
-    for layer, probe in zip(layers, probes, strict=True):
-        _listen(layer, probe, turns)
+    attached, calls = [Hook() for _ in layers], itertools.count()
+    for layer, hook in zip(layers, attached, strict=True):
+        _attach(layer, hook, calls)
     try:
-        yield probes
+        yield attached
     finally:
         for layer in layers:
             del layer._forward, layer._backward  # those of the object; its class's are back
 
 
-def _listen(layer, probe, turns):
+def _attach(layer, hook, calls):
     forward, backward = layer._forward, layer._backward
 
-    def hearing(*arguments, **options):
+    def forward_hook(*arguments, **options):
         out, cache = forward(*arguments, **options)
-        probe.heard, probe.turn = out, next(turns)
+        hook.output, hook.order = out, next(calls)
         return out, cache
 
-    def speaking(grad_output, cache, need):
-        return backward(grad_output if probe.said is None else probe.said, cache, need)
+    def backward_hook(grad_output, cache, need):
+        return backward(grad_output if hook.override is None else hook.override, cache, need)
 
-    layer._forward, layer._backward = hearing, speaking
+    layer._forward, layer._backward = forward_hook, backward_hook
 
 
 def first_filters(gan, x, count=2):
     """The first `count` layers of D with filters, in the order in which D comes to them with samples x: convolutions,
     or dense layers where there are none. Those that see the samples in another number are left out."""
     layers = [layer for layer in _inner(gan.discriminator) if "weight" in layer.params]
-    with listening(layers) as probes:
-        judge(gan, x, gan.conditions.draw(len(x), np.random.default_rng(0)))
-    heard = [
-        (probe.turn, i) for i, probe in enumerate(probes) if probe.heard is not None and len(probe.heard) == len(x)
+    with hooks(layers) as attached:
+        discriminator_logit(gan, x, gan.conditions.draw(len(x), np.random.default_rng(0)))
+    reached = [
+        (hook.order, i) for i, hook in enumerate(attached) if hook.output is not None and len(hook.output) == len(x)
     ]
-    order = [layers[i] for _, i in sorted(heard)]
+    order = [layers[i] for _, i in sorted(reached)]
     convolutions = [layer for layer in order if layer.params["weight"].ndim == 4]
     return (convolutions or order)[:count]
 
 
 def _inner(network):
     """The layers within a network that hold no others, in their order."""
-    layers = getattr(network, "layers", None) or list(getattr(network, "parts", {}).values())
+    layers = getattr(network, "layers", None) or list(getattr(network, "children", {}).values())
     return [inner for layer in layers for inner in _inner(layer)] if layers else [network]
 
 
 class Filters:
     """The filters of one layer of D: the places in pictures that excite each most.
 
-    x: samples (N, H, W, C) as D judges them, conditions (N,) if D is told any. Of a layer with more than MOST_FILTERS
+    x: samples (N, H, W, C) as D sees them, conditions (N,) if D is conditional. Of a layer with more than MOST_FILTERS
     those are kept whose answers vary most from sample to sample. chosen: their numbers (F,). answers (N, F): the
     largest of each to each sample. mean, deviation (F,): of all answers. patch: height and width of what a filter sees.
     """
@@ -164,15 +164,15 @@ class Filters:
     def __init__(self, gan, layer, x, conditions):
         self.gan, self.layer, self.x, self.conditions = gan, layer, x, conditions
         answers, places, sums = [], [], []
-        with listening([layer]) as (probe,):
+        with hooks([layer]) as (hook,):
             for first in range(0, len(x), CHUNK):
                 some = None if conditions is None else conditions[first : first + CHUNK]
-                judge(gan, x[first : first + CHUNK], some)
-                heard = probe.heard.reshape(len(probe.heard), -1, probe.heard.shape[-1])
-                places.append(heard.argmax(axis=1))
-                answers.append(heard.max(axis=1))
-                sums.append([heard.sum(axis=(0, 1), dtype=np.float64), np.square(heard).sum(axis=(0, 1))])
-            self.size = probe.heard.shape[1:-1] or (1, 1)
+                discriminator_logit(gan, x[first : first + CHUNK], some)
+                output = hook.output.reshape(len(hook.output), -1, hook.output.shape[-1])
+                places.append(output.argmax(axis=1))
+                answers.append(output.max(axis=1))
+                sums.append([output.sum(axis=(0, 1), dtype=np.float64), np.square(output).sum(axis=(0, 1))])
+            self.size = hook.output.shape[1:-1] or (1, 1)
         answers, places = np.concatenate(answers), np.concatenate(places)
         self.count = answers.shape[1]
         self.chosen = np.sort(np.argsort(-answers.std(axis=0), kind="stable")[:MOST_FILTERS])
@@ -185,15 +185,15 @@ class Filters:
     def gradients(self, x, conditions, filters, places):
         """-> the answer of filter filters[i] at place places[i] to x[i] (M,), and its gradient by x."""
         gan = self.gan
-        with listening([self.layer]) as (probe,):
+        with hooks([self.layer]) as (hook,):
             logits = gan.discriminator.forward(x, conditions, training=False)
-            heard = probe.heard.reshape(len(x), -1, self.count)
+            output = hook.output.reshape(len(x), -1, self.count)
             where = np.arange(len(x)), places, filters
-            said = np.zeros_like(heard)
-            said[where] = 1
-            probe.said = said.reshape(probe.heard.shape)
+            override = np.zeros_like(output)
+            override[where] = 1
+            hook.override = override.reshape(hook.output.shape)
             grad = gan.discriminator.backward(np.zeros_like(logits), need_param_grads=False)
-        return heard[where].copy(), grad
+        return output[where].copy(), grad
 
     def _find_patch(self):
         """What a filter sees, from which numbers of x its answers at two places in the middle depend on."""
@@ -248,9 +248,9 @@ class Filters:
 
 def compare_walks(gan, rng, labels, judge=None):
     """What is drawn half-way from one z to another, beside the mean of the two pictures at the ends, the simple way
-    from one to the other. -> figures of both, name -> {"sharpness", and with a judge "sure"}.
+    from one to the other. -> metrics of both, name -> {"sharpness", and with a judge "confidence"}.
 
-    sharpness: beside that of the ends. sure: the judge's mean confidence. labels (MEASURED_WALKS,) or None.
+    sharpness: beside that of the ends. confidence: the judge's mean confidence. labels (MEASURED_WALKS,) or None.
     """
     made = datasets.to_uint8(walks(gan, MEASURED_WALKS, rng, labels)).reshape(
         MEASURED_WALKS, COLUMNS, *gan.sample_shape
@@ -259,10 +259,10 @@ def compare_walks(gan, rng, labels, judge=None):
     share = share.reshape(1, -1, *[1] * (made.ndim - 2))
     faded = np.rint((1 - share) * ends[:, :1] + share * ends[:, 1:]).astype(np.uint8)
     at_ends = image_metrics.sharpness(made[:, [0, -1]].reshape(-1, *gan.sample_shape)).mean()
-    figures = {}
+    metrics = {}
     for name, middle in (("walk", made[:, MIDDLE]), ("fade", faded)):
         flat = np.ascontiguousarray(middle.reshape(-1, *gan.sample_shape))
-        figures[name] = {"sharpness": float(image_metrics.sharpness(flat).mean() / max(at_ends, 1e-9))}
+        metrics[name] = {"sharpness": float(image_metrics.sharpness(flat).mean() / max(at_ends, 1e-9))}
         if judge is not None:
-            figures[name]["sure"] = float(judge.judge(flat)[1].max(axis=1).mean(dtype=np.float64))
-    return figures
+            metrics[name]["confidence"] = float(judge.predict(flat)[1].max(axis=1).mean(dtype=np.float64))
+    return metrics

@@ -39,7 +39,7 @@ def interpolate(z_from, z_to, count):
 
 
 def walks(gan, rows, rng, labels=None, truncation=None):
-    """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
+    """COLUMNS samples a row, from one z to another; the condition stays the same along a row.
 
     labels: that of each row (rows,), where the networks were trained with labels.
     """
@@ -64,7 +64,7 @@ def mean_codes(gan, digits, rng, judge):
     found = {digit: [] for digit in digits}
     for _ in range(MOST_DRAWN // DRAWN):
         z = gan.draw_z(DRAWN, rng)
-        _, probabilities = judge.judge(datasets.to_uint8(gan.decode(z)))
+        _, probabilities = judge.predict(datasets.to_uint8(gan.decode(z)))
         sure, seen = probabilities.max(axis=1) > SURE, probabilities.argmax(axis=1)
         for digit, codes in found.items():
             codes.extend(z[sure & (seen == digit)])
@@ -91,14 +91,14 @@ def calculate(gan, terms, rng):
         )
     if gan.conditions.count:
         raise InputError(
-            f"--arithmetic needs a generator that z alone decides on, but this one is told {gan.conditions.kind}; "
-            "train one with --condition none, such as --preset dcgan."
+            f"--arithmetic needs a generator that z alone decides on, but this one is conditional on "
+            f"{gan.conditions.kind}; train one with --condition none, such as --preset dcgan."
         )
     codes = mean_codes(gan, {digit for _, digit in terms}, rng, judge)
     total = sum(sign * codes[digit] for sign, digit in terms)
     around = total + rng.uniform(-NOISE, NOISE, (NEARBY, len(total))).astype(total.dtype)
     pictures = gan.decode(np.stack([*(codes[digit] for _, digit in terms), total, *around]))
-    _, probabilities = judge.judge(datasets.to_uint8(pictures))
+    _, probabilities = judge.predict(datasets.to_uint8(pictures))
     return pictures, list(zip(probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist(), strict=True))
 
 

@@ -69,7 +69,7 @@ class Run:
         files.write_text(self.config_path, config.to_json())
 
     @contextmanager
-    def claimed(self):
+    def lock(self):
         """While inside, no other process may train in this folder: InputError there. A process that dies lets go."""
         try:
             import fcntl
@@ -122,7 +122,7 @@ class Run:
         """An empty log.csv with its header."""
         files.write_text(self.log_path, ",".join(COLUMNS) + "\n")
 
-    def go_back_to(self, step):
+    def rewind(self, step):
         """Make the folder ready to go on from `step`: what a killed process left half-written goes, and so do the log's
         rows after that step, which will be computed again. Pictures of later steps will be replaced."""
         self.samples_folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def load_gan(path):
     checkpoint_path = path if path.is_file() else Run(path).checkpoint_path
     arrays, about = checkpoint.load(checkpoint_path)
     try:
-        config = Config.for_preset(**about["config"])
+        config = Config.from_saved(dict(about["config"]))
         if config.latent_dim > sum(array.size for array in arrays.values()):  # before such a network is made
             raise InputError(f"it has too few weights for a z of {config.latent_dim} numbers")
         gan = GAN(config, tuple(about["sample_shape"]), about["shares"], names=about.get("class_names"))

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 
 from minigan import datasets
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.datasets.labels import names_of
 from minigan.gan import GAN, choices
 from minigan.gan.conditions import of_samples
@@ -65,7 +65,7 @@ def begin(given, claim, out=None, quiet=False):
     conditions, shares = of_samples(config, samples, labels, len(names))
     gan = GAN(config, samples.shape[1:], shares, names=names)
     run = Run.create(out, config.preset)
-    claim.enter_context(run.claimed())
+    claim.enter_context(run.lock())
     run.write_config(config)
     run.start_log()
     return _trainer(gan, samples, conditions, run, quiet)
@@ -75,7 +75,7 @@ def resume(folder, given, claim, quiet=False):
     """The Trainer that goes on with the run in `folder`; given: the settings that may change meanwhile."""
     run = Run(folder)
     begun = _located(run.read_config())
-    claim.enter_context(run.claimed())
+    claim.enter_context(run.lock())
     wanted = _located(Config(**{**asdict(begun), **given}))
     if "epochs" in given and "steps" not in given:
         wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule
@@ -95,7 +95,7 @@ def resume(folder, given, claim, quiet=False):
     if gan.step >= trainer.total_steps and run.has_its_film():
         raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
     run.write_config(wanted)
-    run.go_back_to(gan.step)
+    run.rewind(gan.step)
     return trainer
 
 
@@ -125,8 +125,8 @@ def _same_conditions(run, gan, names, shares):
         )
     if gan.conditions.names not in (names, names_of(gan.conditions.classes)):
         raise InputError(
-            f"the run in {run.folder} knows the labels {brief(', '.join(gan.conditions.names))}, its data set now has "
-            f"{brief(', '.join(names))}; bring the data back, or begin a new run."
+            f"the run in {run.folder} knows the labels {shorten(', '.join(gan.conditions.names))}, its data set now "
+            f"has {shorten(', '.join(names))}; bring the data back, or begin a new run."
         )
 
 

@@ -69,19 +69,19 @@ class Trainer:
                 while gan.step < self.total_steps and self.stop_signal is None:
                     chosen = self.batches.next_indices()
                     conditions = None if self.conditions is None else self.conditions[chosen]
-                    figures = gan.train_step(datasets.to_float(self.samples[chosen]), conditions)
+                    metrics = gan.train_step(datasets.to_float(self.samples[chosen]), conditions)
                     self.seconds = time.perf_counter() - started
-                    self._check_finite(figures)
-                    self._watch(figures)
-                    self._show(bar, figures)
+                    self._check_finite(metrics)
+                    self._watch(metrics)
+                    self._show(bar, metrics)
                     step, last = gan.step, gan.step == self.total_steps
                     if step % self.sample_every == 0 or last:
                         self._take_picture()
                     looked = self.follower is not None and (step % gan.config.evaluate_every == 0 or last)
                     if looked:
-                        figures |= self.follower.figures(gan)
+                        metrics |= self.follower.measure(gan)
                     if step % LOG_EVERY == 0 or last or looked:
-                        self.run.append_log(log, self._row(figures))
+                        self.run.append_log(log, self._row(metrics))
                     if step % gan.config.checkpoint_every == 0 and not last:
                         os.fsync(log.fileno())  # or after a power cut the log might end before the checkpoint
                         self.save()
@@ -118,15 +118,15 @@ class Trainer:
     def _progress(self):
         return {"seconds": self.seconds, "mean_d_fake": self.mean_d_fake, "variety": self.variety}
 
-    def _row(self, figures):
+    def _row(self, metrics):
         gan = self.gan
         return {
             "step": gan.step,
             "epoch": f"{self.batches.epoch:.4f}",
             "seconds": f"{self.seconds:.2f}",
-            **{name: f"{value:.6g}" for name, value in figures.items()},
+            **{name: f"{value:.6g}" for name, value in metrics.items()},
             "d_grad_norm": f"{optim.grad_norm(gan.discriminator):.6g}",
-            **({"g_grad_norm": f"{optim.grad_norm(gan.generator):.6g}"} if "g_loss" in figures else {}),
+            **({"g_grad_norm": f"{optim.grad_norm(gan.generator):.6g}"} if "g_loss" in metrics else {}),
             "note": " ".join(self.notes()),
         }
 
@@ -149,18 +149,18 @@ class Trainer:
             with suppress(OSError):
                 bar.close()
 
-    def _show(self, bar, figures):
+    def _show(self, bar, metrics):
         """Move the bar; that nobody reads it any more ends the loop after this step, as a signal does."""
         try:
             bar.set_description("training", refresh=False)
-            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in metrics.items()}, refresh=False)
             bar.update(self.gan.config.batch_size)
         except OSError:  # a closed pipe, which Windows calls an invalid argument, or a full disk behind 2> FILE
             bar.disable = True
             self.stop_signal = getattr(signal, "SIGPIPE", signal.SIGTERM)  # Windows has none
 
-    def _check_finite(self, figures):
-        for name, value in figures.items():
+    def _check_finite(self, metrics):
+        for name, value in metrics.items():
             if not math.isfinite(value):
                 raise self._diverged(f"{name} is {value}")
 
@@ -171,9 +171,9 @@ class Trainer:
             + (f" ({kept})." if kept else ".")
         )
 
-    def _watch(self, figures):
+    def _watch(self, metrics):
         if self.gan.loss.logits_are_probabilities:
-            self.mean_d_fake += (figures["d_fake"] - self.mean_d_fake) / MEMORY
+            self.mean_d_fake += (metrics["d_fake"] - self.mean_d_fake) / MEMORY
 
     def _take_picture(self):
         rng = np.random.default_rng(self.sample_rng_seed)
@@ -181,7 +181,7 @@ class Trainer:
         labels = np.arange(self.shown) // COLUMNS % classes if classes else None  # each row shows one class
         z = self.gan.draw_z(self.shown, rng)
         made = self.gan.make(z, self.gan.conditions.draw(self.shown, rng, labels))
-        samples, shown = self.gan.preset.pictures(made), self.gan.preset.show(made)
+        samples, shown = self.gan.preset.to_samples(made), self.gan.preset.to_display(made)
         if not np.isfinite(samples).all():
             raise self._diverged("the samples are not finite")
         if self.gan.step >= EARLY and self.real_variety:  # data that is all alike is no measure
@@ -193,7 +193,7 @@ class Trainer:
         log = self.run.read_log()
         plotting.save_losses(self.run.losses_path, log)
         if self.follower is not None:
-            plotting.save_quality(self.run.quality_path, log, self.follower.floor, self.critic_follows())
+            plotting.save_quality(self.run.quality_path, log, self.follower.real_metrics, self.critic_follows())
         plotting.save_gif(self.run.gif_path, self.run.sample_paths(self.gan.step))
 
     @contextmanager

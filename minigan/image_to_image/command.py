@@ -99,45 +99,45 @@ def places(command, arguments):
     return source, target
 
 
-def load_network(made_by, arguments):
-    """The network that --network names, or that training left where it does unasked; made_by: the Mender's class."""
+def load_network(model_class, arguments):
+    """The network that --network names, or that training left where it does unasked."""
     if arguments.network is not None:
-        return made_by.load(Path(arguments.network))
-    network = Path(f"runs/{made_by.command}/network.npz")
+        return model_class.load(Path(arguments.network))
+    network = Path(f"runs/{model_class.command}/network.npz")
     if not network.exists():
         raise InputError(
-            f"there is no {network} yet; train it with python -m minigan.{made_by.command}, or name a --network."
+            f"there is no {network} yet; train it with python -m minigan.{model_class.command}, or name a --network."
         )
     print(f"by {network}; --network names another", file=sys.stderr)
-    return made_by.load(network)
+    return model_class.load(network)
 
 
 # ---- training one
 
 
-def train_network(arguments, made_by, task):
-    """-> learn(images, seed, out) for `compare`: a trained Mender of that class, with progress; the first is saved."""
+def train_network(arguments, model_class, task):
+    """-> learn(images, seed, out) for `compare`: a trained model of that class, with progress; the first is saved."""
     names = ("dataset", "steps", "adversarial", "seed")
 
     def learn(images, seed, out):
-        mender = made_by(images.shape[3], task, seed)
-        with cli.watched(arguments.steps, f"seed {seed}", arguments.quiet) as watch:
+        model = model_class(images.shape[3], task, seed)
+        with cli.progress_bar(arguments.steps, f"seed {seed}", arguments.quiet) as watch:
             rng = np.random.default_rng([seed, 0])
-            training.fit(mender, images, arguments.steps, arguments.adversarial, rng, watch)
+            training.fit(model, images, arguments.steps, arguments.adversarial, rng, watch)
         if seed == arguments.seed:
-            mender.save(out / "network.npz", {name: getattr(arguments, name) for name in names})
-        return mender
+            model.save(out / "network.npz", {name: getattr(arguments, name) for name in names})
+        return model
 
     return learn
 
 
 def compare(command, arguments, task, learn, save_example, about, most=None, check=lambda images: None):
-    """For each seed learn(images, seed, out) -> what mends, and measure it beside the simple methods on the test
+    """For each seed learn(images, seed, out) -> a method, and measure it beside the simple methods on the test
     pictures.
 
-    What mends has outputs(spoilt), name -> pictures. save_example(out, what mends, an input) writes the first seed's
+    A method has outputs(degraded), name -> pictures. save_example(out, method, an input) writes the first seed's
     besides metrics.json and pictures.png. about: entries for metrics.json. most: how many test pictures at the most.
-    check(images): InputError where these do not suit what mends. -> the folder.
+    check(images): InputError where these do not suit the method. -> the folder.
     """
     (images, _), (test, labels) = (
         datasets.load(arguments.dataset, split, arguments.image_size) for split in ("train", "test")
@@ -166,16 +166,16 @@ def compare(command, arguments, task, learn, save_example, about, most=None, che
 
     def one(seed):
         started = time.perf_counter()
-        mends = learn(images, seed, out)
+        method = learn(images, seed, out)
         seconds = time.perf_counter() - started
         results = {}
         for name, part in tqdm(parts.items(), desc=f"seed {seed}, measuring", disable=arguments.quiet):
-            results[name] = _measured(part, mends, images, test, labels, judge, seed)
+            results[name] = _measured(part, method, images, test, labels, judge, seed)
         metrics = {name: rows for name, (rows, _) in results.items()}
         pages = [columns for _, columns in results.values()]
 
         def draw():
-            save_example(out, mends, pages[0][0])
+            save_example(out, method, pages[0][0])
             plotting.save_comparison(out / "pictures.png", _page([columns for _, columns in pages]))
 
         return {"seconds": round(seconds, 1), "metrics": metrics if task.parts() else metrics[""]}, draw
@@ -185,17 +185,17 @@ def compare(command, arguments, task, learn, save_example, about, most=None, che
     return out
 
 
-def _measured(task, mends, images, test, labels, judge, seed):
+def _measured(task, method, images, test, labels, judge, seed):
     """-> metrics of each method, and an input with pictures to show."""
-    spoil_rng, tune_rng = (np.random.default_rng([seed, i]) for i in (1, 2))
-    spoilt = task.spoil(test, spoil_rng)
-    outputs = {name: method(spoilt) for name, method in task.baselines(images, tune_rng).items()}
-    outputs |= mends.outputs(spoilt)
+    degrade_rng, tune_rng = (np.random.default_rng([seed, i]) for i in (1, 2))
+    degraded = task.degrade(test, degrade_rng)
+    outputs = {name: baseline(degraded) for name, baseline in task.baselines(images, tune_rng).items()}
+    outputs |= method.outputs(degraded)
     metrics = {name: training.measure(made, test, labels, judge) for name, made in outputs.items()}
     if judge is not None:
         metrics["truth"] = training.recognised(test, labels, judge)
-    columns = {"input": task.show(spoilt), **outputs, "truth": test}
-    return metrics, (spoilt[0], {name: made[:SHOWN] for name, made in columns.items()})
+    columns = {"input": task.show(degraded), **outputs, "truth": test}
+    return metrics, (degraded[0], {name: made[:SHOWN] for name, made in columns.items()})
 
 
 def _page(pages):

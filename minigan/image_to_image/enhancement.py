@@ -11,7 +11,7 @@ SIGMAS, SIZES = (0.5, 0.75, 1.0, 1.25, 1.5), (3, 5)  # of the Gaussian and the m
 
 
 @dataclass(frozen=True)
-class Task(training.Task):
+class EnhancementTask(training.ImageToImageTask):
     """What is to be undone: pictures were made smaller by `factor`, or (factor 1) given noise of σ = 255 · noise."""
 
     factor: int = 2
@@ -33,7 +33,7 @@ class Task(training.Task):
     def network(self, channels, rng, dtype):
         return enhancer(channels, self.factor, rng, dtype)
 
-    def spoil(self, images, rng):
+    def degrade(self, images, rng):
         """Pictures uint8 -> the input that they are to be made from again, uint8."""
         return filters.add_noise(images, self.noise, rng) if self.noise else filters.shrink(images, self.factor)
 
@@ -41,21 +41,21 @@ class Task(training.Task):
         """The simple methods, name -> function of uint8 inputs; where one has a setting, the best on these pictures."""
         if not self.noise:
             return {
-                "nearest": lambda spoilt: filters.nearest(spoilt, self.factor),
-                "bicubic": lambda spoilt: filters.bicubic(spoilt, self.factor),
+                "nearest": lambda degraded: filters.nearest(degraded, self.factor),
+                "bicubic": lambda degraded: filters.bicubic(degraded, self.factor),
             }
         truth = images[: training.TUNED_ON]
-        spoilt = self.spoil(truth, rng)
-        sigma = training.best_setting(SIGMAS, filters.gaussian, spoilt, truth)
-        size = training.best_setting(SIZES, filters.median, spoilt, truth)
+        degraded = self.degrade(truth, rng)
+        sigma = training.best_setting(SIGMAS, filters.gaussian, degraded, truth)
+        size = training.best_setting(SIZES, filters.median, degraded, truth)
         return {
-            "input": lambda spoilt: spoilt,
-            f"median {size}x{size}": lambda spoilt: filters.median(spoilt, size),
-            f"Gaussian σ {sigma:g}": lambda spoilt: filters.gaussian(spoilt, sigma),
+            "input": lambda degraded: degraded,
+            f"median {size}x{size}": lambda degraded: filters.median(degraded, size),
+            f"Gaussian σ {sigma:g}": lambda degraded: filters.gaussian(degraded, sigma),
         }
 
 
-class Enhancer(training.Mender):
+class Enhancer(training.ImageToImageModel):
     """A network that enhances pictures."""
 
-    kind, command, task_type = "enhancer", "enhance", Task
+    kind, command, task_type = "enhancer", "enhance", EnhancementTask

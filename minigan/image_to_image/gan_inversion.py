@@ -22,14 +22,14 @@ PRIOR = 0.03  # λ
 SHARPNESS = 0.01  # of a blended picture: how much G's gradients count beside the blurred picture
 
 
-class HoleView:
-    """Pictures with holes, as `Task.spoil` gives them: A x = x, and what is in the hole has no weight.
+class MaskOperator:
+    """Pictures with holes, as `RestorationTask.degrade` gives them: A x = x, and what is in the hole has no weight.
 
     w is the share of hole around a known pixel (Yeh et al. 2017, equation 3), divided by its sum.
     """
 
-    def __init__(self, spoilt, dtype):
-        self.pictures, self.hole = restoration.split(spoilt)
+    def __init__(self, degraded, dtype):
+        self.pictures, self.hole = restoration.split(degraded)
         self.target, edge = datasets.to_float(self.pictures, dtype), NEARBY // 2
         around = np.pad(self.hole, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(around, (NEARBY, NEARBY), axis=(1, 2))
@@ -37,11 +37,11 @@ class HoleView:
         total = weight.sum(axis=(1, 2, 3), keepdims=True) * self.pictures.shape[3]
         self.weight = (weight / np.maximum(total, np.finfo(dtype).tiny)).astype(dtype)
 
-    def see(self, x):
+    def apply(self, x):
         """A x."""
         return x
 
-    def back(self, grad):
+    def adjoint(self, grad):
         """Aᵀ grad."""
         return grad
 
@@ -53,37 +53,37 @@ class HoleView:
         return np.where(self.hole, made, self.pictures)
 
 
-class BlurView:
+class BlurOperator:
     """Blurred pictures: A x = R x Cᵀ with the matrices of the blur, and all pixels count the same."""
 
-    def __init__(self, spoilt, dtype, blur):
-        self.target = datasets.to_float(spoilt, dtype)
-        self.rows, self.columns = (filters.gaussian_weights(size, blur).astype(dtype) for size in spoilt.shape[1:3])
-        self.weight = dtype.type(1 / np.prod(spoilt.shape[1:]))
+    def __init__(self, degraded, dtype, blur):
+        self.target = datasets.to_float(degraded, dtype)
+        self.rows, self.columns = (filters.gaussian_weights(size, blur).astype(dtype) for size in degraded.shape[1:3])
+        self.weight = dtype.type(1 / np.prod(degraded.shape[1:]))
 
-    def see(self, x):
+    def apply(self, x):
         return filters.apply_along(x, self.rows, self.columns)
 
-    def back(self, grad):
+    def adjoint(self, grad):
         return filters.apply_along(grad, self.rows.T, self.columns.T)
 
     def blend(self, made):
         """x = G(z) + d where ‖A x - y‖² + SHARPNESS ‖∇d‖² is smallest: (Aᵀ A + SHARPNESS L) d = Aᵀ (y - A G(z))."""
-        missing = (self.target + 1) * 127.5 - self.see(made)
+        missing = (self.target + 1) * 127.5 - self.apply(made)
 
         def matrix(v):
-            return self.back(self.see(v)) + v.dtype.type(SHARPNESS) * inpainting.laplacian(v)
+            return self.adjoint(self.apply(v)) + v.dtype.type(SHARPNESS) * inpainting.laplacian(v)
 
-        return made + inpainting.conjugate_gradients(matrix, self.back(missing))
+        return made + inpainting.conjugate_gradients(matrix, self.adjoint(missing))
 
     def paste(self, made):
         return made
 
 
-class Searcher:
+class GanInversion:
     """Restores pictures by a search through a trained GAN. steps: of Adam. rng: draws where searches may begin.
 
-    progress(title, total) gives, in a `with`, watch(step, figures), called after each step.
+    progress(title, total) gives, in a `with`, watch(step, metrics), called after each step.
     Raises InputError for a GAN whose G does not draw pictures of one kind.
     """
 
@@ -94,55 +94,57 @@ class Searcher:
         self.conditions = gan.conditions.draw(DRAWN, rng)
         self.drawn = gan.make(self.z, self.conditions)
 
-    def outputs(self, spoilt):
+    def outputs(self, degraded):
         """Inputs uint8 -> {"G(z)": what G makes, in the holes only; "search": the same blended} uint8."""
         found = {"G(z)": [], "search": []}
-        batches = [spoilt[first : first + BATCH] for first in range(0, len(spoilt), BATCH)]
+        batches = [degraded[first : first + BATCH] for first in range(0, len(degraded), BATCH)]
         with self.progress("searching", len(batches) * self.steps) as watch:
             for batch in batches:
-                seen = self.view(batch)
-                made = (np.clip(self.search(seen, watch), -1, 1) + 1) * np.float32(127.5)
-                found["G(z)"].append(seen.paste(made))
-                found["search"].append(seen.blend(made))
+                operator = self.operator(batch)
+                made = (np.clip(self.search(operator, watch), -1, 1) + 1) * np.float32(127.5)
+                found["G(z)"].append(operator.paste(made))
+                found["search"].append(operator.blend(made))
         return {name: np.rint(np.clip(np.concatenate(x), 0, 255)).astype(np.uint8) for name, x in found.items()}
 
-    def view(self, spoilt):
+    def operator(self, degraded):
         """What is known of these inputs."""
-        return HoleView(spoilt, self.gan.dtype) if self.task.holes else BlurView(spoilt, self.gan.dtype, self.task.blur)
+        if self.task.holes:
+            return MaskOperator(degraded, self.gan.dtype)
+        return BlurOperator(degraded, self.gan.dtype, self.task.blur)
 
-    def search(self, seen, watch):
-        """-> G(z) of the best z found for each picture of a view."""
-        nearest = self.begin(seen)
+    def search(self, operator, watch):
+        """-> G(z) of the best z found for each picture that an operator knows of."""
+        nearest = self.begin(operator)
         z, conditions = self.z[nearest], None if self.conditions is None else self.conditions[nearest]
         codes = Layer()
         codes.params["z"], codes.grads["z"] = z, np.zeros_like(z)
         optimizer = optim.Adam(codes, LR)
         longest = np.sqrt(z.dtype.type(z.shape[1]))
         for step in range(self.steps):
-            value, codes.grads["z"] = self.loss(z, conditions, seen)
+            value, codes.grads["z"] = self.loss(z, conditions, operator)
             optimizer.step()
             z *= np.minimum(1, longest / np.linalg.norm(z, axis=1, keepdims=True))  # or it leaves where G has learned
             watch(step + 1, {"loss": value})
         return self.gan.make(z, conditions)
 
-    def begin(self, seen):
-        """Which of the drawn samples agrees best with each picture of a view."""
-        samples = seen.see(self.drawn)
-        weights = np.broadcast_to(seen.weight, seen.target.shape)
+    def begin(self, operator):
+        """Which of the drawn samples agrees best with each picture that an operator knows of."""
+        samples = operator.apply(self.drawn)
+        weights = np.broadcast_to(operator.weight, operator.target.shape)
         return np.array(
             [
                 (weight * np.abs(samples - target)).sum(axis=(1, 2, 3)).argmin()
-                for weight, target in zip(weights, seen.target, strict=True)
+                for weight, target in zip(weights, operator.target, strict=True)
             ]
         )
 
-    def loss(self, z, conditions, seen):
-        """-> the mean of L(z) over the pictures of a view, and its gradient by z (N, Z)."""
+    def loss(self, z, conditions, operator):
+        """-> the mean of L(z) over the operator's pictures, and its gradient by z (N, Z)."""
         made = self.gan.make(z, conditions)
-        gap = seen.see(made) - seen.target
+        gap = operator.apply(made) - operator.target
         share = z.dtype.type(1 / len(z))
-        value = float((seen.weight * np.abs(gap)).sum(dtype=np.float64)) / len(z)
-        grad = seen.back(seen.weight * np.sign(gap)) * share
+        value = float((operator.weight * np.abs(gap)).sum(dtype=np.float64)) / len(z)
+        grad = operator.adjoint(operator.weight * np.sign(gap)) * share
         prior, grad_prior = self.gan.g_loss(made, conditions, training=False)
         grad = grad + z.dtype.type(PRIOR) * grad_prior
         return value + PRIOR * prior, self.gan.averaged.backward(np.ascontiguousarray(grad), need_param_grads=False)
@@ -150,7 +152,7 @@ class Searcher:
 
 def check(gan):
     """InputError where G's outputs are not the pictures themselves."""
-    if gan.preset.pictures is not as_it_is or len(gan.sample_shape) != 3:
+    if gan.preset.to_samples is not as_it_is or len(gan.sample_shape) != 3:
         raise InputError(
             f"a generator of {gan.config.preset} does not draw the pictures themselves, so they cannot be searched "
             "for; train another preset, such as digits or dcgan."

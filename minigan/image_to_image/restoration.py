@@ -16,7 +16,7 @@ NOISES = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True)
-class Task(training.Task):
+class RestorationTask(training.ImageToImageTask):
     """What is to be undone: holes of these kinds, of which each picture has one, or where there are none a blur of σ =
     `blur` pixels, with some noise."""
 
@@ -41,19 +41,19 @@ class Task(training.Task):
     def inputs(self, channels):
         return channels + 1 if self.holes else channels
 
-    def show(self, spoilt):
+    def show(self, degraded):
         if not self.holes:
-            return spoilt
-        pictures, hole = split(spoilt)
+            return degraded
+        pictures, hole = split(degraded)
         return np.where(hole, np.uint8(GREY), pictures)
 
     def parts(self):
-        return {kind: Task((kind,)) for kind in self.holes} if len(self.holes) > 1 else {}
+        return {kind: RestorationTask((kind,)) for kind in self.holes} if len(self.holes) > 1 else {}
 
     def network(self, channels, rng, dtype):
         return restorer(channels, bool(self.holes), rng, dtype)
 
-    def spoil(self, images, rng):
+    def degrade(self, images, rng):
         """Pictures uint8 -> blurred and noisy ones; or, with_hole, ones with the biharmonic fill in their holes."""
         if not self.holes:
             return filters.add_noise(filters.gaussian(images, self.blur), GRAIN, rng)
@@ -67,12 +67,12 @@ class Task(training.Task):
         """The simple methods, name -> function of inputs; where one has a setting, the best on these pictures."""
         if self.holes:
             return {
-                "mean fill": lambda spoilt: _filled(inpainting.mean_fill, *split(spoilt)),
-                "diffusion": lambda spoilt: _filled(inpainting.harmonic, *split(spoilt)),
-                "biharmonic": lambda spoilt: split(spoilt)[0],
+                "mean fill": lambda degraded: _filled(inpainting.mean_fill, *split(degraded)),
+                "diffusion": lambda degraded: _filled(inpainting.harmonic, *split(degraded)),
+                "biharmonic": lambda degraded: split(degraded)[0],
             }
         truth = images[: training.TUNED_ON]
-        spoilt = self.spoil(truth, rng)
+        degraded = self.degrade(truth, rng)
 
         def unsharp(pictures, amount):
             return filters.unsharp(pictures, self.blur, amount)
@@ -80,19 +80,19 @@ class Task(training.Task):
         def wiener(pictures, noise):
             return filters.wiener(pictures, self.blur, noise)
 
-        amount = training.best_setting(AMOUNTS, unsharp, spoilt, truth)
-        noise = training.best_setting(NOISES, wiener, spoilt, truth)
+        amount = training.best_setting(AMOUNTS, unsharp, degraded, truth)
+        noise = training.best_setting(NOISES, wiener, degraded, truth)
         return {
-            "input": lambda spoilt: spoilt,
-            f"unsharp {amount:g}": lambda spoilt: unsharp(spoilt, amount),
-            f"Wiener {noise:g}": lambda spoilt: wiener(spoilt, noise),
+            "input": lambda degraded: degraded,
+            f"unsharp {amount:g}": lambda degraded: unsharp(degraded, amount),
+            f"Wiener {noise:g}": lambda degraded: wiener(degraded, noise),
         }
 
 
-class Restorer(training.Mender):
+class Restorer(training.ImageToImageModel):
     """A network that restores pictures."""
 
-    kind, command, task_type = "restorer", "restore", Task
+    kind, command, task_type = "restorer", "restore", RestorationTask
 
 
 def with_hole(pictures, hole):
@@ -102,9 +102,9 @@ def with_hole(pictures, hole):
     return np.concatenate([filled, np.where(hole, np.uint8(255), np.uint8(0))], axis=3)
 
 
-def split(spoilt):
+def split(degraded):
     """The inverse of with_hole, but for what was in the hole."""
-    return spoilt[..., :-1], spoilt[..., -1:] > GREY
+    return degraded[..., :-1], degraded[..., -1:] > GREY
 
 
 def _filled(fill, pictures, hole):

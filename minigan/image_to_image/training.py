@@ -1,9 +1,9 @@
 """Networks that learn to undo what was done to pictures, by an L1 and an adversarial loss, and how well they do it.
 
-With x the spoilt and y the true picture, and D a judge of pairs (Goodfellow et al. 2014; Isola et al. 2017):
+With x the degraded and y the true picture, and D a discriminator of pairs (Goodfellow et al. 2014; Isola et al. 2017):
     G minimises mean |G(x) - y| + a · L_G(D(x, G(x))),    D tells (x, y) from (x, G(x)).
 The first term alone gives the median of all pictures that x may come from, which is blurred; the second asks for a
-picture that may be real. What is to be undone is a Task's matter: enhancement.py, restoration.py.
+picture that may be real. What is to be undone is a task's matter: enhancement.py, restoration.py.
 """
 
 from dataclasses import asdict
@@ -12,7 +12,7 @@ import numpy as np
 
 from minigan import datasets, losses, optim
 from minigan.base import checkpoint
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.image_to_image import filters
 from minigan.kernels.parallel import threads
 from minigan.metrics import image_metrics
@@ -27,12 +27,12 @@ BATCH_SIZE = 32
 LR, BETA1 = 1e-3, 0.5
 
 
-class Task:
+class ImageToImageTask:
     """What is to be undone. A subclass is a frozen dataclass, whose fields say it all.
 
     factor: how many times larger the true picture is. multiple: what the sides of the network's input divide by.
-    A subclass writes `network(channels, rng, dtype)`, a layer from spoilt pictures in [-1, 1] to true ones;
-    `spoil(images, rng)`, (N, H, W, C) uint8 to the input (N, H/factor, W/factor, inputs(C)) uint8;
+    A subclass writes `network(channels, rng, dtype)`, a layer from degraded pictures in [-1, 1] to true ones;
+    `degrade(images, rng)`, (N, H, W, C) uint8 to the input (N, H/factor, W/factor, inputs(C)) uint8;
     `baselines(images, rng)`, the simple methods, name -> function of such inputs, their settings tuned on these
     pictures; and where the input is no picture, `inputs` and `show`.
     """
@@ -43,12 +43,12 @@ class Task:
         """How many channels the input has for pictures of so many."""
         return channels
 
-    def show(self, spoilt):
+    def show(self, degraded):
         """The input as pictures for people."""
-        return spoilt
+        return degraded
 
     def parts(self):
-        """Name -> Task, where this one is several that are to be measured apart; else empty."""
+        """Name -> task, where this one is several that are to be measured apart; else empty."""
         return {}
 
     def check(self, images):
@@ -63,18 +63,18 @@ class Task:
             )
 
 
-def best_setting(settings, method, spoilt, truth):
-    """The setting with which method(spoilt, setting) is nearest to the true pictures by its mean PSNR."""
-    return max(settings, key=lambda setting: image_metrics.mean_psnr(method(spoilt, setting), truth))
+def best_setting(settings, method, degraded, truth):
+    """The setting with which method(degraded, setting) is nearest to the true pictures by its mean PSNR."""
+    return max(settings, key=lambda setting: image_metrics.mean_psnr(method(degraded, setting), truth))
 
 
-class Mender:
+class ImageToImageModel:
     """A network that does a task on pictures of `channels` channels. seed: of its first weights.
 
-    A subclass gives `kind`, what its files call it, `command`, which makes it, and `task_type`, the Task's class.
+    A subclass gives `kind`, what its files call it, `command`, which makes it, and `task_type`, its task's class.
     """
 
-    kind, command, task_type = "", "", Task
+    kind, command, task_type = "", "", ImageToImageTask
 
     def __init__(self, channels, task, seed=0):
         self.channels, self.task = channels, task
@@ -130,17 +130,17 @@ class Mender:
             checkpoint.fill(made.network.params, arrays)
         except (LookupError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} holds no {cls.kind} of this version ({brief(error)}); make one with {cls.command}."
+                f"{path} holds no {cls.kind} of this version ({shorten(error)}); make one with {cls.command}."
             ) from None
         return made
 
 
-class PairGame:
-    """The game of a Mender with a discriminator of pairs. adversarial: its weight a; 0 for the L1 loss alone."""
+class Pix2PixTrainer:
+    """Moves a model and a discriminator of pairs. adversarial: its weight a; 0 for the L1 loss alone."""
 
-    def __init__(self, made_by, adversarial, seed=0):
-        self.factor, self.channels, self.generator = made_by.task.factor, made_by.channels, made_by.network
-        both = made_by.task.inputs(self.channels) + self.channels
+    def __init__(self, model, adversarial, seed=0):
+        self.factor, self.channels, self.generator = model.task.factor, model.channels, model.network
+        both = model.task.inputs(self.channels) + self.channels
         self.discriminator = pair_discriminator(both, np.random.default_rng(seed), np.float32)
         self.adversarial, self.loss = adversarial, losses.NonSaturating()
         self.g_optimizer = optim.Adam(self.generator, LR, beta1=BETA1)
@@ -172,47 +172,47 @@ class PairGame:
         return distance + self.adversarial * value, grad, distance
 
     def step(self, x, truth):
-        """Move D, then G, once on inputs x and the true pictures, both in [-1, 1]. -> figures, name -> float."""
-        made, figures = self.generator.forward(x), {}
+        """Move D, then G, once on inputs x and the true pictures, both in [-1, 1]. -> metrics, name -> float."""
+        made, metrics = self.generator.forward(x), {}
         if self.adversarial:
             self.discriminator.zero_grad()
-            figures["d_loss"] = self.d_loss(x, made, truth)
+            metrics["d_loss"] = self.d_loss(x, made, truth)
             self.d_optimizer.step()
-        figures["g_loss"], grad, figures["l1"] = self.g_loss(x, made, truth)
+        metrics["g_loss"], grad, metrics["l1"] = self.g_loss(x, made, truth)
         self.generator.zero_grad()
         self.generator.backward(grad, need_input_grad=False)
         self.g_optimizer.step()
-        return figures
+        return metrics
 
 
-def fit(made_by, images, steps, adversarial, rng, watch=lambda step, figures: None):
-    """Train a Mender on pictures (N, H, W, C) uint8, each spoilt anew; the learning rate falls to 0 along a cosine.
+def fit(model, images, steps, adversarial, rng, watch=lambda step, metrics: None):
+    """Train a model on pictures (N, H, W, C) uint8, each degraded anew; the learning rate falls to 0 along a cosine.
 
-    watch(step, figures) is called after each step. The same rng state gives the same weights. Raises RunError where a
+    watch(step, metrics) is called after each step. The same rng state gives the same weights. Raises RunError where a
     loss is no longer finite.
     """
-    order_rng, spoil_rng, game_rng = rng.spawn(3)
-    game = PairGame(made_by, adversarial, game_rng)
+    order_rng, degrade_rng, trainer_rng = rng.spawn(3)
+    trainer = Pix2PixTrainer(model, adversarial, trainer_rng)
     batches = datasets.BatchIterator(len(images), BATCH_SIZE, order_rng)
 
     def step(t):
         truth = images[batches.next_indices()]
-        x = made_by.task.spoil(truth, spoil_rng)
-        return game.step(datasets.to_float(x), datasets.to_float(truth))
+        x = model.task.degrade(truth, degrade_rng)
+        return trainer.step(datasets.to_float(x), datasets.to_float(truth))
 
-    optimizers = game.g_optimizer, game.d_optimizer
+    optimizers = trainer.g_optimizer, trainer.d_optimizer
     training_loop.fit(step, training_loop.ways(steps), optimizers, watch=watch, advice="try a smaller --adversarial")
 
 
 def measure(images, truth, labels=None, judge=None):
     """How near pictures are to the true ones on average, and, with a judge, the share whose label it recognises."""
-    figures = {
+    metrics = {
         "psnr": image_metrics.mean_psnr(images, truth),
         "ssim": float(image_metrics.ssim(images, truth).mean()),
     }
-    return figures if judge is None else figures | recognised(images, labels, judge)
+    return metrics if judge is None else metrics | recognised(images, labels, judge)
 
 
 def recognised(images, labels, judge):
     """{"recognised": the share of pictures whose label the judge recognises}."""
-    return {"recognised": float((judge.judge(images)[1].argmax(axis=1) == labels).mean())}
+    return {"recognised": float((judge.predict(images)[1].argmax(axis=1) == labels).mean())}

@@ -2,7 +2,7 @@
 
 Nobody needs this folder to understand the rest. Each name below holds the functions of one formula, of the same
 arguments and results, and in the same order: forward, backward and, where there are any, jvp and jvp_backward. Their
-backward is told besides which gradients are needed.
+backward is given besides which gradients are needed.
 """
 
 from minigan.kernels.attention import self_attention

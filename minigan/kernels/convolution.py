@@ -11,30 +11,30 @@ def _sizes(x, weight, stride, padding):
 
 
 def conv2d_forward(x, weight, bias, stride, padding):
-    way = lowering.lowering(x.shape, weight.shape, stride, padding, _sizes(x, weight, stride, padding), x.dtype)
-    x, u = np.ascontiguousarray(x), way.weight_side(weight)
-    return lowering.convolve(way, x, u, bias), (way, x, u)
+    algorithm = lowering.lowering(x.shape, weight.shape, stride, padding, _sizes(x, weight, stride, padding), x.dtype)
+    x, u = np.ascontiguousarray(x), algorithm.weight_side(weight)
+    return lowering.convolve(algorithm, x, u, bias), (algorithm, x, u)
 
 
 def conv2d_backward(grad_output, cache, need_params=True, need_input=True):
-    way, x, u = cache
+    algorithm, x, u = cache
     grad = np.ascontiguousarray(grad_output)
-    grad_input, grad_weight = lowering.convolve_backward(way, grad, x, u, need_params, need_input)
+    grad_input, grad_weight = lowering.convolve_backward(algorithm, grad, x, u, need_params, need_input)
     return grad_input, grad_weight, _grad_bias(grad) if need_params else None
 
 
 def conv_transpose2d_forward(x, weight, bias, stride, padding, output_padding):
     axes = zip(x.shape[1:3], weight.shape[:2], stride, padding, output_padding, strict=True)
     shape = (len(x), *((s - 1) * d - 2 * p + k + extra for s, k, d, p, extra in axes), weight.shape[2])
-    way = lowering.lowering(shape, weight.shape, stride, padding, x.shape[1:3], x.dtype)
-    x, u = np.ascontiguousarray(x), way.weight_side(weight)
-    return lowering.convolve_transposed(way, x, u, bias), (way, x, u)
+    algorithm = lowering.lowering(shape, weight.shape, stride, padding, x.shape[1:3], x.dtype)
+    x, u = np.ascontiguousarray(x), algorithm.weight_side(weight)
+    return lowering.convolve_transposed(algorithm, x, u, bias), (algorithm, x, u)
 
 
 def conv_transpose2d_backward(grad_output, cache, need_params=True, need_input=True):
-    way, x, u = cache
+    algorithm, x, u = cache
     grad = np.ascontiguousarray(grad_output)
-    grad_input, grad_weight = lowering.convolve_transposed_backward(way, grad, x, u, need_params, need_input)
+    grad_input, grad_weight = lowering.convolve_transposed_backward(algorithm, grad, x, u, need_params, need_input)
     return grad_input, grad_weight, _grad_bias(grad) if need_params else None
 
 
@@ -43,13 +43,14 @@ def _grad_bias(grad):
 
 
 def conv2d_jvp(t, cache):
-    way, _, u = cache
-    return lowering.convolve(way, np.ascontiguousarray(t), u, 0)
+    algorithm, _, u = cache
+    return lowering.convolve(algorithm, np.ascontiguousarray(t), u, 0)
 
 
 def conv2d_jvp_backward(s, t, cache):
-    way, _, u = cache
-    return *lowering.convolve_backward(way, np.ascontiguousarray(s), np.ascontiguousarray(t), u, True, False), None
+    algorithm, _, u = cache
+    s, t = np.ascontiguousarray(s), np.ascontiguousarray(t)
+    return *lowering.convolve_backward(algorithm, s, t, u, True, False), None
 
 
 conv2d = conv2d_forward, conv2d_backward, conv2d_jvp, conv2d_jvp_backward

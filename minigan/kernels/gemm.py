@@ -1,4 +1,4 @@
-"""Matrix products on the kernels' own team: every thread makes its share, by NumPy's BLAS with one thread.
+"""Matrix products on the kernels' own thread pool: every thread makes its share, by NumPy's BLAS with one thread.
 
 A BLAS with threads of its own wakes and joins them at every product, and its idle threads spin for a while, on a core
 that a kernel needs next.
@@ -51,7 +51,7 @@ def products(*triples):
     too; but rather into rows, and else where a line of the cache ends, because two cores that write the same line wait
     for each other: a weight gradient cut anywhere takes twice as long.
     """
-    parts = threads.get_threads() if threads.blas() else 1  # or BLAS gets in the team's way
+    parts = threads.get_threads() if threads.blas() else 1  # or BLAS gets in the pool's way
     work = sum(out.size * a.shape[1] for a, _, out in triples) // threads.MULTIPLICATIONS
     with threads.one_blas_thread:
         threads.run(_shares, parts, work, parts, triples)

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigan.base.errors import InputError, RunError
 from minigan.kernels.parallel import memory
-from minigan.layers.formula import Need
+from minigan.layers.formula import GradRequest
 
 
 class Remembered(NamedTuple):
@@ -32,7 +32,7 @@ class Layer:
     wrong, `_check_input` says so.
     """
 
-    mixes_samples = False  # True: a sample's output depends on the other samples, and forward takes `parts`
+    uses_batch_statistics = False  # True: a sample's output depends on the others, and forward takes `num_splits`
     formula = None  # the Formula that computes the layer
 
     def __init__(self):
@@ -76,18 +76,18 @@ class Layer:
                 "the output."
             )
         self.remembered = None
-        grad_input = self._backward(grad_output, cache, Need(need_param_grads, need_input_grad))
+        grad_input = self._backward(grad_output, cache, GradRequest(need_param_grads, need_input_grad))
         return grad_input if need_input_grad else None
 
-    def check_parts(self, x, parts):
-        """How many samples are in each of the `parts` equal consecutive parts of x; InputError if they cannot be equal.
+    def check_splits(self, x, num_splits):
+        """How many samples are in each of `num_splits` equal consecutive parts; InputError if they cannot be equal.
 
         For layers whose samples see each other: real and fake pictures go through D in one batch of two parts, and a
         part must not see the other.
         """
-        if len(x) % positive_int(repr(self), "parts", parts):
-            raise InputError(f"{self!r}.forward: a batch of {len(x)} cannot be split into {parts} equal parts.")
-        return len(x) // parts
+        if len(x) % positive_int(repr(self), "num_splits", num_splits):
+            raise InputError(f"{self!r}.forward: a batch of {len(x)} cannot be split into {num_splits} equal parts.")
+        return len(x) // num_splits
 
     def zero_grad(self):
         """Set every gradient to zero."""

@@ -71,7 +71,7 @@ class Statistics(Layer):
     where s is the batch's mean, or its unbiased variance. buffers: running_mean (C,), running_var (C,).
     """
 
-    mixes_samples = True
+    uses_batch_statistics = True
 
     def __init__(self, num_features, momentum, eps, dtype):
         super().__init__()
@@ -90,20 +90,20 @@ class Statistics(Layer):
             raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected (N, C) or (N, H, W, C).")
         self._check_features(x, x.ndim, self.num_features, "(N, C) or (N, H, W, C)")
 
-    def _normalise(self, x, training, parts, gamma, beta):
-        """γ x̂ + β and its cache: each of `parts` equal parts of the batch by itself, and the statistics moved once for
-        each, in order; or, when not training, with the running statistics."""
+    def _normalise(self, x, training, num_splits, gamma, beta):
+        """γ x̂ + β and its cache: each of `num_splits` equal parts of the batch by itself, and the statistics moved once
+        for each, in order; or, when not training, with the running statistics."""
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
         if not training:
             out, cache = batch_norm_inference.forward(x, gamma, beta, mean, var, self.eps)
             return out, (batch_norm_inference, [cache])
-        count = self.check_parts(x, parts) * (x[0].size // self.num_features)
+        count = self.check_splits(x, num_splits) * (x[0].size // self.num_features)
         if count < 2:
             raise InputError(
                 f"{self!r}.forward: one value per channel has no variance; train with a batch of at least 2, or use "
                 "training=False."
             )
-        passes = [batch_norm.forward(part, gamma, beta, self.eps) for part in np.split(x, parts)]
+        passes = [batch_norm.forward(part, gamma, beta, self.eps) for part in np.split(x, num_splits)]
         for _, (_, (batch_mean, batch_var, *_)) in passes:  # what batch_norm's cache begins with
             mean += self.momentum * (batch_mean - mean)
             var += self.momentum * (batch_var * (count / (count - 1)) - var)
@@ -112,8 +112,8 @@ class Statistics(Layer):
     def _normalise_backward(self, grad_output, cache, need):
         """-> the gradients of x, γ and β."""
         formula, caches = cache
-        parts = zip(np.split(grad_output, len(caches)), caches, strict=True)
-        grads, gammas, betas = zip(*(formula.backward(grad, each, need) for grad, each in parts), strict=True)
+        pieces = zip(np.split(grad_output, len(caches)), caches, strict=True)
+        grads, gammas, betas = zip(*(formula.backward(grad, each, need) for grad, each in pieces), strict=True)
         return joined(grads), sum(gammas), sum(betas)
 
 
@@ -123,8 +123,8 @@ class BatchNorm(Statistics):
     With training=False the running statistics are used (see Statistics), and the backward pass is that of a fixed
     affine map. Numbers beyond 1e19 are normalised too, but their variance is beyond a float32, so that running_var
     becomes infinite.
-    params: gamma (C,) starting at 1, beta (C,) at 0. forward takes `parts`: a batch made of that many equal parts, such
-    as real and fake images, is normalised part by part, and updates the running statistics once per part, in order.
+    params: gamma (C,) starting at 1, beta (C,) at 0. forward takes `num_splits`: a batch made of that many equal parts,
+    such as real and fake images, is normalised part by part, and moves the running statistics once per part, in order.
     """
 
     def __init__(self, num_features, momentum=0.1, eps=1e-5, dtype=np.float32):
@@ -135,8 +135,8 @@ class BatchNorm(Statistics):
     def __repr__(self):
         return f"BatchNorm({self.num_features})"
 
-    def _forward(self, x, training, parts=1):
-        return self._normalise(x, training, parts, self.params["gamma"], self.params["beta"])
+    def _forward(self, x, training, num_splits=1):
+        return self._normalise(x, training, num_splits, self.params["gamma"], self.params["beta"])
 
     def _backward(self, grad_output, cache, need):
         grad_input, grad_gamma, grad_beta = self._normalise_backward(grad_output, cache, need)

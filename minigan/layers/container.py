@@ -33,7 +33,7 @@ class Sequential(Layer):
     """f = f_k ∘ … ∘ f_1. Forward runs the layers in order; backward, by the chain rule, in reverse.
 
     layers: a list of layers. params, grads, buffers: those of all layers, keyed "<index>.<name>"; entries may be read
-    and replaced. forward takes `parts` and hands it to the layers whose samples see each other (BatchNorm).
+    and replaced. forward takes `num_splits` and hands it to the layers whose samples see each other (BatchNorm).
     """
 
     def __init__(self, layers):
@@ -49,16 +49,16 @@ class Sequential(Layer):
     buffers = property(lambda self: _Joined(self.layers, "buffers"))
 
     @property
-    def mixes_samples(self):
-        return any(getattr(layer, "mixes_samples", False) for layer in self.layers)
+    def uses_batch_statistics(self):
+        return any(getattr(layer, "uses_batch_statistics", False) for layer in self.layers)
 
     def __repr__(self):
         return f"Sequential([{', '.join(map(repr, self.layers))}])"
 
-    def forward(self, x, training=True, parts=1):
-        """f(x); see Layer.forward. parts: how many equal consecutive parts, normalised apart, make up the batch."""
+    def forward(self, x, training=True, num_splits=1):
+        """f(x); see Layer.forward. num_splits: how many equal consecutive parts, normalised apart, the batch has."""
         for layer in self.layers:
-            options = {"parts": parts} if getattr(layer, "mixes_samples", False) else {}
+            options = {"num_splits": num_splits} if getattr(layer, "uses_batch_statistics", False) else {}
             x = layer.forward(x, training, **options)
         return x
 

@@ -65,7 +65,7 @@ class ConditionalBatchNorm(Statistics):
     (de Vries et al. 2017; Miyato et al. 2018, projection discriminator; this form Brock et al. 2019, BigGAN).
 
     forward(x, c) takes x (N, C) or (N, H, W, C) and c (N, in_features); backward returns both gradients. So it fits in
-    no Sequential, but in a block that passes c on. Running statistics as in BatchNorm, and `parts` too.
+    no Sequential, but in a block that passes c on. Running statistics as in BatchNorm, and `num_splits` too.
     params: gamma.weight W_γ and beta.weight W_β, both (in_features, num_features), drawn from N(0, 0.02²), so that it
     starts near a plain batch norm. buffers: running_mean, running_var (num_features,).
     """
@@ -80,15 +80,15 @@ class ConditionalBatchNorm(Statistics):
     def __repr__(self):
         return f"ConditionalBatchNorm({self.num_features}, {self.in_features})"
 
-    def forward(self, x, condition, training=True, parts=1):
-        """y for x under `condition`; see Layer.forward. parts: how many equal parts of the batch, normalised apart."""
-        return super().forward(x, training, condition=condition, parts=parts)
+    def forward(self, x, condition, training=True, num_splits=1):
+        """y for x under `condition`; see Layer.forward. num_splits: equal parts of the batch, normalised apart."""
+        return super().forward(x, training, condition=condition, num_splits=num_splits)
 
     def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
         """-> (∂L/∂x, ∂L/∂condition); see Layer.backward. Both are always computed."""
         return super().backward(grad_output, need_param_grads)
 
-    def _forward(self, x, training, condition, parts):
+    def _forward(self, x, training, condition, num_splits):
         self._check_array("forward", "condition", condition)
         if condition.shape != (len(x), self.in_features):
             raise InputError(
@@ -96,7 +96,7 @@ class ConditionalBatchNorm(Statistics):
                 "row for each sample of x."
             )
         one, nothing = np.ones(self.num_features, x.dtype), np.zeros(self.num_features, x.dtype)
-        normal, norm_cache = self._normalise(x, training, parts, one, nothing)
+        normal, norm_cache = self._normalise(x, training, num_splits, one, nothing)
         out, affine_cache = conditional_affine_forward(
             normal, condition, self.params["gamma.weight"], self.params["beta.weight"]
         )

@@ -5,14 +5,14 @@ from typing import NamedTuple
 from minigan.base.mode import is_plain
 
 
-class Need(NamedTuple):
+class GradRequest(NamedTuple):
     """Which gradients a backward pass is asked for."""
 
     params: bool = True
     input: bool = True
 
 
-EVERYTHING = Need()
+EVERYTHING = GradRequest()
 
 
 def no_curvature(s, t, cache):
@@ -28,9 +28,9 @@ class Formula:
     jvp_backward(s, t, cache) -> the gradients of ⟨s, J t⟩, s (like y) and t being constant, by x and what follows it;
     None for those that are 0. All in plain NumPy.
 
-    fast: kernels that compute the same, as many functions in the same order, or None; their `backward` takes a Need
-    besides, and may give None for what is not needed. `plain()` decides at the forward pass which are taken; a cache
-    remembers whose it is.
+    fast: kernels that compute the same, as many functions in the same order, or None; their `backward` takes a
+    GradRequest besides, and may give None for what is not needed. `plain()` decides at the forward pass which are
+    taken; a cache remembers whose it is.
     """
 
     attached = []  # noqa: RUF012 - every formula that has kernels, for those who compare or time them all

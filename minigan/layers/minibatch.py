@@ -29,13 +29,13 @@ def closeness_backward(grad_output, cache):
     return -(pull[..., None] * np.sign(m[:, :, None] - m[:, None])).sum(axis=2)
 
 
-def minibatch_discrimination_forward(x, weight, kernels, parts=1):
+def minibatch_discrimination_forward(x, weight, kernels, num_splits=1):
     """y = [x, o]: to each sample's features x_i the numbers o_i = o(x T) that say how close it is to the others.
 
     x (N, D), weight T (D, B K) for B = kernels, the columns of a kernel side by side; see closeness_forward for o.
-    Each of the `parts` equal consecutive parts of the batch sees only itself. -> out (N, D + B), cache.
+    Each of the `num_splits` equal consecutive parts of the batch sees only itself. -> out (N, D + B), cache.
     """
-    m = (x @ weight).reshape(parts, len(x) // parts, kernels, -1)
+    m = (x @ weight).reshape(num_splits, len(x) // num_splits, kernels, -1)
     o, close = closeness_forward(m)
     return np.concatenate([x, o.reshape(len(x), kernels)], axis=1), (x, weight, close)
 
@@ -58,11 +58,11 @@ class MinibatchDiscrimination(Layer):
 
     The same in training and in use, where what is found for a sample depends on what it is shown with.
     params: weight (in_features, kernels · dimensions), the T of the paper. No bias, which differences would cancel.
-    forward takes `parts`: a batch made of that many equal parts, such as real and fake, is compared part by part.
+    forward takes `num_splits`: a batch made of that many equal parts, such as real and fake, is compared part by part.
     rng: the Generator that draws the weight (Glorot uniform).
     """
 
-    mixes_samples = True
+    uses_batch_statistics = True
     formula = Formula(minibatch_discrimination_forward, minibatch_discrimination_backward)
 
     def __init__(self, in_features, kernels=50, dimensions=5, rng=None, dtype=np.float32):
@@ -82,6 +82,6 @@ class MinibatchDiscrimination(Layer):
     def _check_input(self, x):
         self._check_features(x, 2, self.in_features, f"(N, {self.in_features})")
 
-    def _forward(self, x, training, parts=1):
-        self.check_parts(x, parts)
-        return self.formula.forward(x, self.params["weight"], self.kernels, parts)
+    def _forward(self, x, training, num_splits=1):
+        self.check_splits(x, num_splits)
+        return self.formula.forward(x, self.params["weight"], self.kernels, num_splits)

@@ -27,21 +27,21 @@ def pixel_norm_backward(grad_output, cache):
     return r * (grad_output - out * (grad_output * out).mean(axis=-1, keepdims=True))
 
 
-def minibatch_std_forward(x, parts=1):
+def minibatch_std_forward(x, num_splits=1):
     """y = [x, s]: one more channel, everywhere s = mean_f σ_f (Karras et al. 2018, section 3).
 
     f runs over all features at all places, and σ_f = √(var_f + 1e-8), whose slope stays finite where a
     feature is the same in all samples, with the biased variance of x_f over the whole batch, or over each of its
-    `parts` equal consecutive parts, which then has its own s.
+    `num_splits` equal consecutive parts, which then has its own s.
     x (N, C) or (N, H, W, C) -> out (N, C + 1) or (N, H, W, C + 1), cache.
     """
-    grouped = x.reshape(parts, len(x) // parts, -1)
+    grouped = x.reshape(num_splits, len(x) // num_splits, -1)
     deviation = grouped - grouped.mean(axis=1, keepdims=True)
     squares = np.square(deviation, dtype=np.float64)  # or they would overflow long before std does
     std = np.sqrt(squares.mean(axis=1, keepdims=True) + 1e-8).astype(x.dtype)
     out = np.empty((*x.shape[:-1], x.shape[-1] + 1), x.dtype)
     out[..., :-1] = x
-    out.reshape(parts, -1, out.shape[-1])[..., -1] = std.mean(axis=2)
+    out.reshape(num_splits, -1, out.shape[-1])[..., -1] = std.mean(axis=2)
     return out, (deviation, std)
 
 
@@ -52,8 +52,8 @@ def minibatch_std_backward(grad_output, cache):
     over the part's samples and places. grad_output (N, …, C + 1) -> grad_input (N, …, C).
     """
     deviation, std = cache
-    parts, size, features = deviation.shape
-    grad_mean = grad_output[..., -1].reshape(parts, 1, -1).sum(axis=2, keepdims=True)
+    num_splits, size, features = deviation.shape
+    grad_mean = grad_output[..., -1].reshape(num_splits, 1, -1).sum(axis=2, keepdims=True)
     grad = deviation * (grad_mean / (size * features * std))
     return grad.reshape(grad_output[..., :-1].shape) + grad_output[..., :-1]
 
@@ -83,10 +83,10 @@ class MinibatchStd(Layer):
     minibatch_std_forward.
 
     The deviation is over the whole batch, not over groups of 4 samples as in the authors' code; the same in training
-    and in use. forward takes `parts`: in a batch of that many equal parts, such as real and fake, each has its own.
+    and in use. forward takes `num_splits`: of that many equal parts of a batch, real and fake say, each has its own.
     """
 
-    mixes_samples = True
+    uses_batch_statistics = True
     formula = Formula(minibatch_std_forward, minibatch_std_backward)
 
     def output_shape(self, input_shape):
@@ -95,9 +95,9 @@ class MinibatchStd(Layer):
     def _check_input(self, x):
         _check_axes(self, x)
 
-    def _forward(self, x, training, parts=1):
-        self.check_parts(x, parts)
-        return self.formula.forward(x, parts)
+    def _forward(self, x, training, num_splits=1):
+        self.check_splits(x, num_splits)
+        return self.formula.forward(x, num_splits)
 
 
 def _check_axes(layer, x):

@@ -24,15 +24,15 @@ class Residual(_Branches):
     ∂L/∂x = main's gradient + the shortcut's, both of the same g = ∂L/∂y: through an identity g arrives unchanged,
     however many blocks follow each other.
     x (N, …) -> out (N, …), of the shape that both branches give; InputError where they differ.
-    params, grads, buffers: keyed "main.…" and "shortcut.…"; entries may be read and replaced. forward takes `parts`,
-    see Sequential.
+    params, grads, buffers: keyed "main.…" and "shortcut.…"; entries may be read and replaced. num_splits: see
+    Sequential.
     """
 
     def __init__(self, main, shortcut=None):
         super().__init__(main=main, **({} if shortcut is None else {"shortcut": shortcut}))
 
     def output_shape(self, input_shape):
-        main, shortcut = self.parts["main"].output_shape(input_shape), self.parts.get("shortcut")
+        main, shortcut = self.children["main"].output_shape(input_shape), self.children.get("shortcut")
         return self._agreed(main, shortcut.output_shape(input_shape) if shortcut else input_shape)
 
     def _agreed(self, main, shortcut):
@@ -43,15 +43,15 @@ class Residual(_Branches):
             )
         return tuple(main)
 
-    def _forward(self, x, training, parts):
-        main = self._run("main", x, training, parts)
-        shortcut = self._run("shortcut", x, training, parts) if "shortcut" in self.parts else x
+    def _forward(self, x, training, num_splits):
+        main = self._run("main", x, training, num_splits)
+        shortcut = self._run("shortcut", x, training, num_splits) if "shortcut" in self.children else x
         # not in place: a branch may still need what it has put out, and x is the caller's
         return np.add(main, shortcut, out=memory.empty(self._agreed(main.shape, shortcut.shape), x.dtype)), None
 
     def _backward(self, grad_output, cache, need):
         main = self._back("main", grad_output, need)
-        shortcut = self._back("shortcut", grad_output, need) if "shortcut" in self.parts else grad_output
+        shortcut = self._back("shortcut", grad_output, need) if "shortcut" in self.children else grad_output
         return np.add(main, shortcut, out=memory.empty(main.shape, main.dtype)) if need.input else None
 
 
@@ -60,14 +60,14 @@ class Concatenation(_Branches):
 
     With g = ∂L/∂y split the same way, g = [g₁, g₂]: ∂L/∂x = g₁ + the branch's gradient of g₂.
     x (N, …, C) -> out (N, …, C + K) for a branch that gives (N, …, K); InputError where the other axes differ.
-    params, grads, buffers: keyed "branch.…"; entries may be read and replaced. forward takes `parts`, see Sequential.
+    params, grads, buffers: keyed "branch.…"; entries may be read and replaced. num_splits: see Sequential.
     """
 
     def __init__(self, branch):
         super().__init__(branch=branch)
 
     def output_shape(self, input_shape):
-        return self._joined(tuple(input_shape), tuple(self.parts["branch"].output_shape(input_shape)))
+        return self._joined(tuple(input_shape), tuple(self.children["branch"].output_shape(input_shape)))
 
     def _joined(self, own, branch):
         if own[:-1] != branch[:-1]:
@@ -76,8 +76,8 @@ class Concatenation(_Branches):
             )
         return (*own[:-1], own[-1] + branch[-1])
 
-    def _forward(self, x, training, parts):
-        more = self._run("branch", x, training, parts)
+    def _forward(self, x, training, num_splits):
+        more = self._run("branch", x, training, num_splits)
         out = memory.empty(self._joined(x.shape, more.shape), x.dtype)
         return np.concatenate([x, more], axis=-1, out=out), x.shape
 

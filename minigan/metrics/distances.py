@@ -1,8 +1,8 @@
 """How good samples are, and how varied: distances between sets of pictures. NumPy only.
 
 A picture is judged by its features, a vector (D,) that a classifier makes of it (classifier.py names itself by a hash,
-and these figures mean nothing without it). real (N, D) and fake (M, D) are sets of such vectors; D features each.
-Everything is computed in float64, so the same features give the same figures.
+and these metrics mean nothing without it). real (N, D) and fake (M, D) are sets of such vectors; D features each.
+Everything is computed in float64, so the same features give the same metrics.
 """
 
 import numpy as np

@@ -9,7 +9,7 @@ from minigan.metrics.judge import Classifier, shipped_judge
 STUDENT_EPOCHS = 1
 FOLLOWED = 2000  # samples of each look while training
 FEWEST_LOOKS = 3  # of which a correlation says anything
-FOLLOWED_FIGURES = ("frechet_distance", "inception_score", "entropy")
+FOLLOWED_METRICS = ("frechet_distance", "inception_score", "entropy")
 SURE = 0.95  # the confidence that counts as recognised
 GREY_LEVEL = 1 / 127.5  # a sample that differs less from a picture of the data, root mean square, is a copy of it
 LABELS = {  # key -> what it is, and which way is better
@@ -25,10 +25,10 @@ LABELS = {  # key -> what it is, and which way is better
     "entropy": ("entropy of the classes", "higher"),
     "rarest_class": ("share of the rarest class", "higher"),
     "commonest_class": ("share of the commonest class", "lower"),
-    "as_asked": ("recognised as what was asked for", "higher"),
+    "conditional_accuracy": ("recognised as what was asked for", "higher"),
     "pairs": ("pairs recognised as the same digit", "higher"),
-    "sure": ("recognised with over 95 % confidence", "higher"),
-    "neighbour": ("median distance to the nearest training picture", ""),
+    "confident_share": ("recognised with over 95 % confidence", "higher"),
+    "nn_median": ("median distance to the nearest training picture", ""),
     "nearest": ("  the nearest one in a hundred", ""),
     "accuracy_score": ("accuracy of a classifier trained on them", "higher"),
     "copies": ("copies of training pictures", "lower"),
@@ -52,51 +52,53 @@ class Reference:
                 "with --n."
             )
         self.images, self.test, self.test_labels, self.judge = images, test, test_labels, judge
-        self.features, _ = judge.judge(images[rng.choice(len(images), n, replace=False)])
+        self.features, _ = judge.predict(images[rng.choice(len(images), n, replace=False)])
         chosen = rng.choice(len(test), n, replace=False)
         self.real, self.real_labels = test[chosen], None if test_labels is None else test_labels[chosen]
-        self._floor = None
+        self._real_metrics = None
 
-    def floor(self):
-        """The figures of real test pictures: what the best generator could reach."""
-        if self._floor is None:
-            self._floor = self.figures(self.real, self.real_labels)
-        return self._floor
+    def real_metrics(self):
+        """The metrics of real test pictures: what the best generator could reach."""
+        if self._real_metrics is None:
+            self._real_metrics = self.measure(self.real, self.real_labels)
+        return self._real_metrics
 
-    def figures(self, samples, asked=None, seconds=None):
-        """All figures of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
+    def measure(self, samples, asked=None, partners=None):
+        """All metrics of samples (n, H, W, C), uint8 or floats in [-1, 1]: dict of floats, keys as in LABELS.
 
         asked: the label that each is to show (n,), if any; the student learns those, otherwise what the judge sees.
-        seconds: pictures (n, H, W, C) that make pairs with the samples, if any.
+        partners: pictures (n, H, W, C) that make pairs with the samples, if any.
         Under "class_shares" each class's share, as the judge sees it.
         """
         samples = datasets.to_uint8(samples)  # as a file of them would be
-        features, probabilities = self.judge.judge(samples)
+        features, probabilities = self.judge.predict(samples)
         labels = probabilities.argmax(axis=1)
-        figures = self.quality_and_variety(features, probabilities)
+        measured = self.quality_and_variety(features, probabilities)
         mean, error = metrics.kernel_distance(self.features, features)
-        figures |= {"kernel_distance": 1000 * mean} | ({} if error is None else {"kernel_distance_error": 1000 * error})
-        figures["density"], figures["coverage"] = metrics.density_coverage(self.features, features)
+        measured["kernel_distance"] = 1000 * mean
+        if error is not None:
+            measured["kernel_distance_error"] = 1000 * error
+        measured["density"], measured["coverage"] = metrics.density_coverage(self.features, features)
         if asked is not None:
-            figures["as_asked"] = float((labels == asked).mean())
-        if seconds is not None:
-            _, others = self.judge.judge(datasets.to_uint8(seconds))
-            figures["pairs"] = float((labels == others.argmax(axis=1)).mean())
+            measured["conditional_accuracy"] = float((labels == asked).mean())
+        if partners is not None:
+            _, others = self.judge.predict(datasets.to_uint8(partners))
+            measured["pairs"] = float((labels == others.argmax(axis=1)).mean())
         if self.test_labels is not None:
-            figures["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
+            measured["accuracy_score"] = self.accuracy_score(samples, labels if asked is None else asked)
         _, distance = metrics.nearest_neighbours(datasets.to_float(samples), datasets.to_float(self.images))
-        figures |= {"neighbour": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
-        figures["copies"] = int((distance < GREY_LEVEL).sum())
+        measured |= {"nn_median": float(np.median(distance)), "nearest": float(np.quantile(distance, 0.01))}
+        measured["copies"] = int((distance < GREY_LEVEL).sum())
         shares, _, _ = metrics.class_balance(labels, self.judge.classes)
-        ordered = {key: figures[key] for key in LABELS if key in figures}
+        ordered = {key: measured[key] for key in LABELS if key in measured}
         return ordered | {"class_shares": [round(float(share), 4) for share in shares]}
 
     def quality_and_variety(self, features, probabilities):
-        """The main figures with precision and recall, which tell the two apart."""
+        """The main metrics with precision and recall, which tell the two apart."""
         precision, recall = metrics.precision_recall(self.features, features)
-        return self.main_figures(features, probabilities) | {"precision": precision, "recall": recall}
+        return self.main_metrics(features, probabilities) | {"precision": precision, "recall": recall}
 
-    def main_figures(self, features, probabilities):
+    def main_metrics(self, features, probabilities):
         """The quick ones, from what the judge made of the samples: distance, score and classes."""
         shares, there, entropy = metrics.class_balance(probabilities.argmax(axis=1), self.judge.classes)
         return {
@@ -106,7 +108,7 @@ class Reference:
             "entropy": entropy,
             "rarest_class": float(shares.min()),
             "commonest_class": float(shares.max()),
-            "sure": float((probabilities.max(axis=1) > SURE).mean()),
+            "confident_share": float((probabilities.max(axis=1) > SURE).mean()),
         }
 
     def accuracy_score(self, samples, labels):
@@ -114,7 +116,7 @@ class Reference:
         classifier recognises which was trained on nothing but the samples and these labels."""
         student = Classifier(samples.shape[1:], self.judge.classes)
         student.fit(samples, labels, STUDENT_EPOCHS, np.random.default_rng(0))
-        _, probabilities = student.judge(self.test)
+        _, probabilities = student.predict(self.test)
         return float((probabilities.argmax(axis=1) == self.test_labels).mean())
 
 
@@ -141,9 +143,9 @@ def training_a_judge(dataset, image_size):
 
 
 class Follower:
-    """Looks at a generator's samples while it is being trained: the quick figures, on fewer samples.
+    """Looks at a generator's samples while it is being trained: the quick metrics, on fewer samples.
 
-    images, test: training and test pictures (N, H, W, C) uint8. floor: the figures of test pictures. seed: of the z.
+    images, test: training and test pictures (N, H, W, C) uint8. real_metrics: of test pictures. seed: of the z.
     """
 
     def __init__(self, images, test, judge, seed):
@@ -155,13 +157,13 @@ class Follower:
         self.seed, rng = seed, np.random.default_rng([seed, 3])
         few = min(FOLLOWED, len(test))
         self.reference = Reference(images, test, None, judge, few, rng)
-        self.floor = self.reference.main_figures(*judge.judge(self.reference.real))
+        self.real_metrics = self.reference.main_metrics(*judge.predict(self.reference.real))
 
-    def figures(self, gan):
-        """The main figures of the generator as it is now, always at the same z; training is not disturbed."""
+    def measure(self, gan):
+        """The main metrics of the generator as it is now, always at the same z; training is not disturbed."""
         samples = gan.sample(len(self.reference.real), np.random.default_rng([self.seed, 4]))
-        figures = self.reference.main_figures(*self.reference.judge.judge(datasets.to_uint8(samples)))
-        return {key: float(figures[key]) for key in FOLLOWED_FIGURES}
+        measured = self.reference.main_metrics(*self.reference.judge.predict(datasets.to_uint8(samples)))
+        return {key: float(measured[key]) for key in FOLLOWED_METRICS}
 
 
 def critic_follows(log):
@@ -189,7 +191,7 @@ def critic_follows(log):
 
 
 def points(samples, real, dataset):
-    """The figures of points in the plane (n, 2) against real ones of the toy data set of that name."""
+    """The metrics of points in the plane (n, 2) against real ones of the toy data set of that name."""
     centres, deviation = datasets.toy_modes(dataset)
     covered, good = metrics.modes(samples, centres, deviation)
     divergence = metrics.jensen_shannon(real, samples, extent=1.2)

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigan import datasets, optim
 from minigan.base import checkpoint
-from minigan.base.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 from minigan.datasets.labels import names_of
 from minigan.kernels.parallel import threads
 from minigan.layers import Dense, Sequential
@@ -41,16 +41,16 @@ class Classifier:
 
     @property
     def name(self):
-        """The first digits of the SHA-256 of its weights: figures of two judges do not compare."""
+        """The first digits of the SHA-256 of its weights: metrics of two judges do not compare."""
         digest = hashlib.sha256()
         for _, array in sorted(self._arrays().items()):
             digest.update(array.tobytes())
         return digest.hexdigest()[:12]
 
-    def fit(self, images, labels, epochs, rng, batch_size=128, lr=3e-3, shift=2, watch=lambda step, figures: None):
+    def fit(self, images, labels, epochs, rng, batch_size=128, lr=3e-3, shift=2, watch=lambda step, metrics: None):
         """Train on images (N, H, W, C) uint8 and labels (N,), each picture moved by up to `shift` pixels, drawn anew.
 
-        Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, figures)
+        Adam on the cross-entropy; the learning rate grows to `lr` and falls to 0 along a cosine. watch(step, metrics)
         is called after each step with the loss. The same rng state gives the same weights. Raises RunError where the
         loss is no longer finite.
         """
@@ -76,10 +76,10 @@ class Classifier:
         shares = ((i + 1) / steps for i in range(steps))  # the first step's rate is not to be 0
         training_loop.fit(step, shares, [optimizer], _schedule, watch)
 
-    def judge(self, images):
+    def predict(self, images):
         """-> features (N, 128) and probabilities (N, classes) of pictures, uint8 or floats in [-1, 1]."""
         if images.shape[1:] != self.sample_shape or not len(images):
-            raise InputError(f"Classifier.judge: images are {images.shape}, expected (N, {self.sample_shape}).")
+            raise InputError(f"Classifier.predict: images are {images.shape}, expected (N, {self.sample_shape}).")
         features, logits = [], []
         with threads.one_blas_thread:
             for first in range(0, len(images), CHUNK):
@@ -107,7 +107,7 @@ class Classifier:
             checkpoint.fill(classifier._arrays(), arrays)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} holds no classifier of this version ({brief(error)}); make one with classify."
+                f"{path} holds no classifier of this version ({shorten(error)}); make one with classify."
             ) from None
         return classifier
 

@@ -52,7 +52,7 @@ class Growing(Composite):
 class GrowingGenerator(Growing):
     """core: z→7x7 features; block_s: twice the size; edge_s: features to a picture of stage s."""
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         h = self._run("core", x, training)
         for s in range(1, self.stage + 1):
             before, h = h, self._run(f"block{s}", h, training)
@@ -77,7 +77,7 @@ class GrowingDiscriminator(Growing):
 
     heads = ("core",)
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         for _ in range(LAST - self.stage):
             x = down(x)
         h = self._run(f"edge{self.stage}", x, training)
@@ -86,7 +86,7 @@ class GrowingDiscriminator(Growing):
             if s == self.stage and self.fade < 1:
                 fade = x.dtype.type(self.fade)
                 h = fade * h + (1 - fade) * self._run(f"edge{s - 1}", down(x), training)
-        return self._run("core", h, training, parts), None
+        return self._run("core", h, training, num_splits), None
 
     def _backward(self, grad_output, cache, need):
         back, fade = self._back("core", grad_output, need, inner=True), grad_output.dtype.type(self.fade)

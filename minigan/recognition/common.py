@@ -37,10 +37,10 @@ class Data:
 class Outcome:
     """What an experiment found with one seed.
 
-    figures: what was tried -> its accuracy on test pictures. drawings: file name -> a function that draws it at a path.
+    accuracies: what was tried -> that on test pictures. drawings: file name -> a function that draws it at a path.
     """
 
-    figures: dict[str, float]
+    accuracies: dict[str, float]
     drawings: dict[str, Callable] = field(default_factory=dict)
 
 

@@ -28,14 +28,14 @@ def run(data, gan, steps, seed, follow):
     """-> the Outcome for one seed: of the probes, and of the network that was never trained."""
     untrained = GAN(replace(gan.config, seed=seed), gan.sample_shape, gan.conditions.shares)
     bodies = {"pixels": Flatten(), "untrained D": features(untrained), "trained D": features(gan)}
-    figures = {}
+    accuracies = {}
     for name, body in bodies.items():
         probe = Probe(body, data, seed)
         probe.fit(data, steps, f"seed {seed}, {name}", follow)
         logits = outputs(probe, data.test)
-        figures[name] = accuracy(logits, data.test_labels)
+        accuracies[name] = accuracy(logits, data.test_labels)
     matrix = metrics.confusion(data.test_labels, logits.argmax(axis=1), logits.shape[1])
-    return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
+    return Outcome(accuracies, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
 
 
 def features(gan):
@@ -45,7 +45,7 @@ def features(gan):
     """
     network = gan.discriminator.network
     seen = gan.discriminator.channels(gan.conditions.count)
-    if type(network) is not Sequential or seen or gan.preset.encode is not as_it_is:
+    if type(network) is not Sequential or seen or gan.preset.to_discriminator is not as_it_is:
         raise InputError(
             f"the discriminator of the preset {gan.config.preset} does not judge a picture by itself in a chain of "
             "layers; name a --run of another, such as digits."

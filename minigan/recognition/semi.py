@@ -79,16 +79,16 @@ class SemiSupervised:
 
 def run(data, gan, steps, seed, follow):
     """-> the Outcome for one draw of the labels: with 100 and with 1,000 of them, alone and beside all pictures."""
-    figures, drawings = {}, {}
+    accuracies, drawings = {}, {}
     for count in LABELS:
         chosen = balanced(data.labels, count, np.random.default_rng([seed, count]))
         for name, unlabelled in ((f"{count:,} labels alone", False), (f"{count:,} labels and a GAN", True)):
             game = SemiSupervised(data.sample_shape, data.classes, [seed, count])
             fit(game, data, chosen, unlabelled, steps, seed, f"seed {seed}, {name}", follow)
-            figures[name] = accuracy(outputs(game.discriminator, data.test), data.test_labels)
+            accuracies[name] = accuracy(outputs(game.discriminator, data.test), data.test_labels)
         samples = game.generator.forward(game.draw(SHOWN), training=False)
         drawings[f"samples_{count}.png"] = partial(plotting.save_samples, samples=samples)
-    return Outcome(figures, drawings)
+    return Outcome(accuracies, drawings)
 
 
 def fit(game, data, chosen, unlabelled, steps, seed, title, follow):

@@ -14,7 +14,7 @@ from pathlib import PureWindowsPath
 from tqdm import tqdm
 
 from minigan.base import streams
-from minigan.base.errors import InputError, MiniganError, brief
+from minigan.base.errors import InputError, MiniganError, shorten
 from minigan.base.files import check_free
 from minigan.kernels.parallel import threads
 
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
         print(self.format_help(), end="", file=file)
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {brief(message, LONGEST)}; --help lists what there is.\n")
+        self.exit(2, f"{self.prog}: {shorten(message, LONGEST)}; --help lists what there is.\n")
 
 
 class _NewFolder(argparse.Action):
@@ -122,17 +122,17 @@ def check_numbers(arguments):
 
 
 @contextmanager
-def watched(total, title, quiet):
-    """`with watched(steps, "seed 0", quiet) as watch:` shows a bar that watch(step, figures) moves on by a step.
+def progress_bar(total, title, quiet):
+    """`with progress_bar(steps, "seed 0", quiet) as watch:` shows a bar that watch(step, metrics) moves on by a step.
 
-    total: how many steps there will be, or None where nobody knows. figures: name -> float, shown beside the bar.
+    total: how many steps there will be, or None where nobody knows. metrics: name -> float, shown beside the bar.
     """
     interval = 0.5 if sys.stderr.isatty() else 15
     with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
 
-        def watch(step, figures):
+        def watch(step, metrics):
             bar.set_description(title, refresh=False)
-            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in metrics.items()}, refresh=False)
             bar.update()
 
         yield watch
@@ -202,7 +202,7 @@ def _signals():
 
 def _fail(command, message, status):
     with suppress(OSError):  # the terminal may be gone
-        print(f"python -m minigan.{command}: {brief(message, LONGEST)}", file=sys.stderr)
+        print(f"python -m minigan.{command}: {shorten(message, LONGEST)}", file=sys.stderr)
     _leave(status)
 
 

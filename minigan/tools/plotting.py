@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigan.base.errors import InputError
-from minigan.base.files import written_whole
+from minigan.base.files import atomic_write
 from minigan.datasets import to_uint8
 
 MARGIN = 2  # pixels between the pictures of a grid
@@ -48,7 +48,7 @@ def save_samples(path, samples, reference=None, columns=None, rows=None):
     picture = Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet)
     if rows is not None:
         picture = _with_names(picture, rows, scale * MARGIN, scale * (samples.shape[1] + MARGIN))
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         picture.save(temporary)
 
 
@@ -105,10 +105,10 @@ def save_losses(path, log):
     _save_figure(figure, path)
 
 
-def save_quality(path, log, floor, follows=None):
+def save_quality(path, log, real, follows=None):
     """How the samples became better: Fréchet distance and entropy of the classes against the step.
 
-    log: its columns; floor: the same figures of real pictures, as dashed lines. follows: what
+    log: its columns; real: the same metrics of real pictures, as dashed lines. follows: what
     evaluation.critic_follows found, if anything; a third picture then shows the critic's estimate against the step.
     """
     figure, (upper, lower, *third) = _figure(9, 9 if follows else 6, rows=3 if follows else 2)
@@ -116,7 +116,7 @@ def save_quality(path, log, floor, follows=None):
         known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
         steps, values = np.array(known).T if known else ([], [])
         axes.plot(steps, values, ".-", color="#1f77b4", label="samples")
-        axes.axhline(floor[name], color="#888888", linestyle="--", linewidth=1, label="real pictures")
+        axes.axhline(real[name], color="#888888", linestyle="--", linewidth=1, label="real pictures")
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     upper.set(ylabel="Fréchet distance", yscale="log")
@@ -133,7 +133,7 @@ def save_quality(path, log, floor, follows=None):
 
 def save_truncation(path, points, real):
     """Quality against variety as z is drawn from ever wider: precision against recall, and the inception-style score
-    against the Fréchet distance. points: a dict of figures for each truncation; real: those of real pictures."""
+    against the Fréchet distance. points: a dict of metrics for each truncation; real: those of real pictures."""
     figure, pair = _figure(10, 4.5, columns=2)
     names = (("recall", "precision"), ("frechet_distance", "inception_score"))
     for axes, (across, upward) in zip(pair, names, strict=True):
@@ -174,7 +174,7 @@ def save_gif(path, frame_paths, seconds=6.0):
     if not frames:
         return
     each = int(1000 * seconds / len(frames))
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         durations = [each] * (len(frames) - 1) + [each + 2000]
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
@@ -301,5 +301,5 @@ def _figure(width, height, rows=1, columns=1, ratios=None):
 
 
 def _save_figure(figure, path):
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)

@@ -15,7 +15,7 @@ def run_seeds(arguments, out, about, one, columns):
     metrics: what was tried -> {measure: number}, or such a dict for each part of a task. As soon as a seed's are known
     out/metrics.json holds `about` and all "runs" so far, so that nothing that comes later can lose them: neither the
     next seed nor the tables (columns: as for `table`) nor draw, which is called for the first seed. Of several seeds
-    over_seeds is added, worked out from that file. -> what the file holds.
+    mean_and_std is added, worked out from that file. -> what the file holds.
     """
     path, runs = out / METRICS, []
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
@@ -27,7 +27,7 @@ def run_seeds(arguments, out, about, one, columns):
             draw()
     report = read_json(path)
     if len(runs) > 1:
-        summary = over_seeds(report["runs"])
+        summary = mean_and_std(report["runs"])
         report |= summary
         write_json(path, report)
         for name, metrics in summary.items():
@@ -35,7 +35,7 @@ def run_seeds(arguments, out, about, one, columns):
     return report
 
 
-def over_seeds(runs):
+def mean_and_std(runs):
     """{"mean": …, "deviation": …} of the "metrics" of several runs. What only some of them have, such as a filter of
     the size that was best with those seeds, says in its name how many they are; one alone has the deviation NaN."""
     metrics = [run["metrics"] for run in runs]

@@ -20,7 +20,7 @@ def cosine(t):
     return (1 + math.cos(math.pi * t)) / 2
 
 
-def fit(step, shares, optimizers=(), schedule=cosine, watch=lambda number, figures: None, advice=ADVICE):
+def fit(step, shares, optimizers=(), schedule=cosine, watch=lambda number, metrics: None, advice=ADVICE):
     """For each t of `shares`, 0 to 1, call step(t), which computes gradients, moves, and returns its losses by name.
 
     schedule(t): the factor of the optimizers' learning rates. watch(number, losses) is called after each step, from 1.

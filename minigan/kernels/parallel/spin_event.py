@@ -1,4 +1,4 @@
-"""A bell that one thread rings and another waits for, without losing the moment it takes to wake a sleeping core."""
+"""An event that one thread sets and another waits for, without losing the moment it takes to wake a sleeping core."""
 
 import queue
 import time
@@ -13,60 +13,60 @@ if COMPILED:
     from numba.core import cgutils
     from numba.extending import intrinsic
 else:
-    intrinsic = kernel  # neither does anything, and nobody looks
+    intrinsic = kernel  # neither does anything, and nobody spins
 
-PATIENCE = 200e-6  # seconds of watching before going to sleep
+PATIENCE = 200e-6  # seconds of spinning before going to sleep
 
 
-class Bell:
-    """`ring` from one thread, `wait` in one other.
+class SpinEvent:
+    """`set` from one thread, `wait` in one other.
 
     Waking a sleeping thread takes 50 microseconds and more, as much as many a kernel; kernels follow each other faster
-    than that. So `wait` first watches the counter, without the GIL, for as long as waking would take, and then sleeps.
+    than that. So `wait` first spins on the counter, without the GIL, for as long as waking would take, and then sleeps.
     """
 
     def __init__(self):
-        self.rung = np.zeros(1, np.int64)
+        self.count = np.zeros(1, np.int64)
         self.asleep, self.tokens = False, queue.SimpleQueue()
 
-    def ring(self, count):
-        """Say that it has been rung `count` times in all, and wake who sleeps."""
-        self.rung[0] = count
+    def set(self, count):
+        """Say that it has been set `count` times in all, and wake who sleeps."""
+        self.count[0] = count
         if self.asleep:
             self.tokens.put(None)
 
     def wait(self, count):
-        """Until it has been rung `count` times in all."""
-        if _watch(self.rung, count, looks(PATIENCE)):
+        """Until it has been set `count` times in all."""
+        if _spin(self.count, count, spins(PATIENCE)):
             return
         self.asleep = True
         try:
-            while self.rung[0] < count:  # a token may be left from a ring that was seen before it was taken
+            while self.count[0] < count:  # a token may be left from a set that was seen before it was taken
                 self.tokens.get()
         finally:
             self.asleep = False
 
 
-def looks(seconds):
-    """How many looks at a counter take so long on this machine; none where kernels are plain Python."""
-    return int(_looks_per_second() * seconds) if COMPILED else 0
+def spins(seconds):
+    """How many readings of a counter take so long on this machine; none where kernels are plain Python."""
+    return int(_spins_per_second() * seconds) if COMPILED else 0
 
 
 @cache
-def _looks_per_second():
+def _spins_per_second():
     never, count, times = np.zeros(1, np.int64), 20_000, []
     for _ in range(4):  # the first loads or compiles the code
         start = time.perf_counter()
-        _watch(never, 1, count)
+        _spin(never, 1, count)
         times.append(time.perf_counter() - start)
     return count / min(times)
 
 
 @kernel
-def _watch(rung, count, looks):
-    """Look at rung[0] up to `looks` times; whether it has reached `count`."""
-    for _ in range(looks):  # noqa: SIM110 - Numba compiles no generators
-        if load(rung) >= count:
+def _spin(counter, count, spins):
+    """Read counter[0] up to `spins` times; whether it has reached `count`."""
+    for _ in range(spins):  # noqa: SIM110 - Numba compiles no generators
+        if load(counter) >= count:
             return True
     return False
 

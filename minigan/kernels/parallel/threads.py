@@ -1,10 +1,10 @@
-"""Threads: one small team that kernels and matrix products share.
+"""Threads: one small pool that kernels and matrix products share.
 
 Two parallel runtimes on the same cores, one for loops and one for BLAS, get into each other's way: the idle threads of
 either spin for a while and take the cores from the other at every switch (OpenMP beside OpenBLAS: about 6 ms each, and
-far more when the machine has other work to do). So there is one team, whose threads sleep soon after the last call
-(bell.py): nothing depends on which of Numba's threading layers is installed, and BLAS is called with one thread of its
-own from each member (gemm.py).
+far more when the machine has other work to do). So there is one pool, whose threads sleep soon after the last call
+(spin_event.py): nothing depends on which of Numba's threading layers is installed, and BLAS is called with one thread
+of its own from each worker (gemm.py).
 """
 
 import os
@@ -17,7 +17,7 @@ import numpy as np
 
 from minigan.base.errors import InputError
 from minigan.base.mode import is_plain
-from minigan.kernels.parallel import spin_event
+from minigan.kernels.parallel.spin_event import SpinEvent
 
 WORTHWHILE = 100_000  # elements touched, below which a call is done before a second thread has woken
 MULTIPLICATIONS = 32  # of a matrix product that take about as long as touching one element
@@ -30,17 +30,18 @@ def available_cores():
     return os.cpu_count() or 1
 
 
-class _Helper:
+class _Worker:
     """A thread that calls what it is given and hands back None or the exception; given None it ends."""
 
     def __init__(self):
-        self.job, self.error, self.begin, self.end, self.jobs = None, None, spin_event.Bell(), spin_event.Bell(), 0
-        threading.Thread(target=self._work, name="minigan kernel helper", daemon=True).start()
+        self.job, self.error, self.jobs = None, None, 0
+        self.begin, self.end = SpinEvent(), SpinEvent()
+        threading.Thread(target=self._work, name="minigan kernel worker", daemon=True).start()
 
     def start(self, kernel, *arguments):
         self.jobs += 1
         self.job = kernel, arguments
-        self.begin.ring(self.jobs)
+        self.begin.set(self.jobs)
 
     def result(self):
         """The outcome of the last job, once it is done."""
@@ -48,7 +49,7 @@ class _Helper:
         return self.error
 
     def _work(self):
-        _team.at_work = True
+        _pool.at_work = True
         done = 0
         with np.errstate(all="ignore"):  # the caller's own share of the work warns, as the caller has it set
             while True:
@@ -63,34 +64,34 @@ class _Helper:
                     self.error = error
                 kernel = arguments = None  # or the arrays would stay alive until the next job
                 done += 1
-                self.end.ring(done)
+                self.end.set(done)
 
 
-class _Helpers(list):
-    """The helpers end with the list, and that with the thread whose helpers they are."""
+class _Workers(list):
+    """The workers end with the list, and that with the thread whose workers they are."""
 
     def __del__(self):
-        for helper in self:
-            helper.start(None)
+        for worker in self:
+            worker.start(None)
 
 
-class _Team(threading.local):
-    """The helpers of one calling thread, so that two threads of a program can each train their own network."""
+class _ThreadPool(threading.local):
+    """The workers of one calling thread, so that two threads of a program can each train their own network."""
 
     def __init__(self):
-        self.helpers = _Helpers()
+        self.workers = _Workers()
         self.process = os.getpid()
         self.at_work = False  # in the midst of a shared job, whose own jobs are then done alone
 
     def get(self, count):
         if self.process != os.getpid():  # a fork copies this list but not the threads
-            self.helpers, self.process = _Helpers(), os.getpid()
-        while len(self.helpers) < count:
-            self.helpers.append(_Helper())
-        return self.helpers[:count]
+            self.workers, self.process = _Workers(), os.getpid()
+        while len(self.workers) < count:
+            self.workers.append(_Worker())
+        return self.workers[:count]
 
 
-_team = _Team()
+_pool = _ThreadPool()
 
 
 def _from_environment():
@@ -114,16 +115,16 @@ def run(kernel, rows, work, *arguments):
     rows: how many independent rows there are; work: how many array elements are touched in all.
     """
     count = min(_count, rows, work // WORTHWHILE + 1)
-    if count <= 1 or _team.at_work:
+    if count <= 1 or _pool.at_work:
         kernel(0, rows, *arguments)
         return
     borders = [rows * i // count for i in range(count + 1)]
     working, errors = [], []
     try:
-        _team.at_work = True
-        for i, helper in enumerate(_team.get(count - 1), 1):
-            working.append(helper)
-            helper.start(kernel, borders[i], borders[i + 1], *arguments)
+        _pool.at_work = True
+        for i, worker in enumerate(_pool.get(count - 1), 1):
+            working.append(worker)
+            worker.start(kernel, borders[i], borders[i + 1], *arguments)
         kernel(0, borders[1], *arguments)
     finally:
         _join(working, errors)
@@ -132,7 +133,7 @@ def run(kernel, rows, work, *arguments):
 
 
 def _join(working, errors):
-    """Wait for the helpers in `working`, however often Ctrl-C is pressed: none may write once its caller has left."""
+    """Wait for the workers in `working`, however often Ctrl-C is pressed: none may write once its caller has left."""
     while working:
         try:
             error = working[-1].result()
@@ -141,7 +142,7 @@ def _join(working, errors):
                 errors.append(error)
         except KeyboardInterrupt as interrupt:
             errors.append(interrupt)
-    _team.at_work = False
+    _pool.at_work = False
 
 
 @cache
@@ -167,7 +168,7 @@ def set_blas_threads(count):
 
 class _OneBlasThread:
     """`with one_blas_thread:` — BLAS works in the calling thread alone; afterwards it has the number it had. In plain
-    mode, where there is no team, BLAS keeps its threads.
+    mode, where there is no pool, BLAS keeps its threads.
 
     A whole training step is put under it: one product with two threads, and the second one spins for 80 ms afterwards.
     Counts who is inside, so that two threads of a program may overlap in it.

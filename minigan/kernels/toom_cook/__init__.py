@@ -1,1 +1,1 @@
-"""Convolution with fewer multiplications (Toom, Cook, Winograd)."""
+"""Winograd convolution, of fewer multiplications: Toom and Cook's products of polynomials."""

@@ -1,4 +1,4 @@
-"""Convolution with fewer multiplications, after Toom and Cook (Winograd 1980; Lavin and Gray 2016 for networks).
+"""Winograd convolution, of fewer multiplications (Toom, Cook; Winograd 1980; Lavin and Gray 2016 for networks).
 
 In one dimension m outputs of a filter with r taps, y[o] = Σ_a w[a] x[o + a], are made of the coefficients of a product
 of polynomials. Its values at n = m + r - 1 points ξ fix such a product, so n multiplications do instead of m·r:
@@ -21,7 +21,7 @@ Every step is linear in x and in w, so each gradient is the transposed step: dM 
 dU = Vᵀ dM, dw = Gᵀ dU G; and the transposed convolution is dx by itself.
 
 V, U and M are flat arrays: pairs of points differ in their number of segments and phases. This file plans where
-everything goes; toom_cook_steps.py holds the kernels.
+everything goes; steps.py holds the kernels.
 """
 
 from functools import lru_cache
@@ -41,7 +41,7 @@ POINTS = {
 }
 
 
-class Line(NamedTuple):
+class AxisTransform(NamedTuple):
     """The stacked matrices of one axis, rows sorted by point; s phases, P rows (a point of a segment each)."""
 
     a: np.ndarray  # (P, outputs), A transposed
@@ -64,8 +64,8 @@ def multiplications(outputs, kernel_size, stride):
 
 
 @lru_cache(maxsize=64)
-def line(outputs, kernel_size, stride):
-    """The Line of that many outputs; every phase needs a tap, and none more than 5."""
+def axis_transform(outputs, kernel_size, stride):
+    """The AxisTransform of that many outputs; every phase needs a tap, and none more than 5."""
     taps = [-(-(kernel_size - b) // stride) for b in range(stride)]
     lengths = segments(outputs, kernel_size, stride)
     most = max(lengths) + taps[0] - 1
@@ -85,7 +85,7 @@ def line(outputs, kernel_size, stride):
         rows += [(i, a_wide[i], b_wide[:, i]) for i in chosen]
         first += length
     rows.sort(key=lambda row: row[0])
-    return Line(
+    return AxisTransform(
         a=np.array([row[1] for row in rows]),
         b=np.stack([row[2] for row in rows], axis=1),
         g=g,
@@ -124,12 +124,13 @@ class Layout(NamedTuple):
 class Side(NamedTuple):
     """What turns one of the three arrays into values at points, and back.
 
-    matrices: those of both axes, (s, P, samples). spread, gather: them and their transposes, by their non-zero entries.
+    matrices: those of both axes, (s, P, samples). transform, inverse_transform: them and their transposes, by their
+    non-zero entries. (In the literature the way back is the inverse transform; it is the transposed one.)
     """
 
     matrices: list
-    spread: tuple
-    gather: tuple
+    transform: tuple
+    inverse_transform: tuple
     layout: Layout
 
 
@@ -159,7 +160,7 @@ class Plan(NamedTuple):
 @lru_cache(maxsize=64)
 def plan(kernel_size, stride, output_size, dtype):
     """The Plan of a convolution with that kernel, stride and output size (pairs), its matrices in `dtype`."""
-    axes = height, width = [line(*numbers) for numbers in zip(output_size, kernel_size, stride, strict=True)]
+    axes = height, width = [axis_transform(*numbers) for numbers in zip(output_size, kernel_size, stride, strict=True)]
     segments_h, segments_w = (np.bincount(axis.point) for axis in axes)
     kinds = {}
     for x in range(len(segments_h)):
@@ -188,9 +189,9 @@ def plan(kernel_size, stride, output_size, dtype):
 
 
 def _side(matrices, layout, dtype):
-    spread = tuple(_sparse(matrix, dtype) for matrix in matrices)
-    gather = tuple(_sparse(matrix.transpose(0, 2, 1), dtype) for matrix in matrices)
-    return Side([matrix.astype(dtype) for matrix in matrices], spread, gather, layout)
+    transform = tuple(_sparse(matrix, dtype) for matrix in matrices)
+    inverse_transform = tuple(_sparse(matrix.transpose(0, 2, 1), dtype) for matrix in matrices)
+    return Side([matrix.astype(dtype) for matrix in matrices], transform, inverse_transform, layout)
 
 
 def _sparse(matrices, dtype):

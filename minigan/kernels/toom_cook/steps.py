@@ -1,4 +1,4 @@
-"""The linear steps of Toom and Cook's convolution (toom_cook.py): arrays into values at points, and transposed back.
+"""The transforms of Winograd convolution (plans.py): arrays into values at points, and transposed back.
 
 x (N, H, W, C) in NHWC order; its values are a flat array in the order of a Side's Layout.
 """
@@ -13,27 +13,27 @@ SLAB = 128  # channels of a picture that are transformed together, so that inter
 GROUP = 256  # channels of several pictures, or of a weight, that are, so that memory is written and read in longer runs
 
 
-def spread(x, side, stride=(1, 1), padding=(0, 0)):
+def transform(x, side, stride=(1, 1), padding=(0, 0)):
     """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `side` says."""
     n, h, w, c = x.shape
     out = memory.empty((side.layout.size * n * c,), x.dtype)
     slab, together = _shares(n, c)
     sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
-    matrices = (*side.layout[:3], *side.spread[0], *side.spread[1])
-    threads.run(_spread, n * -(-c // slab), 2 * out.size, x.reshape(-1), out, *matrices, *sizes)
+    matrices = (*side.layout[:3], *side.transform[0], *side.transform[1])
+    threads.run(_transform, n * -(-c // slab), 2 * out.size, x.reshape(-1), out, *matrices, *sizes)
     return out
 
 
-def gather(v, side, out, stride=(1, 1), padding=(0, 0), bias=0):
+def inverse_transform(v, side, out, stride=(1, 1), padding=(0, 0), bias=0):
     """The transposed step, into out (N, H, W, C), which is returned; plus bias (C,), or 0 for none."""
     n, h, w, c = out.shape
     bias = bias + np.zeros(c, out.dtype)
     slab, together = _shares(n, c)
     sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
-    matrices = (*side.layout[:3], *side.gather[0], *side.gather[1])
+    matrices = (*side.layout[:3], *side.inverse_transform[0], *side.inverse_transform[1])
     bias_line = np.tile(bias, w) if slab == c else bias
     rows = n * -(-c // slab)
-    threads.run(_gather, rows, 2 * v.size, v, out.reshape(-1), *matrices, *sizes, bias_line)
+    threads.run(_inverse_transform, rows, 2 * v.size, v, out.reshape(-1), *matrices, *sizes, bias_line)
     return out
 
 
@@ -48,7 +48,7 @@ def _shares(n, c):
 
 
 @kernel
-def _spread(
+def _transform(
     start, stop, x, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
     n, h, w, c, slab, together, sh, sw, ph, pw,
 ):  # fmt: skip
@@ -102,7 +102,7 @@ def _spread(
 
 
 @kernel
-def _gather(
+def _inverse_transform(
     start, stop, v, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
     n, h, w, c, slab, together, sh, sw, ph, pw, bias_line,
 ):  # fmt: skip

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from minigan.base.errors import RunError
-from minigan.datasets import places
+from minigan.datasets import locations
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Known:
         """Fetch the files that are not on disk; RunError, one sentence, says which to put where if that fails."""
         from minigan.datasets.fetch import fetch
 
-        folder = places.cache(self.name)
+        folder = locations.cache(self.name)
         missing = [download for download in self.downloads if not self.has(download)]
         for download in missing:
             try:
@@ -63,7 +63,7 @@ class Known:
 
     def has(self, download):
         """Whether what this download would bring is on disk."""
-        return places.find(self.name, download.file) is not None
+        return locations.find(self.name, download.file) is not None
 
     def remedy(self, path):
         """What to do about a damaged file."""

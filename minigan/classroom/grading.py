@@ -49,7 +49,7 @@ class Verdict:
         return asdict(self)
 
 
-def judge(path, exercise):
+def grade_file(path, exercise):
     """The `Verdict` on the file as an answer to the exercise. Raises nothing for whatever the file does."""
     try:
         student = Student(path)
