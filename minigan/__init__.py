@@ -9,13 +9,10 @@ Modules are loaded when first used, so that `import minigan` takes no time.
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = (
-    "classifier",
-    "config",
     "datasets",
-    "errors",
     "gan",
     "gradcheck",
     "init",
@@ -28,10 +25,13 @@ _MODULES = (
 )
 _NAMES = {
     "build_gan": "minigan.gan",
-    "InputError": "minigan.errors",
-    "RunError": "minigan.errors",
-    "get_threads": "minigan.kernels.threads",
-    "set_threads": "minigan.kernels.threads",
+    "fit": "minigan.gan.session",
+    "load": "minigan.gan.session",
+    "plain": "minigan.base.mode",
+    "InputError": "minigan.base.errors",
+    "RunError": "minigan.base.errors",
+    "get_threads": "minigan.kernels.parallel.threads",
+    "set_threads": "minigan.kernels.parallel.threads",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 

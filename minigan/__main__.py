@@ -5,8 +5,9 @@ import importlib
 import os
 import sys
 
-from minigan import __version__, streams
-from minigan.errors import brief
+from minigan import __version__
+from minigan.base import streams
+from minigan.base.errors import shorten
 
 COMMANDS = {
     "train": "train a GAN and leave a folder of pictures, curves and a checkpoint",
@@ -20,8 +21,8 @@ COMMANDS = {
     "inside": "look into a trained GAN: walks, what filters see, where D(x) comes from",
     "audio": "train a GAN of short sounds, and write its sounds as WAV files",
     "datasets": "list the data sets, say where they are, and fetch them",
-    "gradcheck": "judge a file with a layer or an exercise that someone wrote",
-    "grade": "judge a folder of such files of a whole class, into a table",
+    "gradcheck": "grade a file with a layer or an exercise that someone wrote",
+    "grade": "grade a folder of such files of a whole class, into a table",
     "bench": "measure time and memory of training steps, beside PyTorch where it is there",
 }
 LISTED = "python -m minigan lists the commands."
@@ -34,7 +35,7 @@ def main(argv=None):
         _command(argv) if argv and not argv[0].startswith("-") else _about(argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        from minigan.cli import NO_READER
+        from minigan.tools.cli import NO_READER
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
         sys.exit(NO_READER)
@@ -44,11 +45,11 @@ def _command(argv):
     name, *words = argv
     if name not in COMMANDS:
         close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
-        _refuse(f"there is no command {brief(name)!r}" + (f"; did you mean {close[0]}?" if close else f"; {LISTED}"))
+        _refuse(f"there is no command {shorten(name)!r}" + (f"; did you mean {close[0]}?" if close else f"; {LISTED}"))
     command = importlib.import_module(f"minigan.{name}")
     if hasattr(command, "__path__"):  # a folder's command is beside its library
         command = importlib.import_module(f"minigan.{name}.__main__")
-    from minigan import cli
+    from minigan.tools import cli
 
     cli.main(name, command.run, words)
 
@@ -60,7 +61,7 @@ def _about(argv):
     elif argv == ["--version"]:
         print(__version__)
     else:
-        _refuse(f"there is no flag {brief(argv[0])!r} before the command; {LISTED}")
+        _refuse(f"there is no flag {shorten(argv[0])!r} before the command; {LISTED}")
 
 
 def _refuse(sentence):

@@ -4,14 +4,17 @@ import time
 
 import numpy as np
 
-from minigan import autoencoder, cli, datasets, evaluation, image_metrics, plotting
-from minigan.autoencoder import Autoencoder, PrincipalComponents
-from minigan.errors import InputError
-from minigan.files import new_folder
-from minigan.kernels import threads
-from minigan.run import load_gan
-from minigan.seeds import METRICS, run_seeds
-from minigan.variational import LIKELIHOODS
+from minigan import datasets
+from minigan.autoencoders import autoencoder
+from minigan.autoencoders.autoencoder import Autoencoder, PrincipalComponents
+from minigan.autoencoders.variational import LIKELIHOODS
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.metrics import evaluation, image_metrics
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import METRICS, run_seeds
 
 SHOWN = 10  # pictures a row of the page
 JUDGED = 10_000  # samples, or as many as there are test pictures
@@ -111,7 +114,7 @@ def run(argv=None):
         for name in ("variational",) if arguments.variational else ("autoencoder", "variational"):
             coder = Autoencoder(images.shape[1:], arguments.latent_dim, name == "variational", likelihood, seed)
             started = time.perf_counter()
-            with cli.watched(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
+            with cli.progress_bar(steps, f"{name}, seed {seed}", arguments.quiet) as watch:
                 made = autoencoder.fit(coder, images, np.random.default_rng([seed, 1]), steps, seconds, watch)
             spent = time.perf_counter() - started
             total += spent
@@ -180,7 +183,7 @@ class _Measures:
         metrics = {"sharpness": sharpness, "seconds": seconds}
         if self.reference is None:
             return metrics
-        judged = self.reference.quality_and_variety(*self.reference.judge.judge(samples))
+        judged = self.reference.quality_and_variety(*self.reference.judge.predict(samples))
         return {key: float(judged[key]) for key in ("frechet_distance", "precision", "recall")} | metrics
 
     def of(self, coder, seed):

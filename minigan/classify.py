@@ -4,12 +4,13 @@ import time
 
 import numpy as np
 
-from minigan import cli, datasets, metrics, plotting
-from minigan.classifier import BODIES, Classifier
-from minigan.errors import InputError
-from minigan.files import new_folder
-from minigan.kernels import threads
-from minigan.seeds import run_seeds
+from minigan import datasets, metrics
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder
+from minigan.kernels.parallel import threads
+from minigan.metrics.judge import BODIES, Classifier
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import run_seeds
 
 MISTAKES = 30
 BATCH_SIZE = 128
@@ -53,7 +54,7 @@ def run(argv=None):
         about = {"dataset": arguments.dataset, "epochs": epochs, "seed": seed}
         if seed == arguments.seed:
             classifier.save(kept, about)  # before anything that could go wrong
-        _, probabilities = classifier.judge(test[0])
+        _, probabilities = classifier.predict(test[0])
         accuracy = float((probabilities.argmax(axis=1) == test[1]).mean())
         if seed == arguments.seed:
             classifier.save(kept, {**about, "accuracy": accuracy})
@@ -78,7 +79,7 @@ def _train(data, names, kind, epochs, seed, quiet):
     classifier = Classifier(images.shape[1:], len(names), seed, kind, names)
     total = max(1, round(epochs * len(images) / BATCH_SIZE))
     started = time.perf_counter()
-    with cli.watched(total, f"seed {seed}", quiet) as watch:
+    with cli.progress_bar(total, f"seed {seed}", quiet) as watch:
         rng = np.random.default_rng([seed, 1])
         classifier.fit(images, labels, epochs, rng, BATCH_SIZE, watch=watch)
     return classifier, time.perf_counter() - started

@@ -1,21 +1,23 @@
 """python -m minigan.enhance: train a network that makes pictures larger or free of noise, or use it on a picture."""
 
-from minigan import cli, enhancement, mending_run, pictures
-from minigan.enhancement import Enhancer, Task
-from minigan.kernels import threads
+from minigan.base import pictures
+from minigan.image_to_image import command, enhancement
+from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
+from minigan.kernels.parallel import threads
+from minigan.tools import cli
 
 STEPS = 2000
 
 
 def parse(argv):
-    parser = mending_run.make_parser(
+    parser = command.make_parser(
         "enhance",
         "Train a network that makes pictures larger (--factor) or takes noise away (--noise), and compare it with\n"
         "simple filters on the test pictures; or, given IN and OUT, use a network that was trained on a picture.",
         STEPS,
     )
     factors = " or ".join(map(str, enhancement.FACTORS))
-    training = {"only": (mending_run.TRAINING,)}
+    training = {"only": (command.TRAINING,)}
     parser.add_argument(
         "--factor", type=int, metavar="N", help=f"learn to make N times larger, {factors} (default: 2)", **training
     )
@@ -38,16 +40,16 @@ def run(argv=None):
 
 
 def _check(arguments):
-    mending_run.check("enhance", arguments)
+    command.check("enhance", arguments)
     cli.give_one(arguments, "are two tasks", "--factor", "--noise")
     if arguments.noise is None:
-        return Task(2 if arguments.factor is None else arguments.factor)
-    return Task(1, arguments.noise)
+        return EnhancementTask(2 if arguments.factor is None else arguments.factor)
+    return EnhancementTask(1, arguments.noise)
 
 
 def _use(arguments):
-    source, target = mending_run.places("enhance", arguments)
-    enhancer = mending_run.load_network(Enhancer, arguments)
+    source, target = command.places("enhance", arguments)
+    enhancer = command.load_network(Enhancer, arguments)
     picture = pictures.read(source, enhancer.channels)
     made = enhancer.apply(picture[None])[0]
     pictures.write(target, made)
@@ -57,8 +59,8 @@ def _use(arguments):
 
 
 def _train(arguments, task):
-    learn = mending_run.train_network(arguments, Enhancer, task)
-    out = mending_run.compare("enhance", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
+    learn = command.train_network(arguments, Enhancer, task)
+    out = command.compare("enhance", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
     print(f"try python -m minigan.enhance {out / 'example.png'} enhanced.png --network {out / 'network.npz'}")
     return 0
 

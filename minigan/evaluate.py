@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigan import cli, datasets, evaluation, metrics, plotting
-from minigan.errors import InputError
-from minigan.files import new_folder, write_json
-from minigan.kernels import threads
-from minigan.run import load_gan
-from minigan.sample import walks
-from minigan.seeds import METRICS
+from minigan import datasets, metrics
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder, write_json
+from minigan.gan.latent_space import walks
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.metrics import evaluation
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import METRICS
 
 SHOWN = 10  # a row of the page
 RANKED = {"rarest_class": np.argmin, "commonest_class": np.argmax}  # of which the table tells the name
@@ -96,10 +98,10 @@ def _samples(gan, arguments, truncation=None):
     z = gan.draw_z(arguments.n, rng, truncation)
     conditions = gan.conditions.draw(arguments.n, rng)
     made = gan.make(z, conditions)
-    samples, seconds = gan.preset.pictures(made), gan.preset.second(made) if gan.preset.second else None
+    samples, partners = gan.preset.to_samples(made), gan.preset.partner(made) if gan.preset.partner else None
     if not np.isfinite(samples).all():
         raise InputError(f"the generator in {arguments.run} makes samples that are not finite; train it again.")
-    return samples, gan.conditions.labels(conditions), seconds
+    return samples, gan.conditions.labels(conditions), partners
 
 
 def _reference(gan, arguments, rng):
@@ -127,8 +129,8 @@ def _sweep(gan, truncations, arguments, rng):
     reference = _reference(gan, arguments, rng)
 
     def look(samples):
-        figures = reference.quality_and_variety(*reference.judge.judge(datasets.to_uint8(samples)))
-        return {key: float(figures[key]) for key in SWEPT}
+        found = reference.quality_and_variety(*reference.judge.predict(datasets.to_uint8(samples)))
+        return {key: float(found[key]) for key in SWEPT}
 
     points = []
     for bound in tqdm((*truncations, None), desc="truncations"):  # the last draws from all of N(0, 1)
@@ -142,8 +144,8 @@ def _sweep(gan, truncations, arguments, rng):
 def _sweep_table(report):
     lines = [f"{report['n']} samples at step {report['step']} against {report['dataset']}, judge {report['judge']}", ""]
     lines.append(f"{'z within':12}" + "".join(f"{evaluation.LABELS[key][0]:>24}" for key in SWEPT))
-    for name, figures in [*((_bound(point), point) for point in report["points"]), ("real", report["real"])]:
-        lines.append(f"{name:12}" + "".join(f"{_number(figures[key]):>24}" for key in SWEPT))
+    for name, found in [*((_bound(point), point) for point in report["points"]), ("real", report["real"])]:
+        lines.append(f"{name:12}" + "".join(f"{_number(found[key]):>24}" for key in SWEPT))
     return "\n".join(lines)
 
 
@@ -160,10 +162,10 @@ def _points(gan, arguments, rng):
 
 
 def _pictures(gan, arguments, rng):
-    samples, asked, seconds = _samples(gan, arguments)
+    samples, asked, partners = _samples(gan, arguments)
     reference = _reference(gan, arguments, rng)
     images = reference.images
-    figures, floor = reference.figures(samples, asked, seconds), reference.floor()
+    found, real = reference.measure(samples, asked, partners), reference.real_metrics()
 
     def draw(path):
         few = datasets.to_uint8(samples[: 2 * SHOWN])
@@ -173,10 +175,10 @@ def _pictures(gan, arguments, rng):
             "above: samples; below: the training picture nearest to each": (_alternate(few, images[nearest]), SHOWN),
             "from one z to another": (datasets.to_uint8(walks(gan, 3, rng)), SHOWN),
         }
-        plotting.save_page(path, grids, figures["class_shares"], reference.judge.names)
+        plotting.save_page(path, grids, found["class_shares"], reference.judge.names)
 
     names = reference.judge.names
-    return {"judge": reference.judge.name, "class_names": names, "samples": figures, "real": floor}, draw
+    return {"judge": reference.judge.name, "class_names": names, "samples": found, "real": real}, draw
 
 
 def _alternate(upper, lower):

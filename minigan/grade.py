@@ -1,4 +1,4 @@
-"""python -m minigan.grade FOLDER: judge the files of a class, a folder a student, into a table."""
+"""python -m minigan.grade FOLDER: grade the files of a class, a folder a student, into a table."""
 
 import codecs
 import csv
@@ -13,14 +13,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from minigan import cli
+from minigan.base.errors import InputError
 from minigan.classroom import isolation, solutions, submissions
 from minigan.classroom.catalogue import EXERCISES
-from minigan.classroom.isolation import SECONDS, judge_apart, one_line
-from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED
-from minigan.errors import InputError
-from minigan.gradcheck.__main__ import check_seconds
-from minigan.kernels import threads
+from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED
+from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart, one_line
+from minigan.kernels.parallel import threads
+from minigan.tools import cli
 
 MISSING = "missing"
 NOT_JUDGED = "not judged"  # by no fault of the code: no grade, and never the same as missing or failed
@@ -128,7 +127,7 @@ def _judged(source, exercise, seconds):
         with isolation.scratch_folder() as folder:  # where the file has no neighbours
             path = folder / f"{exercise.name}.py"
             path.write_bytes(source)
-            verdict = judge_apart(path, exercise, seconds)
+            verdict = grade_apart(path, exercise, seconds)
     except Exception as error:  # whatever it is, the others are to get their grades
         return f"{NOT_JUDGED}: {one_line(f'{type(error).__name__}: {error}')}"
     return f"{FAILED}: {one_line(verdict.hint)}" if verdict.status == FAILED else verdict.status

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 
 def check_rng(owner, rng):

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import arithmetic, cli, datasets, evaluation, insight, plotting
-from minigan.errors import InputError
-from minigan.files import new_folder, write_json
-from minigan.kernels import threads
-from minigan.run import load_gan
-from minigan.sample import COLUMNS, draw_sum, walks
-from minigan.seeds import METRICS
+from minigan import datasets
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder, write_json
+from minigan.gan import interpretability, latent_space
+from minigan.gan.latent_space import COLUMNS, draw_sum, walks
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.metrics import evaluation
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import METRICS
 
 ROWS = 10  # of walks
 SHOWN = 10  # pictures with their gradients
@@ -31,7 +34,7 @@ def parse(argv):
         "--arithmetic",
         metavar="SUM",
         only=(cli.PICTURES,),
-        help=f"with the mean z of digits, for networks that are told nothing (default: {SUM} where it can be)",
+        help=f"with the mean z of digits, for unconditional networks (default: {SUM} where it can be)",
     )
     parser.add_argument(
         "--judge",
@@ -48,7 +51,7 @@ def run(argv=None):
     arguments = parse(argv)
     if arguments.seed < 0:
         raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
-    terms = arithmetic.parse_terms(SUM if arguments.arithmetic is None else arguments.arithmetic)
+    terms = latent_space.parse_terms(SUM if arguments.arithmetic is None else arguments.arithmetic)
     if arguments.threads is not None:
         threads.set_threads(arguments.threads)
     source = Path(arguments.run)
@@ -86,32 +89,32 @@ def run(argv=None):
 
 
 def _gradients(gan, images, labels, rng, out):
-    """Of test pictures and of samples: figures, and gradient.png, for points field.png."""
+    """Of test pictures and of samples: metrics, and gradient.png, for points field.png."""
     chosen = np.sort(rng.choice(len(images), min(JUDGED, len(images)), replace=False))
-    x = insight.encoded(gan, images[chosen])
-    known = insight.likeliest(gan, x, None if labels is None else labels[chosen])
+    x = interpretability.encoded(gan, images[chosen])
+    known = interpretability.likeliest(gan, x, None if labels is None else labels[chosen])
     asked = gan.conditions.draw(len(x), rng)
     made = gan.make(gan.draw_z(len(x), rng), asked)
     if images.ndim == 2:
         axis = np.linspace(-plotting.LIMIT, plotting.LIMIT, CELLS, dtype=gan.dtype)
         places = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        logits, grad = insight.saliency(gan, places, insight.likeliest(gan, places))
+        logits, grad = interpretability.saliency(gan, places, interpretability.likeliest(gan, places))
         plotting.save_field(out / "field.png", places, logits, grad, images[:1000])
     else:
         page = {}
         for title, samples, conditions in (("test pictures", x, known), ("samples", made, asked)):
             few = samples[:SHOWN], None if conditions is None else conditions[:SHOWN]
-            page[title] = gan.preset.pictures(few[0]), SHOWN
+            page[title] = gan.preset.to_samples(few[0]), SHOWN
             page[f"gradient of D(x) of {title}: white is to be lighter"] = _as_pictures(gan, *few), SHOWN
         plotting.save_gallery(out / "gradient.png", page)
     pairs = {"real": (x, known), "samples": (made, asked)}
-    return {name: insight.steps_along(gan, *pair, rng) for name, pair in pairs.items()}
+    return {name: interpretability.steps_along(gan, *pair, rng) for name, pair in pairs.items()}
 
 
 def _as_pictures(gan, x, conditions):
     """The gradient by the pixels (N, H, W, C), its largest entry 1 in each picture, grey where there is none. Where D
     judges more than the picture, such as a coarser one, by the picture's own pixels."""
-    _, grad = insight.saliency(gan, x, conditions)
+    _, grad = interpretability.saliency(gan, x, conditions)
     grad = grad[..., : gan.sample_shape[-1]]
     largest = np.abs(grad).max(axis=(1, 2, 3), keepdims=True)
     return grad / np.where(largest > 0, largest, 1)
@@ -127,7 +130,7 @@ def _labels(gan, rows):
 
 def _walks(gan, rng, judge, out):
     plotting.save_samples(out / "walks.png", walks(gan, ROWS, rng, _labels(gan, ROWS)), columns=COLUMNS)
-    return insight.compare_walks(gan, rng, _labels(gan, insight.MEASURED_WALKS), judge)
+    return interpretability.compare_walks(gan, rng, _labels(gan, interpretability.MEASURED_WALKS), judge)
 
 
 def _paths(gan, points, rng, out):
@@ -145,7 +148,7 @@ def _sum(gan, terms, arguments, rng, out):
             raise
         return {"left_out": str(error)}
     names = [*(("-" if sign < 0 else "+") + str(digit) for sign, digit in terms), "sum"]
-    words = [{"of": name, "seen": digit, "sure": sure} for name, (digit, sure) in zip(names, seen, strict=False)]
+    words = [{"of": name, "seen": digit, "confidence": sure} for name, (digit, sure) in zip(names, seen, strict=False)]
     return {"sum": arguments.arithmetic or SUM, "seen": words, "around": [digit for digit, _ in seen[len(names) :]]}
 
 
@@ -153,18 +156,18 @@ def _sum(gan, terms, arguments, rng, out):
 
 
 def _filters(gan, images, labels, rng, out):
-    """Of D's first two layers: filters1.png and filters2.png, and figures."""
+    """Of D's first two layers: filters1.png and filters2.png, and metrics."""
     chosen = rng.choice(len(images), min(SEARCHED, len(images)), replace=False)
-    x = insight.encoded(gan, images[chosen])
-    conditions = insight.likeliest(gan, x, None if labels is None else labels[chosen])
+    x = interpretability.encoded(gan, images[chosen])
+    conditions = interpretability.likeliest(gan, x, None if labels is None else labels[chosen])
     # the second layer of pairs is the first one again, for the other pictures
-    layers = insight.first_filters(gan, x[:2], count=1 if gan.preset.second else 2)
+    layers = interpretability.first_filters(gan, x[:2], count=1 if gan.preset.partner else 2)
     report = []
     for number, layer in enumerate(layers, 1):
-        filters = insight.Filters(gan, layer, x, conditions)
+        filters = interpretability.Filters(gan, layer, x, conditions)
         ascended, answers = filters.ascend()
         every = np.arange(len(filters.chosen))
-        found = filters.cut(gan.preset.pictures(ascended)[:, None], every)
+        found = filters.cut(gan.preset.to_samples(ascended)[:, None], every)
         patches = filters.cut(datasets.to_float(images[chosen])[filters.best], every)
         tiles = np.concatenate([found, patches, np.ones_like(found)], axis=1)
         columns = 4 * tiles.shape[1]
@@ -189,17 +192,17 @@ def _filters(gan, images, labels, rng, out):
 def _lines(report):
     """The report in words."""
     lines = [f"{report['preset']} on {report['dataset']}, step {report['step']}"]
-    for name, figures in report["gradient"].items():
+    for name, metrics in report["gradient"].items():
         lines.append(
-            f"  D's logit of {name}: {figures['logit']:.2f}; a step of {insight.STEP:g} along its gradient adds "
-            f"{figures['rise_along_the_gradient']:.3f}, along a random direction "
-            f"{figures['rise_along_a_random_direction']:.3f}"
+            f"  D's logit of {name}: {metrics['logit']:.2f}; a step of {interpretability.STEP:g} along its gradient "
+            f"adds {metrics['rise_along_the_gradient']:.3f}, along a random direction "
+            f"{metrics['rise_along_a_random_direction']:.3f}"
         )
-    for name, figures in (report["walks"] or {}).items():
-        sure = f", the judge {figures['sure']:.1%} sure" if "sure" in figures else ""
-        lines.append(f"  half-way by {name}: sharpness {figures['sharpness']:.2f} of that of the ends{sure}")
-    for figures in report.get("filters", []):
-        lines.append("  {filters} filters of {layer} see {sees[0]} x {sees[1]} pixels".format(**figures))
+    for name, metrics in (report["walks"] or {}).items():
+        sure = f", the judge {metrics['confidence']:.1%} sure" if "confidence" in metrics else ""
+        lines.append(f"  half-way by {name}: sharpness {metrics['sharpness']:.2f} of that of the ends{sure}")
+    for metrics in report.get("filters", []):
+        lines.append("  {filters} filters of {layer} see {sees[0]} x {sees[1]} pixels".format(**metrics))
     return "\n".join(lines)
 
 

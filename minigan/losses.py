@@ -13,7 +13,7 @@ shape and dtype of its logits. InputError is raised for anything else.
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.activations import sigmoid, softplus
 
 
@@ -161,6 +161,15 @@ def softmax_cross_entropy(logits, labels):
     -log p_label = log Σ_j e^(l_j - m) - (l_label - m) with m the row's maximum. logits (N, K) float, labels (N,) whole
     numbers below K. InputError for anything else.
     """
+    labels = _checked_labels(logits, labels)
+    shifted, rows = logits - logits.max(axis=1, keepdims=True), np.arange(len(logits))
+    value = _mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, labels])
+    grad = softmax(logits)
+    grad[rows, labels] -= 1
+    return value, grad / len(logits)
+
+
+def _checked_labels(logits, labels):
     labels = np.asarray(labels)
     if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64) or logits.ndim != 2:
         raise InputError("softmax_cross_entropy: logits must be a float32 or float64 array (N, K).")
@@ -171,12 +180,7 @@ def softmax_cross_entropy(logits, labels):
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"softmax_cross_entropy: labels must be {n} whole numbers from 0 to {classes - 1}.")
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    rows = np.arange(n)
-    value = _mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, labels])
-    grad = softmax(logits)
-    grad[rows, labels] -= 1
-    return value, grad / logits.dtype.type(n)
+    return labels
 
 
 def log_sum_exp(logits):

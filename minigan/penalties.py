@@ -15,9 +15,8 @@ and θ_i gets ∂⟨s_i, J_i t_{i-1}⟩/∂θ_i and what an ordinary backward pa
 
 import numpy as np
 
-from minigan.errors import InputError
-from minigan.layers import Sequential
-from minigan.layers.tangent import check_tangent, tangent, tangent_backward
+from minigan.base.errors import InputError
+from minigan.layers import Layer, Sequential
 
 
 def _weights(network):
@@ -67,7 +66,7 @@ def orthogonal(network, strength):
 def check_critic(critic):
     """InputError for a network whose gradient cannot be penalised: it holds a layer whose tangent is not known."""
     for layer in _chain(critic):
-        check_tangent(layer)
+        _check_tangent(layer)
 
 
 def gradient_penalty(critic, x, penalty, outputs=None):
@@ -80,31 +79,44 @@ def gradient_penalty(critic, x, penalty, outputs=None):
     """
     check_critic(critic)
     layers = list(_chain(critic))
-    remembered, signals, tangents, passed = [], [], [], []
+    remembered, signals, tangents = [], [], []
     for layer in layers:
         x = layer.forward(x)
-        remembered.append(layer._cache)
-    signal = np.ones_like(x) if outputs is None else outputs
+        remembered.append(layer.remembered)
+    s = np.ones_like(x) if outputs is None else outputs
     for layer in reversed(layers):
-        signals.insert(0, signal)
-        signal = layer.backward(signal, need_param_grads=False)
-    value, moved = penalty(signal)
-    if not isinstance(moved, np.ndarray) or moved.shape != signal.shape or moved.dtype != signal.dtype:
-        got = f"{moved.dtype} {moved.shape}" if isinstance(moved, np.ndarray) else f"a {type(moved).__name__}"
-        raise InputError(f"gradient_penalty: v is {got}, expected {signal.dtype} {signal.shape} like the gradient g.")
-    for layer, (_, _, cache) in zip(layers, remembered, strict=True):
-        tangents.append(moved)
-        moved, known = tangent(layer, moved, cache)
-        passed.append(known)
-    back = None  # r_i
-    for layer, known, s, t, p in reversed(list(zip(layers, remembered, signals, tangents, passed, strict=True))):
-        curved = tangent_backward(layer, s, t, known[2], p)
-        if back is not None:
-            layer._cache = known
-            back = layer.backward(back, need_input_grad=layer is not layers[0])
+        signals.insert(0, s)
+        s = layer.backward(s, need_param_grads=False)
+    value, t = penalty(s)
+    if not isinstance(t, np.ndarray) or t.shape != s.shape or t.dtype != s.dtype:
+        got = f"{t.dtype} {t.shape}" if isinstance(t, np.ndarray) else f"a {type(t).__name__}"
+        raise InputError(f"gradient_penalty: v is {got}, expected {s.dtype} {s.shape} like the gradient g.")
+    for layer, known in zip(layers, remembered, strict=True):
+        tangents.append(t)
+        t = layer.jvp(t, known.cache)
+    r = None  # 0
+    for layer, known, s, t in reversed(list(zip(layers, remembered, signals, tangents, strict=True))):
+        curved = layer.jvp_backward(s, t, known.cache)
+        if r is not None:
+            layer.remembered = known
+            r = layer.backward(r, need_input_grad=layer is not layers[0])
         if curved is not None:
-            back = curved if back is None else back + curved
+            r = curved if r is None else r + curved
     return value
+
+
+def _check_tangent(layer):
+    """InputError for a layer that a critic with a penalty on its gradient cannot hold: one that is no formula with a
+    tangent."""
+    passes = ("forward", "_forward", "backward", "_backward")
+    own = any(getattr(type(layer), name, None) is not getattr(Layer, name) for name in passes)
+    if own or layer.formula is None or not layer.formula.has_jvp:
+        why = (
+            "it mixes the samples of a batch; use LayerNorm"
+            if getattr(layer, "uses_batch_statistics", False)
+            else "its tangent is not known"
+        )
+        raise InputError(f"{layer!r} cannot be part of a critic with a penalty on its gradient: {why}.")
 
 
 def wgan_gp(g, strength=10.0, centre=1.0):

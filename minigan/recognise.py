@@ -2,14 +2,15 @@
 
 import time
 
-from minigan import cli, datasets, plotting
-from minigan.errors import InputError
-from minigan.files import new_folder
-from minigan.kernels import threads
+from minigan import datasets
+from minigan.base.errors import InputError
+from minigan.base.files import new_folder
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
 from minigan.recognition import augment, domain, probe, semi
 from minigan.recognition.common import load
-from minigan.run import load_gan
-from minigan.seeds import METRICS, run_seeds
+from minigan.tools import cli, plotting
+from minigan.tools.seeds import METRICS, run_seeds
 
 EXPERIMENTS = {"probe": probe, "semi": semi, "augment": augment, "domain": domain}
 NEED_RUN = ("probe", "augment")
@@ -69,7 +70,7 @@ def run(argv=None):
 
     def one(seed):
         started = time.perf_counter()
-        outcome = experiment.run(data, gan, steps, seed, lambda title, n: cli.watched(n, title, arguments.quiet))
+        outcome = experiment.run(data, gan, steps, seed, lambda title, n: cli.progress_bar(n, title, arguments.quiet))
         seconds = time.perf_counter() - started
 
         def draw():
@@ -77,7 +78,7 @@ def run(argv=None):
                 save(out / file)
                 drawn.append(file)
 
-        metrics = {tried: {"accuracy": value} for tried, value in outcome.figures.items()}
+        metrics = {tried: {"accuracy": value} for tried, value in outcome.accuracies.items()}
         return {"seconds": round(seconds, 1), "metrics": metrics}, draw
 
     runs = run_seeds(arguments, out, about, one, COLUMNS)["runs"]

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from minigan import cli, fills, latent, mending_run, pictures, restoration
-from minigan.errors import InputError
-from minigan.kernels import threads
-from minigan.restoration import Restorer, Task
-from minigan.run import load_gan
+from minigan.base import pictures
+from minigan.base.errors import InputError
+from minigan.gan.run import load_gan
+from minigan.image_to_image import command, gan_inversion, inpainting, restoration
+from minigan.image_to_image.restoration import RestorationTask, Restorer
+from minigan.kernels.parallel import threads
+from minigan.tools import cli
 
 STEPS = 3000
 SEARCH_STEPS = 200
@@ -14,7 +16,7 @@ SEARCHED = 200  # test pictures: a search is made for each
 
 
 def parse(argv):
-    parser = mending_run.make_parser(
+    parser = command.make_parser(
         "restore",
         "Train a network that fills holes in pictures (--hole) or makes blurred ones sharp (--blur), and compare it\n"
         "with simple methods on the test pictures; or, given IN and OUT, use a network that was trained on a picture.\n"
@@ -28,18 +30,18 @@ def parse(argv):
         help=f"search this GAN, a folder of train, in so many --steps (default: {SEARCH_STEPS}) for each picture of "
         "--dataset (default: the run's)",
     )
-    kinds = ", ".join(fills.HOLES)
+    kinds = ", ".join(inpainting.HOLES)
     parser.add_argument(
         "--hole",
         metavar="NAME",
-        only=(mending_run.COMPARISON,),
+        only=(command.COMPARISON,),
         help=f"learn to fill only these holes: {kinds} (default: all)",
     )
     parser.add_argument("--blur", type=float, metavar="X", help="learn to undo a blur of σ = X pixels")
     parser.add_argument(
         "--mask",
         metavar="FILE",
-        only=(mending_run.PICTURE,),
+        only=(command.PICTURE,),
         help="a picture of the size of IN, white where IN is to be filled and black elsewhere",
     )
     return parser.parse_args(argv)
@@ -58,22 +60,22 @@ def run(argv=None):
 
 
 def _check(arguments):
-    mending_run.check("restore", arguments)
+    command.check("restore", arguments)
     if arguments.input is not None:
         cli.give_one(arguments, "are two ways to restore a picture", "--network", "--generator")
     cli.give_one(arguments, "are two tasks", "--hole", "--mask", "--blur")
     if arguments.blur is not None:
-        return Task((), arguments.blur)
-    return Task() if arguments.hole is None else Task((arguments.hole,))
+        return RestorationTask((), arguments.blur)
+    return RestorationTask() if arguments.hole is None else RestorationTask((arguments.hole,))
 
 
 # ---- on a picture
 
 
 def _use(arguments, task):
-    source, target = mending_run.places("restore", arguments)
+    source, target = command.places("restore", arguments)
     if arguments.generator is None:
-        restorer = mending_run.load_network(Restorer, arguments)
+        restorer = command.load_network(Restorer, arguments)
         if arguments.blur is not None and arguments.blur != restorer.task.blur:
             raise InputError(f"this network was trained for {restorer.task}, not for --blur {arguments.blur:g}.")
         task, channels = restorer.task, restorer.channels
@@ -84,12 +86,12 @@ def _use(arguments, task):
         wanted = "give a --mask" if task.holes else "leave out --mask"
         raise InputError(f"to restore a picture ({task}), {wanted}.")
     picture = pictures.read(source, channels)[None]
-    spoilt = restoration.with_hole(picture, _read_mask(arguments.mask, picture)) if task.holes else picture
+    degraded = restoration.with_hole(picture, _read_mask(arguments.mask, picture)) if task.holes else picture
     if arguments.generator is None:
-        made = restorer.apply(spoilt)
+        made = restorer.apply(degraded)
     else:
         _same_size(gan, picture, source)
-        made = _searcher(arguments, gan, task, arguments.seed).outputs(spoilt)["search"]
+        made = _inversion(arguments, gan, task, arguments.seed).outputs(degraded)["search"]
     pictures.write(target, made[0])
     print(f"{target}: {picture.shape[2]} x {picture.shape[1]} pixels ({task})")
     return 0
@@ -113,16 +115,16 @@ def _read_mask(path, picture):
 def _train(arguments, task):
     if arguments.dataset is None:
         arguments.dataset = "mnist"
-    learn = mending_run.train_network(arguments, Restorer, task)
-    out = mending_run.compare("restore", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
+    learn = command.train_network(arguments, Restorer, task)
+    out = command.compare("restore", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
     mask = f" --mask {out / 'mask.png'}" if task.holes else ""
     print(f"try python -m minigan.restore {out / 'example.png'} restored.png{mask} --network {out / 'network.npz'}")
     return 0
 
 
-def _save_example(out, mends, example):
-    pictures.write(out / "example.png", mends.task.show(example[None])[0])
-    if mends.task.holes:
+def _save_example(out, model, example):
+    pictures.write(out / "example.png", model.task.show(example[None])[0])
+    if model.task.holes:
         pictures.write(out / "mask.png", np.ascontiguousarray(example[..., -1:]))
 
 
@@ -131,43 +133,43 @@ def _search(arguments, task):
     if arguments.dataset is None:
         arguments.dataset = gan.config.dataset
         arguments.image_size = gan.config.image_size if arguments.image_size is None else arguments.image_size
-    restorer = None if arguments.network is None else mending_run.load_network(Restorer, arguments)
+    restorer = None if arguments.network is None else command.load_network(Restorer, arguments)
     if restorer is not None and (bool(restorer.task.holes), restorer.task.blur) != (bool(task.holes), task.blur):
         raise InputError(f"--network was trained for {restorer.task}, not for {task}; name one of the same task.")
 
     def learn(images, seed, out):
-        searcher = _searcher(arguments, gan, task, seed)
-        return searcher if restorer is None else _Both(searcher, restorer)
+        inversion = _inversion(arguments, gan, task, seed)
+        return inversion if restorer is None else _Both(inversion, restorer)
 
     def check(images):
         _same_size(gan, images, arguments.dataset)
 
-    about = {"generator": arguments.generator, "network": arguments.network, "prior": latent.PRIOR}
-    mending_run.compare("restore", arguments, task, learn, _save_example, about, SEARCHED, check)
+    about = {"generator": arguments.generator, "network": arguments.network, "prior": gan_inversion.PRIOR}
+    command.compare("restore", arguments, task, learn, _save_example, about, SEARCHED, check)
     return 0
 
 
 class _Both:
     """A search, and a network beside it."""
 
-    def __init__(self, searcher, restorer):
-        self.task, self.ways = searcher.task, (restorer, searcher)
+    def __init__(self, inversion, restorer):
+        self.task, self.methods = inversion.task, (restorer, inversion)
 
-    def outputs(self, spoilt):
-        return {name: made for way in self.ways for name, made in way.outputs(spoilt).items()}
+    def outputs(self, degraded):
+        return {name: made for method in self.methods for name, made in method.outputs(degraded).items()}
 
 
 def _load(arguments):
     gan, _, _ = load_gan(arguments.generator)
-    latent.check(gan)
+    gan_inversion.check(gan)
     return gan
 
 
-def _searcher(arguments, gan, task, seed):
+def _inversion(arguments, gan, task, seed):
     def progress(title, total):
-        return cli.watched(total, title, arguments.quiet)
+        return cli.progress_bar(total, title, arguments.quiet)
 
-    return latent.Searcher(gan, task, arguments.steps, np.random.default_rng([seed, 0]), progress)
+    return gan_inversion.GanInversion(gan, task, arguments.steps, np.random.default_rng([seed, 0]), progress)
 
 
 def _same_size(gan, images, name):

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import arithmetic, cli, plotting
-from minigan.errors import InputError, brief
-from minigan.files import written_whole
-from minigan.kernels import threads
-from minigan.run import load_gan
+from minigan.base.errors import InputError, shorten
+from minigan.base.files import save_array
+from minigan.gan import latent_space
+from minigan.gan.latent_space import COLUMNS, walks
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.tools import cli, plotting
 
 ENDINGS = (".png", ".npy")
-COLUMNS = 10
 MOST = 1_000_000  # samples at once
 DRAWN, SUM = "samples of drawn z", "--arithmetic"  # ways of running
 
@@ -23,7 +24,7 @@ def parse(argv):
     parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)", **drawn)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
     parser.add_argument(
-        "--digit",
+        "--label",
         metavar="NAME",
         help="draw this class only (default: one a row, where trained with labels)",
         **drawn,
@@ -53,68 +54,16 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def interpolate(z_from, z_to, count):
-    """`count` points from z_from to z_to (Z,), both included, along the great circle: sin((1-t)φ)/sin φ · z_from +
-    sin(tφ)/sin φ · z_to with φ the angle between them (White 2016), which keeps the length typical of N(0, I).
-    """
-    cosine = np.dot(z_from, z_to) / (np.linalg.norm(z_from) * np.linalg.norm(z_to))
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    t = np.linspace(0, 1, count)[:, None]
-    if np.sin(angle) < 1e-6:  # the two point the same way: the straight line
-        return ((1 - t) * z_from + t * z_to).astype(z_from.dtype)
-    walk = (np.sin((1 - t) * angle) * z_from + np.sin(t * angle) * z_to) / np.sin(angle)
-    return walk.astype(z_from.dtype)
-
-
-def walks(gan, rows, rng, labels=None, truncation=None):
-    """COLUMNS samples a row, from one z to another; what the networks are told stays the same along a row.
-
-    labels: that of each row (rows,), where the networks were trained with labels.
-    """
-    ends = gan.draw_z(2 * rows, rng, truncation)
-    z = np.concatenate([interpolate(ends[2 * row], ends[2 * row + 1], COLUMNS) for row in range(rows)])
-    conditions = gan.conditions.draw(rows, rng, labels)
-    return gan.decode(z, None if conditions is None else np.repeat(conditions, COLUMNS))
-
-
-def _labels(gan, rows, digit):
+def _labels(gan, rows, label):
     """What each row is to show, or None where the generator cannot be asked."""
     classes = gan.conditions.classes
-    if digit is not None and not classes:
+    if label is not None and not classes:
         raise InputError(
-            f"--digit is {digit}, but this generator was trained without labels; train one with --condition labels."
+            f"--label is {label}, but this generator was trained without labels; train one with --condition labels."
         )
     if not classes:
         return None
-    return np.arange(rows) % classes if digit is None else np.full(rows, gan.conditions.label(digit))
-
-
-def draw_sum(gan, terms, rng, out):
-    """The picture of a sum of digits in `out`, and what the judge sees in each of its parts, printed.
-
-    -> as arithmetic.calculate's second.
-    """
-    pictures, seen = arithmetic.calculate(gan, terms, rng)
-    names = [f"{'-' if sign < 0 else '+'} {digit}" for sign, digit in terms]
-    names[0] = names[0].removeprefix("+ ")
-    captions = [f"{name}\nseen as {digit}, {sure:.0%}" for name, (digit, sure) in zip(names, seen, strict=False)]
-    digit, sure = seen[len(terms)]
-    captions.append(f"= (in the middle)\nseen as {digit}, {sure:.0%}")
-    if out.suffix == ".npy":
-        _save_array(out, pictures)
-    else:
-        middle = (arithmetic.NEARBY + 1) // 2
-        around = np.insert(pictures[len(terms) + 1 :], middle, pictures[len(terms)], axis=0)
-        plotting.save_row(out, [*pictures[: len(terms), None], around], captions)
-    print("\n".join(caption.replace("\n", ": ") for caption in captions))
-    print(f"around it: {', '.join(str(digit) for digit, _ in seen[len(terms) + 1 :])}")
-    print(f"{len(pictures)} samples in {out}")
-    return seen
-
-
-def _save_array(path, samples):
-    with written_whole(path) as temporary:
-        np.save(temporary, samples)
+    return np.arange(rows) % classes if label is None else np.full(rows, gan.conditions.label(label))
 
 
 def run(argv=None):
@@ -123,7 +72,7 @@ def run(argv=None):
         raise InputError(f"--n is {arguments.n}, expected a whole number from 1 to {MOST}.")
     if arguments.seed < 0:
         raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
-    terms = None if arguments.arithmetic is None else arithmetic.parse_terms(arguments.arithmetic)
+    terms = None if arguments.arithmetic is None else latent_space.parse_terms(arguments.arithmetic)
     cli.check_ways(arguments, DRAWN if terms is None else SUM)
     source = Path(arguments.run)
     name = "samples.png" if terms is None else "arithmetic.png"
@@ -138,10 +87,10 @@ def run(argv=None):
         raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     rng = np.random.default_rng(arguments.seed)
     if terms:
-        draw_sum(gan, terms, rng, out)
+        latent_space.draw_sum(gan, terms, rng, out)
         return 0
     rows = -(-arguments.n // COLUMNS)
-    labels = _labels(gan, rows, arguments.digit)
+    labels = _labels(gan, rows, arguments.label)
     names = None if labels is None else gan.conditions.captions(labels)
     if arguments.interpolate:
         samples = walks(gan, rows, rng, labels, arguments.truncation)[: arguments.n]
@@ -149,11 +98,11 @@ def run(argv=None):
         labels = None if labels is None else np.repeat(labels, COLUMNS)[: arguments.n]
         samples = gan.sample(arguments.n, rng, labels, arguments.truncation)
     if out.suffix == ".npy":
-        _save_array(out, samples)
+        save_array(out, samples)
     else:
         columns = COLUMNS if arguments.interpolate or labels is not None else None
         plotting.save_samples(out, samples, columns=columns, rows=names)
-    shown = f", a row each of {brief(', '.join(dict.fromkeys(names)))}" if names else ""
+    shown = f", a row each of {shorten(', '.join(dict.fromkeys(names)))}" if names else ""
     print(f"{arguments.n} samples in {out}{shown}")
     return 0
 

@@ -6,7 +6,7 @@ length, area or volume that belongs to each point, so that p.sum() · cell ≈ 1
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 
 def optimal_discriminator(p, q):

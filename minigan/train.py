@@ -2,35 +2,22 @@
 
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 
-import numpy as np
-
-from minigan import choices, cli, datasets, evaluation
-from minigan.classifier import shipped_judge
-from minigan.conditions import names_of, of_samples
-from minigan.config import Config
-from minigan.errors import InputError, brief
-from minigan.gan import GAN, build_gan
-from minigan.kernels import threads
+from minigan.gan import build_gan, session
+from minigan.gan.config import Config, add_flags
+from minigan.gan.trainer import NOTES
+from minigan.kernels.parallel import threads
 from minigan.models import PRESETS
-from minigan.run import Run, load_gan
-from minigan.trainer import NOTES, Trainer
+from minigan.tools import cli
 
-MAY_CHANGE = (
-    "epochs",
-    "steps",
-    "sample_every",
-    "evaluate_every",
-    "checkpoint_every",
-)  # on resume: how long and how often, never what
 LIST, NEW, RESUMED = "--list", "a new run", "--resume"  # ways of running
 
 
 def parse(argv):
     lines = "\n".join(f"  {preset.name:22}{preset.summary}" for preset in PRESETS.values())
     parser = cli.Parser("train", f"Train a GAN. With no arguments: on MNIST, in a few minutes.\n\npresets:\n{lines}")
-    cli.add_config_flags(parser, [item.name for item in fields(Config)], (NEW, RESUMED))
+    add_flags(parser, [item.name for item in fields(Config)], (NEW, RESUMED))
     parser.add_argument("--list", action="store_true", help="list the presets with paper, size and minutes, and end")
     out = "where the run's files go (default: runs/<preset>, numbered if that is taken)"
     parser.add_argument("--out", metavar="FOLDER", only=(NEW,), help=out)
@@ -51,8 +38,9 @@ def run(argv=None):
         return 0
     given = {item.name: getattr(arguments, item.name) for item in fields(Config) if hasattr(arguments, item.name)}
     with ExitStack() as claim:
-        start = _begin if arguments.resume is None else _resume
-        return _fit(start(arguments, given, claim), arguments.quiet)
+        if arguments.resume is None:
+            return _fit(session.begin(given, claim, arguments.out, arguments.quiet), arguments.quiet)
+        return _fit(session.resume(arguments.resume, given, claim, arguments.quiet), arguments.quiet)
 
 
 def _fit(trainer, quiet):
@@ -64,8 +52,8 @@ def _fit(trainer, quiet):
             f"{config.seed}, into {folder}",
             file=sys.stderr,
         )
-    if gan.config.feature_matching and gan.conditions.count and not gan.told.channels:
-        print("note: with feature_matching G follows no condition unless --told-by concatenation", file=sys.stderr)
+    if gan.config.feature_matching and gan.conditions.count and gan.config.conditioning != "concatenation":
+        print("note: with feature_matching G follows no condition unless --conditioning concatenation", file=sys.stderr)
     stopped = trainer.fit()
     for note in trainer.notes():
         print(f"note: {NOTES[note]}", file=sys.stderr)
@@ -89,123 +77,6 @@ def _list():
         count = sum(p.size for network in (gan.generator, gan.discriminator) for p in network.params.values())
         lines.append(f"{preset.name:22}{count:>12,}{preset.minutes:>9g}  {preset.summary} ({preset.source})")
     return "\n".join(lines)
-
-
-def _begin(arguments, given, claim):
-    if arguments.out is not None:
-        Run.check_free(arguments.out)  # before any work
-    asked = _located(Config.for_preset(**given))
-    sized = choices.image_size(asked)
-    samples, labels, names = _data(sized)
-    config = choices.conditioning(sized, given, labels, len(samples))
-    _check_partners(config, given)
-    choices.say(asked, config, names, len(samples))
-    conditions, shares = of_samples(config, samples, labels, len(names))
-    gan = GAN(config, samples.shape[1:], shares, names=names)
-    run = Run.create(arguments.out, config.preset)
-    claim.enter_context(run.claimed())
-    run.write_config(config)
-    run.start_log()
-    return _trainer(arguments, gan, samples, conditions, run, None, None)
-
-
-def _resume(arguments, given, claim):
-    run = Run(arguments.resume)
-    begun = _located(run.read_config())
-    claim.enter_context(run.claimed())
-    wanted = _located(Config(**{**asdict(begun), **given}))
-    if "epochs" in given and "steps" not in given:
-        wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule
-    _refuse(run, begun, begun.differences(wanted, but=MAY_CHANGE))
-    samples, labels, names = _data(wanted)
-    conditions, shares = of_samples(wanted, samples, labels, len(names))
-    if run.ended_before_first_checkpoint(begun):
-        print(f"the run in {run.folder} has no checkpoint yet and begins again at step 0", file=sys.stderr)
-        gan, arrays, progress = GAN(wanted, samples.shape[1:], shares, names=names), None, None
-    else:
-        gan, arrays, progress = load_gan(run.folder)
-        trained = _located(gan.config)
-        _refuse(run, trained, trained.differences(wanted, but=MAY_CHANGE))
-        _same_conditions(run, gan, names, shares)
-        gan.config = wanted
-    trainer = _trainer(arguments, gan, samples, conditions, run, arrays, progress)
-    if gan.step >= trainer.total_steps and run.has_its_film():
-        raise InputError(f"the run in {run.folder} is complete at step {gan.step}; for more give --steps or --epochs.")
-    run.write_config(wanted)
-    run.go_back_to(gan.step)
-    return trainer
-
-
-def _check_partners(config, given):
-    """InputError for a setting that was given and that the others leave without effect."""
-    for item in fields(Config):
-        partner, wanted = item.metadata.get("goes_with", (None, ()))
-        if partner and given.get(item.name, item.default) != item.default and getattr(config, partner) not in wanted:
-            flag, other = (f"--{name.replace('_', '-')}" for name in (item.name, partner))
-            raise InputError(
-                f"{flag} goes with {other} {' or '.join(wanted)}, not with {getattr(config, partner)}; leave it out."
-            )
-
-
-def _refuse(run, begun, names):
-    if names:
-        was = ", ".join(f"{name} {getattr(begun, name)!r}" for name in names)
-        raise InputError(f"the run in {run.folder} was begun with {was}; resume it without changing that.")
-
-
-def _same_conditions(run, gan, names, shares):
-    """InputError where the data now has other classes than those that the networks know."""
-    if gan.conditions.count != (0 if shares is None else len(shares)):
-        raise InputError(
-            f"the run in {run.folder} knows {gan.conditions.count} conditions, its data set now has "
-            f"{0 if shares is None else len(shares)}; bring the data back, or begin a new run."
-        )
-    if gan.conditions.names not in (names, names_of(gan.conditions.classes)):
-        raise InputError(
-            f"the run in {run.folder} knows the labels {brief(', '.join(gan.conditions.names))}, its data set now has "
-            f"{brief(', '.join(names))}; bring the data back, or begin a new run."
-        )
-
-
-def _located(config):
-    """Own data by its absolute path, so that the run finds it from any folder."""
-    return replace(config, dataset=datasets.located(config.dataset))
-
-
-def _data(config):
-    """-> samples and labels to learn from, and the names of all classes."""
-    samples, labels = datasets.load(config.dataset, "train", config.image_size)
-    return samples, labels, datasets.class_names(config.dataset, config.image_size)
-
-
-def _trainer(arguments, gan, samples, conditions, run, arrays, progress):
-    config = gan.config
-    batches = datasets.BatchIterator(len(samples), config.batch_size, np.random.default_rng([config.seed, 2]))
-    if arrays is not None:
-        batches.restore({key.removeprefix("batches."): arrays[key] for key in arrays if key.startswith("batches.")})
-    return Trainer(
-        gan,
-        samples,
-        conditions,
-        batches,
-        run,
-        config.total_steps(len(samples)),
-        quiet=arguments.quiet,
-        progress=progress,
-        follower=_follower(config, samples),
-    )
-
-
-def _follower(config, samples):
-    if config.evaluate_every is None:
-        return None
-    if config.dataset != "mnist":
-        raise InputError(
-            f"evaluate_every goes with the data set mnist, which the classifier in data/ knows, not with "
-            f"{config.dataset}; leave it out, and use evaluate with --judge afterwards."
-        )
-    test = datasets.load(config.dataset, "test")[0]
-    return evaluation.Follower(samples, test, shipped_judge(), config.seed)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from minigan.files import read_json
+from minigan.base.files import read_json
 
 FORMATS = {  # measure -> its head and format; others are left out
     "accuracy": ("accuracy", ".2%"),

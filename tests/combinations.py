@@ -20,15 +20,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from minigan import datasets
-from minigan.conditions import of_samples
-from minigan.config import Config
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gan import GAN
-from minigan.kernels import threads
+from minigan.gan.conditioning import CONDITIONING as WAYS
+from minigan.gan.conditions import of_samples
+from minigan.gan.config import Config
+from minigan.kernels.parallel import threads
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
 from minigan.optim import OPTIMIZERS
-from minigan.told import TOLD_BY
 
 COUNT, BATCH, CLASSES = 12, 4, 3
 SHAPES = {
@@ -41,8 +41,8 @@ SHAPES = {
     "points": (2,),
 }
 CONDITIONING = {"no condition": {"condition": "none"}} | {
-    f"{condition} by {told_by}": {"condition": condition, "told_by": told_by, "clusters": clusters}
-    for told_by in TOLD_BY
+    f"{condition} by {conditioning}": {"condition": condition, "conditioning": conditioning, "clusters": clusters}
+    for conditioning in WAYS
     for condition, clusters in (("labels", 1), ("clusters", 2))
 }
 CONDITIONING["labels and clusters"] = {"condition": "labels", "clusters": 2}
@@ -129,8 +129,8 @@ def play(choices, settings):
     for step in range(max(2, config.n_critic)):
         chosen = np.arange(step, step + BATCH) % COUNT
         real = datasets.to_float(samples[chosen])
-        figures = gan.train_step(real, None if conditions is None else conditions[chosen])
-        assert np.isfinite(list(figures.values())).all(), figures
+        metrics = gan.train_step(real, None if conditions is None else conditions[chosen])
+        assert np.isfinite(list(metrics.values())).all(), metrics
     for network, old in zip(networks, before, strict=True):
         assert any(not np.array_equal(old[name], param) for name, param in network.params.items()), "it stayed"
         assert all(np.isfinite(param).all() for param in network.params.values()), "weights are not finite"

@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
-pytest.register_assert_rewrite("mending_calls", "training_runs")  # or their assertions would not say what differs
+pytest.register_assert_rewrite("image_to_image_calls", "training_runs")  # or their assertions would not say what
 
-from mending_calls import load_digits, load_few
+from image_to_image_calls import load_digits, load_few
 from training_runs import EVERY, TOY, begin, contents, samples_for_pictures
 
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 from minigan.models import domain, semi
 
 

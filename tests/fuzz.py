@@ -36,7 +36,7 @@ from fuzz_bytes import CANARY
 from fuzz_commands import Begun
 from fuzz_inputs import FORMATS, prepare
 
-from minigan.errors import MiniganError
+from minigan.base.errors import MiniganError
 
 BATCH = 200  # inputs of a child process
 SECONDS = 10.0  # of computing an input may take; most take a few milliseconds

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan import datasets
-from minigan.idx import TYPES, idx_header
+from minigan.datasets.idx import TYPES, idx_header
 
 CANARY = Path(tempfile.gettempdir()) / "minigan-fuzz-canary"
 HUGE = (0, 1, 255, 65535, 10**6, 2**31 - 1, 2**31, 2**32 - 1, 10**12, 2**63 - 1, 2**64, 10**40, -1, -(10**6))
@@ -152,7 +152,9 @@ def npz_bytes(rng, entries):
         for name, content in entries.items():
             archive.writestr(f"{name}.npy" if rng.random() < 0.97 else f"../../{name}.npy", content)
         if rng.random() < 0.1:
-            archive.writestr(choose(rng, ("/etc/minigan.npy", "../beside.npy", "a" * 300, "images.npy")), b"beside")
+            archive.writestr(
+                choose(rng, ("/etc/minigan.base.npy", "../beside.npy", "a" * 300, "images.npy")), b"beside"
+            )
     if rng.random() < 0.01:
         return bomb_npz()
     content = stream.getvalue()

@@ -9,14 +9,16 @@ import io
 import re
 import sys
 from contextlib import redirect_stdout
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from minigan import __main__ as front
-from minigan import cli, datasets, plotting
+from minigan import datasets
 from minigan.gan import GAN
+from minigan.tools import cli, plotting
 
 COMMANDS = list(front.COMMANDS)
 NUMBERS = "0 1 2 3 7 28 100 -1 -0 1e3 0.5 1e-300 1e999 nan inf 1_000 0x10 ٣ 1,2 1.5,,2 " + "9" * 30 + " " + "9" * 5000
@@ -27,7 +29,7 @@ PLACES += "dense.py students . .. / /dev/null run/config.json a.txt/b gone/deepe
 ODD = ["", " ", "-", "--", "--help", "é", "\udcff", "a" * 300, "a\nb", "%s%n{}", "*", "$(touch x)", "../../x/y.png"]
 WORDS = [*NUMBERS.split(), *NAMES.split(), *PLACES.split(), *ODD]
 FLAGS = {}  # command -> its flags, read off its --help
-PARSED = {"gradcheck": "minigan.gradcheck.__main__", "datasets": "minigan.datasets.__main__"}
+PARSED = {name: f"minigan.{name}.__main__" for name in ("audio", "bench", "datasets", "gradcheck")}
 LARGE = 2000  # samples at once, from which drawing them counts as long work
 
 
@@ -63,21 +65,21 @@ def prepare(folder):
         type(known).fetch = begun
     datasets.toy.SIZES = {"train": 300, "test": 200}
     for owner, name in {
-        "train": "Trainer.fit",
+        "train": "session.Trainer.fit",
         "classify": "_train",
-        "enhance": "mending_run.compare",  # and restore
+        "enhance": "command.compare",  # and restore
         "autoencode": "autoencoder.fit",
         "inside": "_gradients",
         "audio": "sounds.plucked",
         "recognise": "load",
-        "gradcheck": "judge_apart",
+        "gradcheck": "grade_apart",
         "grade": "_grade",
         "bench": "benchmark",
         "evaluate": "evaluation.Reference",
     }.items():
         place, _, last = name.rpartition(".")
-        setattr(getattr(module(owner), place) if place else module(owner), last, begun)
-    module("bench").bench_scaling.measure = module("grade").solutions.write = begun
+        setattr(attrgetter(place)(module(owner)) if place else module(owner), last, begun)
+    module("bench").scaling.measure = module("grade").solutions.write = begun
     make = GAN.make
     GAN.make = lambda self, z, conditions=None: begun() if len(z) > LARGE else make(self, z, conditions)
     for name in [name for name in vars(plotting) if name.startswith("save_")]:

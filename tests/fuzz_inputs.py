@@ -34,20 +34,26 @@ from fuzz_bytes import (
 from fuzz_commands import Begun
 from PIL import Image
 
-from minigan import checkpoint, datasets, pictures
-from minigan.classifier import Classifier
-from minigan.datasets import cifar, places
-from minigan.enhancement import Enhancer, Task
+from minigan import datasets
+from minigan.base import checkpoint, pictures
+from minigan.datasets import cifar, locations
+from minigan.datasets.idx import read_idx
 from minigan.gan import build_gan
-from minigan.idx import read_idx
-from minigan.run import Run, load_gan
+from minigan.gan.run import Run, load_gan
+from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
+from minigan.metrics.judge import Classifier
 
 LINES = "generator.params.0.weight", "about", "sums", "step", "rng", "images", "labels"
 
 
 # ---- checkpoints: of a GAN, of a classifier, of an enhancer
 
-READERS = {"toy.npz": load_gan, "told.npz": load_gan, "classifier.npz": Classifier.load, "enhancer.npz": Enhancer.load}
+READERS = {
+    "toy.npz": load_gan,
+    "cgan.npz": load_gan,
+    "classifier.npz": Classifier.load,
+    "enhancer.npz": Enhancer.load,
+}
 
 
 def make_checkpoint(rng, folder):
@@ -85,7 +91,7 @@ def use_checkpoint(read, path):
     loaded = read(path)
     with np.errstate(all="ignore"):
         if isinstance(loaded, Classifier):
-            loaded.judge(np.zeros((2, *loaded.sample_shape), np.uint8))
+            loaded.predict(np.zeros((2, *loaded.sample_shape), np.uint8))
         elif isinstance(loaded, Enhancer):
             loaded.apply(np.zeros((1, 8, 8, loaded.channels), np.uint8))
         else:
@@ -166,7 +172,7 @@ def make_cifar(rng, folder):
 
 
 def use_cifar(split):
-    places.DATA_DIR, places.cache = Path.cwd(), lambda name: Path.cwd() / name
+    locations.DATA_DIR, locations.cache = Path.cwd(), lambda name: Path.cwd() / name
     if (paths := cifar.CIFAR10.found(split)) is None:  # it would be fetched
         raise Begun
     cifar.CIFAR10.read(paths, split)
@@ -279,15 +285,15 @@ def prepare(folder):
     CANARY.unlink(missing_ok=True)
     run = Run.create(folder / "run", "toy")
     run.start_log()
-    told = {"condition": "labels", "clusters": 2, "shares": [0.1, 0.2, 0.3, 0.4]}
-    for name, settings in {"told.npz": told, "toy.npz": {}}.items():
+    conditional = {"condition": "labels", "clusters": 2, "shares": [0.1, 0.2, 0.3, 0.4]}
+    for name, settings in {"cgan.npz": conditional, "toy.npz": {}}.items():
         gan = build_gan("toy", latent_dim=3, **settings)
         batches = datasets.BatchIterator(100, gan.config.batch_size, np.random.default_rng(0))
         run.write_config(gan.config)
         run.save(gan, batches, {"seconds": 1.0, "mean_d_fake": 0.5, "variety": None})
         shutil.copy(run.checkpoint_path, folder / name)
     Classifier((8, 8, 1)).save(folder / "classifier.npz", {})
-    Enhancer(1, Task(2)).save(folder / "enhancer.npz", {})
+    Enhancer(1, EnhancementTask(2)).save(folder / "enhancer.npz", {})
     for name, read in READERS.items():
         read(folder / name)
     cifar.RECORDS = 3

@@ -1,4 +1,4 @@
-"""What finished and evaluated runs draw, as one picture, and how good it is, as one table: the README's gallery.
+"""What finished and evaluated runs draw, as one picture, and how good it is, as one table: those of RESULTS.md.
 
     python -m minigan.train --preset wgan; python -m minigan.evaluate runs/wgan      # and so on
     python tests/gallery.py runs/wgan runs/progan --pictures gallery.png
@@ -16,9 +16,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from minigan import datasets, plotting
+from minigan import datasets
+from minigan.gan.run import load_gan
 from minigan.models.progan import LAST
-from minigan.run import load_gan
+from minigan.tools import plotting
 
 COLUMNS, ROWS = 14, 2
 PAGE = 10  # pictures each way on the pages that training draws
@@ -30,7 +31,7 @@ def pictures(gan):
     rng, n = np.random.default_rng(0), ROWS * COLUMNS
     labels = np.arange(n) % gan.conditions.classes if gan.conditions.classes else None
     z = gan.draw_z(n, rng)
-    made = gan.preset.show(gan.make(z, gan.conditions.draw(n, rng, labels)))
+    made = gan.preset.to_display(gan.make(z, gan.conditions.draw(n, rng, labels)))
     columns = COLUMNS * gan.sample_shape[1] // made.shape[2]
     return datasets.to_uint8(made[: ROWS * columns]), columns
 
@@ -52,9 +53,16 @@ def stages(run, gan):
 def line(name, report):
     """A row of the table from a metrics.json."""
     value = report["samples"]
-    asked = f"{value['as_asked']:.1%}" if "as_asked" in value else ""
+    asked = f"{value['conditional_accuracy']:.1%}" if "conditional_accuracy" in value else ""
     both = f"{value['precision']:.2f} / {value['recall']:.2f}"
-    return f"`{name}`", f"{report['step']}", f"{value['frechet_distance']:.3g}", both, f"{value['sure']:.1%}", asked
+    return (
+        f"`{name}`",
+        f"{report['step']}",
+        f"{value['frechet_distance']:.3g}",
+        both,
+        f"{value['confident_share']:.1%}",
+        asked,
+    )
 
 
 def main():

@@ -36,11 +36,12 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from training_runs import assert_same, contents, log_rows
 
-from minigan import checkpoint, train
+from minigan import train
+from minigan.base import checkpoint
 from minigan.gan import GAN
-from minigan.kernels import threads
-from minigan.run import Run
-from minigan.trainer import LOG_EVERY
+from minigan.gan.run import Run
+from minigan.gan.trainer import LOG_EVERY
+from minigan.kernels.parallel import threads
 
 EVERY = 7  # steps between checkpoints
 # Points, with all that has a memory: batches that straddle epochs, steps of D alone, noise, an averaged G. Pictures,
@@ -72,10 +73,10 @@ class Child:
             original = GAN.train_step
 
             def train_step(gan, *batch):
-                figures = original(gan, *batch)
+                metrics = original(gan, *batch)
                 first = self.made()[0] or gan.step
                 self.steps[:] = struct.pack("qq", first, gan.step)
-                return figures
+                return metrics
 
             GAN.train_step = train_step
             if (self.folder / "config.json").exists():

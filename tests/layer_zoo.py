@@ -66,9 +66,9 @@ def batch_norm(rng):
 
 @kind
 def conditional_batch_norm(rng):
-    shape, told = flat_or_picture(rng), size(rng)
-    layer = layers.ConditionalBatchNorm(shape[-1], told, rng=rng)
-    return layer, (shape[0] + 1, *shape[1:]), (shape[0] + 1, told)
+    shape, condition_size = flat_or_picture(rng), size(rng)
+    layer = layers.ConditionalBatchNorm(shape[-1], condition_size, rng=rng)
+    return layer, (shape[0] + 1, *shape[1:]), (shape[0] + 1, condition_size)
 
 
 @kind
@@ -207,9 +207,9 @@ def passes(layer, x, condition=None, grad=None, training=True):
 def made(name, seed, dtype=np.float32):
     """A layer with parameters that are nothing special, and x and condition ~ N(0, 1) for it."""
     rng = np.random.default_rng([seed, *name.encode()])
-    layer, shape, told = LAYERS[name](rng)
+    layer, shape, condition_size = LAYERS[name](rng)
     for parameter in layer.params.values():
         parameter += 0.1 * rng.standard_normal(parameter.shape).astype(parameter.dtype)
     x = rng.standard_normal(shape)
-    condition = None if told is None else rng.standard_normal(told).astype(dtype)
+    condition = None if condition_size is None else rng.standard_normal(condition_size).astype(dtype)
     return layer.astype(dtype), x.astype(dtype), condition

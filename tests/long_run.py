@@ -29,7 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from minigan.files import written_whole
+from minigan.base.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = 0.2  # of the time
@@ -175,7 +175,7 @@ def draw(path, observed, trends, verdicts):
         axes.set_title(f"{TITLES[name]}: {verdicts[name]}", fontsize=10)
         axes.grid(alpha=0.3)
     axes.set_xlabel("minutes")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
 

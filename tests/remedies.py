@@ -18,10 +18,10 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from minigan import datasets, metrics
-from minigan.classifier import shipped_judge
 from minigan.gan import build_gan
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 from minigan.layers import Dense, LeakyReLU, MinibatchDiscrimination, ReLU, Tanh
+from minigan.metrics.judge import shipped_judge
 
 SAMPLES, LAST = 2000, 50  # samples judged; steps at the end over which D(G(z)) is averaged
 KERNELS = 50
@@ -99,7 +99,7 @@ def symptoms(gan, d_fake, judge, target):
     samples = gan.sample(SAMPLES, np.random.default_rng([gan.config.seed, 4]))
     if not np.isfinite(samples).all():
         return {"d_fake": d_fake, "variety": None, "entropy": None, "frechet_distance": None}
-    features, probabilities = judge.judge(datasets.to_uint8(samples))
+    features, probabilities = judge.predict(datasets.to_uint8(samples))
     _, _, entropy = metrics.class_balance(probabilities.argmax(axis=1), judge.classes)
     deviation, real = (np.sqrt(x.var(axis=0, dtype=np.float64).mean()) for x in (samples, target.reals))
     distance = metrics.frechet_distance(target.features, features)
@@ -111,7 +111,7 @@ class Target:
 
     def __init__(self, images, judge):
         chosen = images[np.random.default_rng(0).choice(len(images), SAMPLES, replace=False)]
-        self.reals, (self.features, _) = datasets.to_float(chosen), judge.judge(chosen)
+        self.reals, (self.features, _) = datasets.to_float(chosen), judge.predict(chosen)
 
 
 def cell(values, form):

@@ -61,7 +61,9 @@ def certain(gan):
 
 def layers_of(network):
     """Every layer within a network, however deep."""
-    inner = getattr(network, "parts", {}).values() if hasattr(network, "parts") else getattr(network, "layers", ())
+    inner = (
+        getattr(network, "children", {}).values() if hasattr(network, "children") else getattr(network, "layers", ())
+    )
     yield network
     for layer in inner:
         yield from layers_of(layer)
@@ -72,26 +74,26 @@ def reals(gan, n=4, seed=5):
 
 
 def generate(gan, z, conditions=None):
-    """gan.generate, with the guide of real samples where the preset has one."""
-    return gan.generate(z, conditions, guide(gan))
+    """gan.generate, with the extra input of real samples where the preset has one."""
+    return gan.generate(z, conditions, extra_input(gan))
 
 
-def guide(gan):
-    return gan.preset.guide(encoded(gan)) if gan.preset.guide else None
+def extra_input(gan):
+    return gan.preset.extra_input(encoded(gan)) if gan.preset.extra_input else None
 
 
 def encoded(gan):
     """Real samples as D judges them."""
-    return gan.preset.encode(reals(gan))
+    return gan.preset.to_discriminator(reals(gan))
 
 
-def told(gan, n=4, seed=5):
+def some_conditions(gan, n=4, seed=5):
     """A condition for each of n samples, or None where the preset has none."""
     return gan.conditions.draw(n, np.random.default_rng(seed))
 
 
 def train(gan, seed=5):
-    return gan.train_step(reals(gan, seed=seed), told(gan, seed=seed))
+    return gan.train_step(reals(gan, seed=seed), some_conditions(gan, seed=seed))
 
 
 def snapshot(*things):

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import audio, cli, sounds
+from minigan.audio import __main__ as audio
+from minigan.audio import sounds
 from minigan.gan import build_gan
 from minigan.gradcheck import check_gradients
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
+from minigan.tools import cli
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +52,7 @@ def test_tones_are_tones_and_noises_are_not():
             np.zeros_like(tones),
         )
     )
-    far = {name: figures["frechet_distance"] for name, figures in (("white", white), ("shaped", shaped))}
+    far = {name: metrics["frechet_distance"] for name, metrics in (("white", white), ("shaped", shaped))}
     assert real["frechet_distance"] < 0.05 * silent["frechet_distance"]
     assert real["frechet_distance"] < 0.02 * far["shaped"] < 0.01 * far["white"]
     assert real["harmonicity"] > 0.98
@@ -66,22 +68,22 @@ def test_each_fault_is_measured():
     rng = np.random.default_rng(2)
     (tones, pitches), (others, _) = sounds.plucked(500, rng), sounds.plucked(500, rng)
 
-    def figures(some, asked=pitches):
+    def metrics(some, asked=pitches):
         return sounds.measure(some, asked, others)
 
-    real = figures(tones)
-    noisy = figures(tones + 0.05 * rng.standard_normal(tones.shape))
+    real = metrics(tones)
+    noisy = metrics(tones + 0.05 * rng.standard_normal(tones.shape))
     assert noisy["harmonicity"] < real["harmonicity"] - 0.02
     assert noisy["frechet_distance"] > 20 * real["frechet_distance"]
-    assert figures(tones, rng.permutation(pitches))["in_tune"] < 0.15  # tones, but not those asked for
-    assert figures(tones, pitches + 0.5)["in_tune"] == 0
+    assert metrics(tones, rng.permutation(pitches))["in_tune"] < 0.15  # tones, but not those asked for
+    assert metrics(tones, pitches + 0.5)["in_tune"] == 0
     _, first, which = np.unique(pitches, return_index=True, return_inverse=True)
-    alike = figures(tones[first][which])  # one tone of each pitch, again and again
+    alike = metrics(tones[first][which])  # one tone of each pitch, again and again
     assert alike["in_tune"] == 1
     assert alike["fading_spread"] < 1e-6 < 1 < real["fading_spread"]
     assert alike["frechet_distance"] > 5 * real["frechet_distance"]
     steady = tones * np.exp(16 * np.arange(sounds.LENGTH) / sounds.RATE).reshape(1, 1, -1, 1)
-    assert figures(steady)["frechet_distance"] > 20 * real["frechet_distance"]
+    assert metrics(steady)["frechet_distance"] > 20 * real["frechet_distance"]
     loud = sounds.fading(np.concatenate([tones, tones / 10]))
     np.testing.assert_allclose(loud[:500], loud[500:], atol=1e-3)
 
@@ -130,8 +132,8 @@ class Parrot:
         self.config, self.heard = config, {}
         assert len(shares) == sounds.SEMITONES * config.clusters
 
-    def train_step(self, heard, told):
-        pitches = told // self.config.clusters
+    def train_step(self, heard, conditions):
+        pitches = conditions // self.config.clusters
         assert (np.abs(sounds.pitch(heard) - pitches) < 0.1).all()
         self.heard |= dict(zip(pitches.tolist(), heard, strict=True))
         return {"loss": 0.0}
@@ -144,8 +146,8 @@ class Parrot:
 def test_the_command_tells_and_asks_for_pitches(monkeypatch):
     monkeypatch.setattr(audio, "GAN", Parrot)
     assert audio.run(["--steps", "6", "--out", "made", "--quiet"]) == 0
-    figures = json.loads(Path("made/metrics.json").read_text())["runs"][0]["metrics"]
-    assert [figures[name]["in_tune"] for name in ("real", "untrained", "GAN")] == [1, 0, 1]
+    metrics = json.loads(Path("made/metrics.json").read_text())["runs"][0]["metrics"]
+    assert [metrics[name]["in_tune"] for name in ("real", "untrained", "GAN")] == [1, 0, 1]
     with wave.open("made/gan.wav") as file:
         track = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(audio.SHOWN, -1)
     shown = sounds.pitch(track[:, : sounds.LENGTH].astype(np.float64).reshape(-1, 1, sounds.LENGTH, 1))

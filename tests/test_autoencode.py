@@ -10,13 +10,17 @@ import pytest
 from PIL import Image
 from training_runs import begin, samples_for_pictures
 
-from minigan import autoencode, autoencoder, cli, datasets, filters, image_metrics, variational
-from minigan.autoencoder import Autoencoder, PrincipalComponents
-from minigan.classifier import Classifier
-from minigan.errors import InputError, RunError
+from minigan import autoencode, datasets
+from minigan.autoencoders import autoencoder, variational
+from minigan.autoencoders.autoencoder import Autoencoder, PrincipalComponents
+from minigan.autoencoders.variational import LIKELIHOODS
+from minigan.base.errors import InputError, RunError
 from minigan.gradcheck import check_function
-from minigan.kernels import threads
-from minigan.variational import LIKELIHOODS
+from minigan.image_to_image import filters
+from minigan.kernels.parallel import threads
+from minigan.metrics import image_metrics
+from minigan.metrics.judge import Classifier
+from minigan.tools import cli
 
 
 @pytest.fixture(autouse=True)
@@ -128,8 +132,8 @@ def whole(is_variational, likelihood, entries=12):
     def loss(*arrays):
         for (network, key), array in zip(places, arrays, strict=True):
             networks[network].params[key] = array
-        figures = coder.loss(x, noise)
-        return sum(figures.values()), *(networks[network].grads[key].copy() for network, key in places)
+        metrics = coder.loss(x, noise)
+        return sum(metrics.values()), *(networks[network].grads[key].copy() for network, key in places)
 
     arrays = [networks[network].params[key] for network, key in places]
     return check_function(loss, *arrays, names=[" ".join(place) for place in places], max_entries=entries)
@@ -168,7 +172,7 @@ def test_it_learns_and_repeats_itself(digits, is_variational):
     images, test = (filters.shrink(digits[split][0][:, 2:26, 2:26], 2) for split in ("train", "test"))
     seen = []
 
-    def train(steps, watch=lambda step, figures: None):
+    def train(steps, watch=lambda step, metrics: None):
         coder = Autoencoder((12, 12, 1), 8, is_variational, "bernoulli")
         assert autoencoder.fit(coder, images, np.random.default_rng(1), steps, watch=watch) == steps
         return coder
@@ -176,7 +180,7 @@ def test_it_learns_and_repeats_itself(digits, is_variational):
     def error(coder):
         return np.square(coder.decode(coder.encode(test)) - datasets.to_float(test)).mean()
 
-    coder = train(90, lambda step, figures: seen.append(sum(figures.values())))
+    coder = train(90, lambda step, metrics: seen.append(sum(metrics.values())))
     assert len(seen) == 90
     assert np.mean(seen[-5:]) < 0.6 * seen[0]
     blank = np.square(datasets.to_float(images).mean(axis=0) - datasets.to_float(test)).mean()
@@ -194,7 +198,7 @@ def test_seconds_are_kept_to(digits, monkeypatch):
     coder, now = Autoencoder((28, 28, 1), 4, False, "bernoulli"), [0.0]
     monkeypatch.setattr(autoencoder.time, "perf_counter", lambda: now[0])
 
-    def watch(step, figures):
+    def watch(step, metrics):
         now[0] += 1
         rates.append(coder.optimizers[0].lr)
 
@@ -312,8 +316,8 @@ def test_colour_with_and_without_a_judge(capsys, few):
     assert list(report["runs"][0]["metrics"]) == ["real", "principal components", "variational"]
     Classifier((16, 12, 3)).save("judge.npz", {})
     assert call(capsys, *words, "--judge", "judge.npz", "--out", "b")[0] == 0
-    figures = json.loads(Path("b/metrics.json").read_text())["runs"][0]["metrics"]
-    assert figures["variational"]["frechet_distance"] > 0
+    metrics = json.loads(Path("b/metrics.json").read_text())["runs"][0]["metrics"]
+    assert metrics["variational"]["frechet_distance"] > 0
 
 
 @pytest.mark.parametrize(

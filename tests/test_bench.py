@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 from test_bench_work import MULTIPLY_ADDS
 
-from minigan import bench, bench_network, bench_report, bench_scaling, cli
-from minigan.errors import RunError
-from minigan.kernels import threads
+from minigan.base.errors import RunError
+from minigan.bench import __main__ as bench
+from minigan.bench import network, report, scaling
+from minigan.kernels.parallel import threads
+from minigan.tools import cli
 
 TINY = bench.Budget(pairs=2, turn=1e-9, warm_up=1, trial=1, layers=1, products=1, fresh=False)
 
@@ -21,7 +23,7 @@ TINY = bench.Budget(pairs=2, turn=1e-9, warm_up=1, trial=1, layers=1, products=1
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench_network, "SGEMM_SIZES", (8,))
+    monkeypatch.setattr(network, "SGEMM_SIZES", (8,))
     with threads.threads(1):
         yield
 
@@ -40,7 +42,7 @@ class Stub:
             facts = {"variant": {"optimizer": "fused", "joined": False}}
         else:
             json.dumps(request)
-            self.tasks, facts = bench_network._build(request)
+            self.tasks, facts = network._build(request)
         self.name = request.get("mode", "ours")
         self.ready = {"import_mib": 100.0, **facts}
 
@@ -62,7 +64,7 @@ class Stub:
 @pytest.fixture
 def stubs(monkeypatch):
     """The command without processes, tiny, as if PyTorch were installed."""
-    for module in (bench, bench_scaling):
+    for module in (bench, scaling):
         monkeypatch.setattr(module, "Worker", Stub)
     monkeypatch.setattr(Stub, "asked", [])
     monkeypatch.setattr(bench, "FULL", TINY._replace(fresh=True))
@@ -82,7 +84,7 @@ def call(capsys, *words):
 
 
 def test_sgemm_gflops_is_a_positive_number():
-    assert 0 < bench_network.sgemm_gflops(1) < 1e6
+    assert 0 < network.sgemm_gflops(1) < 1e6
 
 
 # ---- the command
@@ -156,7 +158,14 @@ def test_full_tries_compile_and_goes_on_without(stubs, capsys):
     trials = [("contiguous", "step")] * 2 + [("channels_last", "step")] * 2  # a few steps tell how many are enough
     first = [("ours", "step"), *trials]  # what there is to compile, then the trials
     in_turns = [("ours", "step"), ("channels_last", "step")] * (1 + TINY.pairs)  # the first of each to warm up
-    assert Stub.asked == [*first, *in_turns, ("ours", "layers"), ("ours", "sgemm"), ("ours", "flops")]
+    assert Stub.asked == [
+        *first,
+        *in_turns,
+        ("ours", "layers"),
+        ("ours", "kernels"),
+        ("ours", "sgemm"),
+        ("ours", "flops"),
+    ]
 
 
 def test_presets_that_pytorchs_side_does_not_know(stubs, capsys):
@@ -196,7 +205,7 @@ def test_why_no_torch(monkeypatch):
 
 
 def test_table():
-    assert bench_report.table(["a", "bb"], [["xyz", 1], ["w", "2345"]]).splitlines() == [
+    assert report.table(["a", "bb"], [["xyz", 1], ["w", "2345"]]).splitlines() == [
         "| a   |   bb |",
         "|-----|-----:|",
         "| xyz |    1 |",
@@ -256,16 +265,16 @@ def test_startup_and_its_failure(monkeypatch):
 
 
 def test_slope():
-    assert bench_scaling.slope([1, 2, 4], [3, 6, 12]) == pytest.approx((1, 1))
-    assert bench_scaling.slope([1, 2, 4], [1, 2, 8]) == pytest.approx((1.5, 2))
-    assert bench_scaling.slope([1], [1]) == (None, None)
-    assert bench_scaling.slope([1, 2], [None, 1]) == (None, None)
+    assert scaling.slope([1, 2, 4], [3, 6, 12]) == pytest.approx((1, 1))
+    assert scaling.slope([1, 2, 4], [1, 2, 8]) == pytest.approx((1.5, 2))
+    assert scaling.slope([1], [1]) == (None, None)
+    assert scaling.slope([1, 2], [None, 1]) == (None, None)
 
 
 def test_scaling_writes_json_and_chart(stubs, capsys):
-    stubs.setattr(bench_scaling, "BATCH", 2)
-    stubs.setattr(bench_scaling, "SIDES", (4, 8))
-    stubs.setattr(bench_scaling, "MOST", 3)
+    stubs.setattr(scaling, "BATCH", 2)
+    stubs.setattr(scaling, "SIDES", (4, 8))
+    stubs.setattr(scaling, "MOST", 3)
     status, out, err = call(capsys, "--scaling", "--quick", "--batches", "4,2", "--presets", "dcgan", "--out", "there")
     assert status == 0, err
     results = json.loads(Path("there/scaling.json").read_text())

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import bench, bench_process
-from minigan.errors import RunError
+from minigan.base.errors import RunError
+from minigan.base.processes import environment
+from minigan.bench import __main__ as bench
+from minigan.bench import process as bench_process
 from minigan.gan import build_gan
 
 
 def test_our_worker_answers():
     """The real process: what it is asked, what it answers, that it is asleep afterwards."""
-    command = [sys.executable, "-m", "minigan.bench_network"]
+    command = [sys.executable, "-m", "minigan.bench.network"]
     request = {"preset": "mlp", "batch": 2, "threads": 1, "sample_shape": (4, 4, 1)}
     with bench_process.Worker(command, request) as worker:
         assert worker.ready.keys() == {"ready", "import_mib", "notes"}
@@ -24,9 +26,10 @@ def test_our_worker_answers():
         assert min(answer["seconds"]) > 0
         assert answer["peak_mib"] >= worker.ready["import_mib"] > 10
         assert {row["network"] for row in worker.ask(layers=1)["layers"]} == {"generator", "discriminator", ""}
+        assert worker.ask(kernels=1)["kernels"].keys() == {"dense", "leaky_relu"}
         assert worker.ask(flops=1)["flops"] > 0
         process = worker.process
-        with pytest.raises(RunError, match="bench_network: KeyError"):
+        with pytest.raises(RunError, match="network: KeyError"):
             worker.ask(dance=1)
     assert process.returncode == 1
 
@@ -37,7 +40,7 @@ def script(tmp_path, source):
     return [sys.executable, path]
 
 
-SERVE = "from minigan import bench_process\n"
+SERVE = "from minigan.bench import process as bench_process\n"
 
 
 def test_a_worker_that_fails_is_a_sentence(tmp_path):
@@ -87,10 +90,8 @@ def test_memory_is_this_process_alone():
     large = np.ones(40 << 20, np.uint8)
     resident, peak = bench_process.memory()
     assert len(large) / 2**20 < resident <= peak
-    code = "from minigan import bench_process; print(bench_process.memory()[1])"
-    child = subprocess.run(
-        [sys.executable, "-c", code], env=bench_process.environment(), capture_output=True, text=True, check=True
-    )
+    code = "from minigan.bench import process; print(process.memory()[1])"
+    child = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     if Path("/proc/self/status").exists():
         assert float(child.stdout) < 40
 

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from minigan import bench, bench_network, bench_report, bench_work, penalties
+from minigan.bench import __main__ as bench
+from minigan.bench import network as bench_network
+from minigan.bench import report
+from minigan.bench import work as bench_work
 from minigan.gan import build_gan
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 from minigan.layers import (
     Conv2D,
     ConvTranspose2D,
@@ -154,29 +157,27 @@ def test_work_of_single_layers():
 def test_layer_times_add_up_and_disturb_nothing(preset):
     shape = (8, 8, 1)
     watched, plain = (build_gan(preset, seed=3, sample_shape=shape) for _ in range(2))
-    penalty = penalties.tangent, penalties.tangent_backward
     real = np.tanh(np.random.default_rng(1).standard_normal((4, *shape), dtype=np.float32))
     rows = bench_network.layer_times(watched, real, steps=2)
     for _ in range(6 * plain.config.n_critic):  # twice two cycles, and one before each two
         plain.train_step(real)
     for name, array in plain.state().items():
         np.testing.assert_array_equal(watched.state()[name], array, name)
-    for network in (watched.generator, watched.discriminator):
+    for network in (watched.generator.network, watched.discriminator.network):
         within = [*bench_work.leaves(network), *(layer for _, layer in bench_work.rows(network)), network]
-        assert not any({"forward", "backward"} & vars(layer).keys() for layer in within)
-    assert (penalties.tangent, penalties.tangent_backward) == penalty
+        assert not any({"forward", "backward", "jvp", "jvp_backward"} & vars(layer).keys() for layer in within)
 
     assert all(row.keys() == LAYER_KEYS for row in rows)
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     parts = [name for name in LAYER_KEYS if name.endswith("_ms") and name != "total_ms"]
     assert all(row["total_ms"] == pytest.approx(sum(row[name] for name in parts)) for row in rows[:-1])
     assert [row["layer"] for row in rows if row["gflops"] and not row["weight_grad_ms"]] == []
-    if isinstance(watched.generator, Sequential):
+    if isinstance(watched.generator.network, Sequential):
         assert rows[0]["input_grad_ms"] == 0  # G's first layer has nobody to hand a gradient to
     described = " ".join(row["layer"] for row in rows)
-    for network in (watched.generator, watched.discriminator):
+    for network in (watched.generator.network, watched.discriminator.network):
         for name, _ in bench_work.rows(network):
             assert name in described
-    text = bench_report.layer_table(rows)
+    text = report.layer_table(rows)
     assert "| the step " in text
     assert "100%" in text

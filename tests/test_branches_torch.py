@@ -8,17 +8,10 @@ from test_gan_gradients import check_generator_gradient
 from test_layers import draw, rng
 
 from minigan import models
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_gradients
-from minigan.layers import (
-    AveragePool2D,
-    BatchNorm,
-    LeakyReLU,
-    ReLU,
-    Sequential,
-    UpsampleNearest2D,
-)
-from minigan.layers.branches import Concatenation, Residual
+from minigan.layers import AveragePool2D, BatchNorm, LeakyReLU, ReLU, Sequential, UpsampleNearest2D
+from minigan.layers.residual import Concatenation, Residual
 from minigan.models.densenet import DENSENET, dense_block, dense_body
 from minigan.models.resnet import RESNET, residual_body
 
@@ -83,13 +76,13 @@ def _registered(monkeypatch):
 
 
 every_preset = pytest.mark.parametrize("preset", ["resnet", "densenet"])
-TOLD = {"nothing": {}, "channels": {"condition": "labels", "told_by": "concatenation", "clusters": 1}}
+CONDITIONING = {"nothing": {}, "channels": {"condition": "labels", "conditioning": "concatenation", "clusters": 1}}
 
 
 @every_preset
-@pytest.mark.parametrize("told", TOLD)
-def test_generator_gradient_through_the_discriminator(preset, told):
-    check_generator_gradient(small(preset, **TOLD[told]), entries=3)
+@pytest.mark.parametrize("conditioning", CONDITIONING)
+def test_generator_gradient_through_the_discriminator(preset, conditioning):
+    check_generator_gradient(small(preset, **CONDITIONING[conditioning]), entries=3)
 
 
 @every_preset
@@ -97,7 +90,7 @@ def test_a_wrong_shortcut_in_the_discriminator_is_seen(preset):
     """The check above can fail: with a thousandth of the gradient lost round one branch."""
     gan = small(preset)
     branched = next(layer for layer in gan.discriminator.layers if isinstance(layer, Residual | Concatenation))
-    part = next(reversed(branched.parts.values()))
+    part = next(reversed(branched.children.values()))
     backward = part.backward
     part.backward = lambda g, *options: backward(g, *options) * 0.999
     with pytest.raises(AssertionError):

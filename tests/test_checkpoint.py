@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import minigan
-from minigan import checkpoint, datasets, files
-from minigan.errors import InputError
-from minigan.run import Run, load_gan
+from minigan import datasets
+from minigan.base import checkpoint, files
+from minigan.base.errors import InputError
+from minigan.gan.run import Run, load_gan
 
 ABOUT = {"config": {"preset": "toy"}, "note": "µ ≤ 1", "progress": {"seconds": 1.5, "variety": None}}
 
@@ -69,7 +70,7 @@ def test_numbers_that_json_does_not_know_come_back(tmp_path):
 def test_the_old_file_is_whole_until_the_new_one_is(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text("old")
-    with files.written_whole(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
         # in the same folder, or os.replace would have to copy; the same ending, since writers choose the format by it
@@ -86,7 +87,7 @@ def test_an_exception_in_the_middle_leaves_the_old_file_and_no_other(tmp_path, o
         path.write_bytes(old)
 
     def write():
-        with files.written_whole(path) as temporary:
+        with files.atomic_write(path) as temporary:
             temporary.write_bytes(b"half of the n")
             raise error
 

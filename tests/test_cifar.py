@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minigan import datasets
-from minigan.datasets import cifar, places
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.datasets import cifar, locations
 
 RECORDS = 4
 
@@ -30,7 +30,7 @@ def records(seed):
 def small(tmp_path, monkeypatch):
     """CIFAR-10 with four records a file: split -> (images, labels), and the files' bytes by name; nothing on disk."""
     monkeypatch.setattr(cifar, "RECORDS", RECORDS)
-    monkeypatch.setattr(places, "DATA_DIR", tmp_path / "data")
+    monkeypatch.setattr(locations, "DATA_DIR", tmp_path / "data")
     monkeypatch.setenv("MINIGAN_DATA", str(tmp_path))
     (tmp_path / "cifar10").mkdir()
     known, contents, expected, md5 = datasets.KNOWN["cifar10"], {}, {}, {}

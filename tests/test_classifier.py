@@ -5,10 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from minigan import checkpoint, classify, datasets, files
-from minigan.classifier import Classifier, _shifted
-from minigan.errors import InputError
+from minigan import classify, datasets
+from minigan.base import checkpoint, files
+from minigan.base.errors import InputError
 from minigan.losses import softmax, softmax_cross_entropy
+from minigan.metrics.judge import Classifier, _shifted
 
 
 def rng():
@@ -56,7 +57,7 @@ def few():
 @pytest.fixture(scope="module")
 def trained(few):
     classifier, values = Classifier(), []
-    classifier.fit(*few, 15, rng(), batch_size=32, watch=lambda step, figures: values.append(figures["loss"]))
+    classifier.fit(*few, 15, rng(), batch_size=32, watch=lambda step, metrics: values.append(metrics["loss"]))
     return classifier, values
 
 
@@ -64,7 +65,7 @@ def test_it_learns(few, trained):
     classifier, values = trained
     assert len(values) == 120
     assert np.mean(values[-10:]) < 0.2 * np.mean(values[:5])
-    features, probabilities = classifier.judge(few[0])
+    features, probabilities = classifier.predict(few[0])
     assert features.shape == (256, 128)
     assert (probabilities.argmax(axis=1) == few[1]).mean() > 0.97
 
@@ -79,8 +80,8 @@ def test_the_same_seed_gives_the_same_weights(few, trained):
 def test_pictures_are_judged_one_by_one(few, trained):
     """A picture's features have nothing to do with those judged beside it, nor with uint8 or floats."""
     classifier = trained[0]
-    whole, _ = classifier.judge(few[0])
-    part, _ = classifier.judge(datasets.to_float(few[0][100:103]))
+    whole, _ = classifier.predict(few[0])
+    part, _ = classifier.predict(datasets.to_float(few[0][100:103]))
     np.testing.assert_allclose(part, whole[100:103], rtol=1e-5, atol=1e-6)
 
 
@@ -89,7 +90,7 @@ def test_weights_survive_a_file(few, trained, tmp_path):
     classifier.save(path, {"seed": 3})
     loaded = Classifier.load(path)
     assert loaded.name == classifier.name
-    np.testing.assert_array_equal(loaded.judge(few[0][:20])[1], classifier.judge(few[0][:20])[1])
+    np.testing.assert_array_equal(loaded.predict(few[0][:20])[1], classifier.predict(few[0][:20])[1])
     foreign = tmp_path / "foreign.npz"
     checkpoint.save(foreign, {"x": np.zeros(3)}, {})
     with pytest.raises(InputError, match="holds no classifier of this version"):
@@ -121,7 +122,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert f"classifier.npz is {judge.name}" in text
     # what is written down is what the saved weights do, which are those of as many steps as the epoch has
     report = files.read_json(tmp_path / "metrics.json")
-    _, probabilities = judge.judge(some("mnist", "test")[0])
+    _, probabilities = judge.predict(some("mnist", "test")[0])
     accuracy = float((probabilities.argmax(axis=1) == some("mnist", "test")[1]).mean())
     assert report["runs"][0]["metrics"] == {"plain": {"accuracy": accuracy}}
     assert classify.run(["--steps", "2", "--out", str(tmp_path / "steps"), "--quiet"]) == 0
@@ -133,11 +134,11 @@ def test_every_network_learns_and_comes_back_from_its_file(tmp_path, kind):
     images, labels = datasets.load("mnist")
     classifier = Classifier(kind=kind)
     classifier.fit(images[:2000], labels[:2000], 4, np.random.default_rng(0))
-    guesses = classifier.judge(images[2000:2500])[1].argmax(axis=1)
+    guesses = classifier.predict(images[2000:2500])[1].argmax(axis=1)
     assert (guesses == labels[2000:2500]).mean() > 0.8
     classifier.save(tmp_path / "c.npz", {})
     again = Classifier.load(tmp_path / "c.npz")
     assert (again.kind, again.name) == (kind, classifier.name)
-    assert np.array_equal(again.judge(images[:20])[1], classifier.judge(images[:20])[1])
+    assert np.array_equal(again.predict(images[:20])[1], classifier.predict(images[:20])[1])
     with pytest.raises(InputError, match="there is no classifier 'vgg'; there are plain, resnet, densenet"):
         Classifier(kind="vgg")

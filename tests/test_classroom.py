@@ -12,8 +12,8 @@ from planted_solutions import PLANTED
 
 from minigan.classroom import layers, solutions
 from minigan.classroom.catalogue import EXERCISES, find
-from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED, judge
-from minigan.kernels import threads
+from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, grade_file
+from minigan.kernels.parallel import threads
 
 STUBS = Path(__file__).parents[1] / "notebooks" / "exercises"
 
@@ -25,20 +25,20 @@ def one_thread():
 
 
 @pytest.fixture
-def judged(tmp_path):
+def graded(tmp_path):
     """judged(name, text) -> the verdict on a file with that text."""
 
     def verdict(name, text):
         path = tmp_path / "mine.py"
         path.write_text(text, encoding="utf-8")
-        return judge(path, find(name))
+        return grade_file(path, find(name))
 
     return verdict
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_every_reference_solution_passes(judged, name):
-    verdict = judged(name, solutions.source(name))
+def test_every_reference_solution_passes(graded, name):
+    verdict = graded(name, solutions.source(name))
     assert verdict.status == PASSED, verdict
 
 
@@ -47,10 +47,10 @@ def test_every_reference_solution_passes(judged, name):
     [(name, *edit) for name, edits in PLANTED.items() for edit in edits],
     ids=[f"{name}-{number}" for name, edits in PLANTED.items() for number in range(len(edits))],
 )
-def test_every_planted_mistake_is_found_and_named(judged, name, old, new, hint):
+def test_every_planted_mistake_is_found_and_named(graded, name, old, new, hint):
     source = solutions.source(name)
     assert old in source, "the planted edit is stale"
-    verdict = judged(name, source.replace(old, new))
+    verdict = graded(name, source.replace(old, new))
     assert verdict.status == FAILED
     assert hint in verdict.hint, verdict
     assert f"notebook {EXERCISES[name].notebook}" in str(verdict)
@@ -62,8 +62,8 @@ def test_there_are_mistakes_for_every_exercise():
     assert sum(len(edits) for edits in PLANTED.values()) >= 60
 
 
-def test_a_wrong_gradient_is_told_with_its_place_and_both_values(judged):
-    verdict = judged("dense", solutions.source("dense").replace("x.T @ grad_output", "2 * x.T @ grad_output"))
+def test_a_wrong_gradient_is_told_with_its_place_and_both_values(graded):
+    verdict = graded("dense", solutions.source("dense").replace("x.T @ grad_output", "2 * x.T @ grad_output"))
     assert (verdict.where, verdict.numeric) == ("grad_weight", True)
     case = EXERCISES["dense"].cases()[0].arguments
     right = case["x"].T @ case["grad_output"]
@@ -73,21 +73,21 @@ def test_a_wrong_gradient_is_told_with_its_place_and_both_values(judged):
     assert re.search(rf"{place}: analytic -?\d.*, numeric -?\d.*Twice.*Reread notebook 2, Dense layers", str(verdict))
 
 
-def test_the_judge_asks_the_library(judged, monkeypatch):
+def test_the_judge_asks_the_library(graded, monkeypatch):
     """So a solution that drifts away from the library fails, and with it the test above."""
     forward = layers.dense_forward
     monkeypatch.setattr(layers, "dense_forward", lambda *a: (forward(*a)[0] + 1, None))
-    assert judged("dense", solutions.source("dense")).where == "out"
+    assert graded("dense", solutions.source("dense")).where == "out"
 
 
 def test_solutions_are_the_library_s_own_text():
     from minigan import metrics, penalties
-    from minigan.kernels import im2col
+    from minigan.layers import conv
 
     for name, part in [
         ("frechet_distance", metrics.frechet_distance),
         ("gradient_penalty", penalties.wgan_gp),
-        ("conv_forward", im2col.im2col_plain),
+        ("conv_forward", conv.windows_of),
     ]:
         assert inspect.getsource(part) in solutions.source(name)
 
@@ -105,7 +105,7 @@ def functions(source):
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_a_stub_says_that_it_is_not_written(name):
-    verdict = judge(STUBS / f"{name}.py", EXERCISES[name])
+    verdict = grade_file(STUBS / f"{name}.py", EXERCISES[name])
     assert verdict.status == NOT_WRITTEN
     assert "not written yet" in str(verdict)
 
@@ -127,14 +127,14 @@ def test_the_student_s_tree_holds_the_stubs_and_nothing_to_copy_from():
     assert {path.name for path in STUBS.glob("*.py")} == {f"{name}.py" for name in EXERCISES} | {"test_exercises.py"}
 
 
-def test_half_of_a_file_may_be_written(judged):
+def test_half_of_a_file_may_be_written(graded):
     source = solutions.source("dense")
     half = (
         source[: source.index("def dense_backward")] + "def dense_backward(g, cache):\n    raise NotImplementedError\n"
     )
-    verdict = judged("dense", half)
+    verdict = graded("dense", half)
     assert (verdict.status, verdict.where) == (NOT_WRITTEN, "dense_backward")
-    wrong = judged("dense", half.replace("x @ weight + bias", "x @ weight"))
+    wrong = graded("dense", half.replace("x @ weight + bias", "x @ weight"))
     assert (wrong.status, wrong.where) == (FAILED, "out")  # what is written is judged
 
 
@@ -186,8 +186,8 @@ def in_forward(line):
         (WHOLE.replace("np.", "numpy.").replace("import numpy as np", "import numpy"), None),
     ],
 )  # fmt: skip
-def test_whatever_a_file_holds_is_told_and_not_crashed_on(judged, text, hint):
-    verdict = judged("dense", text)
+def test_whatever_a_file_holds_is_told_and_not_crashed_on(graded, text, hint):
+    verdict = graded("dense", text)
     if hint is None:
         assert verdict.status == PASSED, verdict
     else:
@@ -197,7 +197,7 @@ def test_whatever_a_file_holds_is_told_and_not_crashed_on(judged, text, hint):
 
 def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "dense.py").write_bytes(random.Random(0).randbytes(300))
-    assert "annot read it" in judge(tmp_path / "dense.py", EXERCISES["dense"]).hint
+    assert "annot read it" in grade_file(tmp_path / "dense.py", EXERCISES["dense"]).hint
 
 
 ANOTHER_WAY = {  # loops for im2col, a chain of small steps for a formula, complex eigenvalues for a real root
@@ -300,8 +300,8 @@ def frechet_distance(real, fake):
 
 
 @pytest.mark.parametrize("name", ANOTHER_WAY)
-def test_another_way_that_is_right_passes(judged, name):
-    verdict = judged(name, "import numpy as np\n" + ANOTHER_WAY[name])
+def test_another_way_that_is_right_passes(graded, name):
+    verdict = graded(name, "import numpy as np\n" + ANOTHER_WAY[name])
     assert verdict.status == PASSED, verdict
 
 
@@ -340,7 +340,7 @@ class Dense:
         ("class Dense", "class Layer", "no such"),
     ],
 )  # fmt: skip
-def test_a_class_is_judged_as_the_layer_of_its_name(judged, old, new, hint):
-    verdict = judged("Dense", OWN_DENSE.replace(old, new) if old else OWN_DENSE)
+def test_a_class_is_judged_as_the_layer_of_its_name(graded, old, new, hint):
+    verdict = graded("Dense", OWN_DENSE.replace(old, new) if old else OWN_DENSE)
     assert (verdict.status == PASSED) == (hint is None), verdict
     assert hint is None or hint in str(verdict)

@@ -9,11 +9,12 @@ import pytest
 from combinations import AXES, CLASSES, covering, every_pair, fault, pairs, play, samples_of, settings_of
 from PIL import Image
 
-from minigan import cli, sample, train
+from minigan import sample, train
 from minigan.gan import GAN
-from minigan.kernels import threads
+from minigan.gan.run import Run
+from minigan.kernels.parallel import threads
 from minigan.models import PRESETS
-from minigan.run import Run
+from minigan.tools import cli
 
 rows = functools.cache(covering)
 plain = {"preset": "mlp", "data": "grey 28", "conditioning": "no condition"}
@@ -93,8 +94,8 @@ def ended(capsys, *argv):
     ("data", "flags"),
     [
         ("16 x 24", "--preset cogan --condition labels"),
-        ("16 x 24", "--preset lapgan --condition clusters --clusters 2 --told-by concatenation"),
-        ("16 x 24", "--preset wavegan --clusters 1 --told-by auxiliary"),
+        ("16 x 24", "--preset lapgan --condition clusters --clusters 2 --conditioning concatenation"),
+        ("16 x 24", "--preset wavegan --clusters 1 --conditioning auxiliary"),
         ("one pixel", "--preset mlp --condition labels --r1 1"),
         ("30 x 30", "--preset listing --gradient-penalty 10"),
     ],
@@ -136,7 +137,7 @@ def test_feature_matching_says_where_g_follows_no_condition(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     flags = [*own("16 x 24", "few.npz"), "--preset", "cogan", "--condition", "labels", "--steps", "1"]
     matching = [*flags, "--feature-matching", "1"]
-    assert ended(capsys, *matching, "--told-by", "concatenation") == (0, "")
+    assert ended(capsys, *matching, "--conditioning", "concatenation") == (0, "")
     status, said = ended(capsys, *matching)
     assert (status, said.count("\n")) == (0, 1)
-    assert said.startswith("note: with feature_matching G follows no condition unless --told-by concatenation")
+    assert said.startswith("note: with feature_matching G follows no condition unless --conditioning concatenation")

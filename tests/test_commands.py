@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 from training_runs import SMALL, around_step, begin, contents, interrupt, log_rows, resume, samples_for_pictures
 
-from minigan import checkpoint, cli, plotting, sample, train, trainer
-from minigan.gan import GAN
-from minigan.kernels import threads
-from minigan.run import load_gan
+from minigan import sample, train
+from minigan.base import checkpoint
+from minigan.gan import GAN, latent_space, trainer
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.tools import cli, plotting
 
 REAL_SAVE_SAMPLES = plotting.save_samples  # before a fixture replaces it
 
@@ -317,19 +319,19 @@ def test_interpolation_walks_from_one_z_to_another_in_each_row(capsys, runs, pre
     for row in range(2):
         walk = got[10 * row : 10 * row + 10]
         np.testing.assert_allclose(walk[-1], ends[2 * row + 1], atol=1e-5)
-        between = sample.interpolate(z[2 * row], z[2 * row + 1], 10)
+        between = latent_space.interpolate(z[2 * row], z[2 * row + 1], 10)
         np.testing.assert_allclose(walk, gan.decode(between), atol=1e-6)
 
 
 def test_interpolation_turns_evenly_and_keeps_the_length():
     a, b = np.array([[2, 0, 0], [0, 0, 2]], np.float32)
     angles = np.arange(7) * np.pi / 12
-    walk = sample.interpolate(a, b, 7)
+    walk = latent_space.interpolate(a, b, 7)
     assert walk.dtype == np.float32
     expected = 2 * np.stack([np.cos(angles), 0 * angles, np.sin(angles)], axis=1)
     np.testing.assert_allclose(walk, expected, atol=1e-6)
     # no angle to turn by: the straight line
-    np.testing.assert_allclose(sample.interpolate(a, 2 * a, 3), [[2, 0, 0], [3, 0, 0], [4, 0, 0]])
+    np.testing.assert_allclose(latent_space.interpolate(a, 2 * a, 3), [[2, 0, 0], [3, 0, 0], [4, 0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -368,8 +370,8 @@ def test_a_discriminator_that_has_won_is_noted(tmp_path, monkeypatch, capsys, st
     original = GAN.train_step
 
     def train_step(self, *batch):
-        figures = original(self, *batch)
-        return {**figures, "d_fake": 0.0 if 15 <= self.step <= 45 or self.step > 60 else 0.5}
+        metrics = original(self, *batch)
+        return {**metrics, "d_fake": 0.0 if 15 <= self.step <= 45 or self.step > 60 else 0.5}
 
     monkeypatch.setattr(GAN, "train_step", train_step)
     with around_step(stop, before=interrupt()):
@@ -390,9 +392,9 @@ def test_a_discriminator_that_really_wins(tmp_path, monkeypatch):
     original, judged = GAN.train_step, []
 
     def train_step(self, *batch):
-        figures = original(self, *batch)
-        judged.append(figures["d_fake"])
-        return figures
+        metrics = original(self, *batch)
+        judged.append(metrics["d_fake"])
+        return metrics
 
     monkeypatch.setattr(GAN, "train_step", train_step)
     begin(tmp_path / "run", *SMALL, "--batch-size", "1000", "--lr", "1e-9", "--d-lr", "0.003", "--steps", "250")

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import datasets, evaluate, plotting, sample, train
-from minigan.conditions import Conditions, kmeans, of_samples
-from minigan.config import Config
-from minigan.errors import InputError, RunError
+from minigan import datasets, evaluate, sample, train
+from minigan.base.errors import InputError, RunError
 from minigan.gan import GAN, build_gan
+from minigan.gan.conditions import Conditions, kmeans, of_samples
+from minigan.gan.config import Config
+from minigan.gan.run import load_gan
 from minigan.layers import one_hot, projection_backward, projection_forward
-from minigan.run import load_gan
+from minigan.tools import plotting
 
 RING, RING_LABELS = datasets.load("ring", "test")
 
@@ -190,9 +191,9 @@ def test_conditions_are_those_of_the_fakes():
 
 
 @pytest.fixture(scope="module")
-def told_run(tmp_path_factory):
-    """A few steps of a small network that is told the digit."""
-    folder = tmp_path_factory.mktemp("told") / "run"
+def conditional_run(tmp_path_factory):
+    """A few steps of a small network conditional on the digit."""
+    folder = tmp_path_factory.mktemp("conditional") / "run"
     flags = ["--preset", "mlp", "--condition", "labels", "--clusters", "2", "--steps", "20", "--batch-size", "16"]
     assert train.run([*flags, "--quiet", "--out", str(folder)]) == 0
     return folder
@@ -203,12 +204,12 @@ def drawn(folder, *flags):
     return np.load(folder / "out.npy")
 
 
-def test_sample_draws_the_digit_asked_for_or_one_a_row(told_run):
-    gan, _, _ = load_gan(told_run)
-    for flags, labels in ((["--digit", 7], np.full(25, 7)), ([], np.arange(25) // 10)):
-        got = drawn(told_run, "--n", 25, "--seed", 3, *flags)
+def test_sample_draws_the_digit_asked_for_or_one_a_row(conditional_run):
+    gan, _, _ = load_gan(conditional_run)
+    for flags, labels in ((["--label", 7], np.full(25, 7)), ([], np.arange(25) // 10)):
+        got = drawn(conditional_run, "--n", 25, "--seed", 3, *flags)
         assert np.array_equal(got, gan.sample(25, rng(3), labels))
-    walk = drawn(told_run, "--n", 20, "--seed", 3, "--interpolate", "--digit", 7)
+    walk = drawn(conditional_run, "--n", 20, "--seed", 3, "--interpolate", "--label", 7)
     generator = rng(3)
     z = gan.draw_z(4, generator)
     conditions = gan.conditions.draw(2, generator, np.array([7, 7]))
@@ -216,31 +217,31 @@ def test_sample_draws_the_digit_asked_for_or_one_a_row(told_run):
     np.testing.assert_allclose(walk[[9, 19]], gan.decode(z[[1, 3]], conditions), atol=1e-5)
 
 
-def test_a_sample_picture_of_training_shows_one_digit_a_row(told_run):
-    gan, _, _ = load_gan(told_run)
+def test_a_sample_picture_of_training_shows_one_digit_a_row(conditional_run):
+    gan, _, _ = load_gan(conditional_run)
     expected = gan.sample(100, rng([0, 1]), np.arange(100) // 10)
     sheet = plotting.grid(expected, 10)[..., 0]
-    with Image.open(told_run / "samples" / "step_0000020.png") as picture:
+    with Image.open(conditional_run / "samples" / "step_0000020.png") as picture:
         got = np.array(picture)
     scale = got.shape[0] // sheet.shape[0]
     assert np.array_equal(got, np.kron(sheet, np.ones((scale, scale), np.uint8)))
 
 
-def test_wrong_digits(told_run, tmp_path):
+def test_wrong_digits(conditional_run, tmp_path):
     with pytest.raises(InputError, match=r"there is no label '10', expected one of 0, 1, .*, 9"):
-        drawn(told_run, "--digit", 10)
+        drawn(conditional_run, "--label", 10)
     plain = ["--preset", "mlp", "--steps", "2", "--batch-size", "16", "--quiet", "--out", str(tmp_path / "plain")]
     assert train.run(plain) == 0
     with pytest.raises(InputError, match="trained without labels; train one with --condition labels"):
-        drawn(tmp_path / "plain", "--digit", 7)
+        drawn(tmp_path / "plain", "--label", 7)
 
 
-def test_evaluate_says_how_many_are_recognised_as_asked(told_run, monkeypatch):
+def test_evaluate_says_how_many_are_recognised_as_asked(conditional_run, monkeypatch):
     """The pictures being real ones of the digits asked for, nearly all are."""
     images, labels = datasets.load("mnist")
     examples = np.stack([images[np.flatnonzero(labels == digit)[0]] for digit in range(10)])
     monkeypatch.setattr(GAN, "make", lambda self, z, conditions: datasets.to_float(examples[conditions // 2]))
-    assert evaluate.run([str(told_run), "--n", "200"]) == 0
-    report = json.loads((told_run / "metrics.json").read_text())
-    assert report["samples"]["as_asked"] == 1.0
-    assert report["real"]["as_asked"] > 0.98
+    assert evaluate.run([str(conditional_run), "--n", "200"]) == 0
+    report = json.loads((conditional_run / "metrics.json").read_text())
+    assert report["samples"]["conditional_accuracy"] == 1.0
+    assert report["real"]["conditional_accuracy"] > 0.98

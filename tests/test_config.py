@@ -13,8 +13,8 @@ import pytest
 import minigan
 from minigan import __main__ as front
 from minigan import train
-from minigan.config import Config
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.gan.config import Config
 from minigan.models import PRESETS
 
 FIELDS = {item.name: item for item in dataclasses.fields(Config)}
@@ -29,7 +29,7 @@ OTHER = {
     "batch_size": 12,
     "condition": "labels",
     "clusters": 3,
-    "told_by": "auxiliary",
+    "conditioning": "auxiliary",
     "latent_dim": 5,
     "optimizer": "rmsprop",
     "lr": 0.03,
@@ -233,6 +233,15 @@ def test_json_round_trip():
 
 def test_json_may_leave_settings_to_the_preset():
     assert Config.from_json('{"preset": "toy", "seed": 3}', "x") == Config.for_preset("toy", seed=3)
+
+
+def test_json_of_an_earlier_version_loads_by_the_names_of_its_time():
+    config = Config.for_preset("toy", condition="labels", conditioning="auxiliary")
+    text = config.to_json().replace('"conditioning"', '"told_by"')
+    assert "told_by" in text
+    assert Config.from_json(text, "x") == config
+    with pytest.raises(InputError, match="no setting 'told_by'"):
+        Config.for_preset("toy", told_by="auxiliary")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import datasets, idx
-from minigan.datasets import BatchIterator, batches, checks, load, sample_toy, to_float, to_uint8, toy_modes
-from minigan.errors import InputError
-from minigan.idx import idx_header
+from minigan import datasets
+from minigan.base.errors import InputError
+from minigan.datasets import BatchIterator, batches, checks, idx, load, sample_toy, to_float, to_uint8, toy_modes
+from minigan.datasets.idx import idx_header
 
 # published facts about MNIST
 COUNTS = {
@@ -68,7 +68,7 @@ def damage(tmp_path, monkeypatch):
     """Point the loader at a copy of the test split with one array replaced."""
     images, labels = load("mnist", "test")
     originals = {"images": images[..., 0], "labels": labels.astype(np.uint8)}
-    monkeypatch.setattr(datasets.places, "DATA_DIR", tmp_path)
+    monkeypatch.setattr(datasets.locations, "DATA_DIR", tmp_path)
     (tmp_path / "mnist").mkdir()
 
     def damage(**replaced):
@@ -389,10 +389,10 @@ def test_other_iterator_arguments():
 # ---- the package
 
 
-@pytest.mark.parametrize("module", [idx, batches, checks, datasets.toy, datasets.places])
+@pytest.mark.parametrize("module", [idx, batches, checks, datasets.toy, datasets.locations])
 def test_imports_only_numpy_stdlib_and_siblings(module):
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     others = {module for module in modules if module.split(".")[0] not in sys.stdlib_module_names}
-    assert others <= {"numpy", "minigan.errors", "minigan.datasets.checks"}
+    assert others <= {"numpy", "minigan.base.errors", "minigan.datasets.checks"}

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mending_calls import call, contents, few_steps, refused
+from image_to_image_calls import call, contents, few_steps, refused
 from PIL import Image
 
-from minigan import checkpoint, datasets, enhance, filters, losses, mending, pictures, plotting
-from minigan.classifier import Classifier, shipped_judge
-from minigan.enhancement import Enhancer, Task
-from minigan.errors import InputError, RunError
+from minigan import datasets, enhance, losses
+from minigan.base import checkpoint, pictures
+from minigan.base.errors import InputError, RunError
 from minigan.gradcheck import check_function, check_gradients
-from minigan.kernels import threads
-from minigan.mending import PairGame
+from minigan.image_to_image import filters, training
+from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
+from minigan.image_to_image.training import Pix2PixTrainer
+from minigan.kernels.parallel import threads
+from minigan.metrics.judge import Classifier, shipped_judge
 from minigan.models import enhancer as networks
+from minigan.tools import plotting
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +68,8 @@ def test_the_discriminator_s_gradients():
     assert report.ok, report
 
 
-def game(kind=PairGame, adversarial=0.3):
-    made = kind(Enhancer(2, Task(2)), adversarial, seed=5)
+def game(kind=Pix2PixTrainer, adversarial=0.3):
+    made = kind(Enhancer(2, EnhancementTask(2)), adversarial, seed=5)
     made.discriminator.astype(np.float64)
     return made
 
@@ -74,12 +77,12 @@ def game(kind=PairGame, adversarial=0.3):
 X, MADE, TRUTH = draw(3, 4, 6, 2), draw(3, 8, 12, 2, seed=2), draw(3, 8, 12, 2, seed=3)
 
 
-def g_report(kind=PairGame):
+def g_report(kind=Pix2PixTrainer):
     played = game(kind)
     return check_function(lambda made: played.g_loss(X, made, TRUTH)[:2], MADE, max_entries=60)
 
 
-def d_report(kind=PairGame):
+def d_report(kind=Pix2PixTrainer):
     played = game(kind)
 
     def loss(first, last):
@@ -97,8 +100,8 @@ def test_the_losses_gradients_through_the_discriminator():
         assert report.ok, report
 
 
-class WrongChannels(PairGame):
-    """The gradient of what D is told instead of that of what it judges."""
+class WrongChannels(Pix2PixTrainer):
+    """The gradient of D's condition instead of that of what it judges."""
 
     def g_loss(self, x, made, truth):
         logits = self.discriminator.forward(self.pairs(x, made))
@@ -108,7 +111,7 @@ class WrongChannels(PairGame):
         return distance + self.adversarial * value, grad + self.adversarial * pairs[..., : self.channels], distance
 
 
-class WrongWeight(PairGame):
+class WrongWeight(Pix2PixTrainer):
     """a forgotten in the gradient."""
 
     def g_loss(self, x, made, truth):
@@ -119,7 +122,7 @@ class WrongWeight(PairGame):
         return value, grad, distance
 
 
-class WrongLoss(PairGame):
+class WrongLoss(Pix2PixTrainer):
     """The saturating loss's gradient beside the other one's value."""
 
     def g_loss(self, x, made, truth):
@@ -130,7 +133,7 @@ class WrongLoss(PairGame):
         return value, grad, distance
 
 
-class WrongOrder(PairGame):
+class WrongOrder(Pix2PixTrainer):
     """Real and made-up pairs swapped on the way back."""
 
     def d_loss(self, x, made, truth):
@@ -140,7 +143,7 @@ class WrongOrder(PairGame):
         return value
 
 
-class HalfForgotten(PairGame):
+class HalfForgotten(Pix2PixTrainer):
     """The real pairs' gradient alone."""
 
     def d_loss(self, x, made, truth):
@@ -161,7 +164,7 @@ def test_planted_in_the_discriminator_s_loss(kind):
 
 
 def test_each_player_moves_itself_only():
-    played = PairGame(Enhancer(2, Task(2)), 0.3, seed=5)
+    played = Pix2PixTrainer(Enhancer(2, EnhancementTask(2)), 0.3, seed=5)
     x, truth = X.astype(np.float32), TRUTH.astype(np.float32)
     made = played.generator.forward(x)
     played.d_loss(x, made, truth)
@@ -169,11 +172,11 @@ def test_each_player_moves_itself_only():
     played.g_loss(x, made, truth)
     assert all(np.array_equal(grads[name], grad) for name, grad in played.discriminator.grads.items())
     before = [{k: v.copy() for k, v in n.params.items()} for n in (played.generator, played.discriminator)]
-    figures = played.step(x, truth)
-    assert set(figures) == {"d_loss", "g_loss", "l1"}
+    metrics = played.step(x, truth)
+    assert set(metrics) == {"d_loss", "g_loss", "l1"}
     for network, old in zip((played.generator, played.discriminator), before, strict=True):
         assert all((network.params[name] != old[name]).any() for name in old)
-    alone = PairGame(Enhancer(2, Task(2)), 0, seed=5)
+    alone = Pix2PixTrainer(Enhancer(2, EnhancementTask(2)), 0, seed=5)
     assert set(alone.step(x, truth)) == {"g_loss", "l1"}
 
 
@@ -183,65 +186,71 @@ def test_each_player_moves_itself_only():
 def test_tasks():
     images = np.random.default_rng(1).integers(0, 256, (20, 16, 12, 3)).astype(np.uint8)
     rng = np.random.default_rng(2)
-    assert Task(4).spoil(images, rng).shape == (20, 4, 3, 3)
-    assert list(Task(2).baselines(images, rng)) == ["nearest", "bicubic"]
+    assert EnhancementTask(4).degrade(images, rng).shape == (20, 4, 3, 3)
+    assert list(EnhancementTask(2).baselines(images, rng)) == ["nearest", "bicubic"]
     for wrong in ((1, 0.0), (3, 0.0), (2, 0.1), (1, -0.1), (1, 1.5), (1, float("nan"))):
         with pytest.raises(InputError, match=r"expected a (factor of 2 or 4|share)"):
-            Task(*wrong)
-    Task(4).check(np.zeros((2, 28, 28, 1), np.uint8))
-    for task, shape in ((Task(4), (2, 30, 28, 1)), (Task(1, 0.1), (2, 28, 27, 1)), (Task(2), (2, 8, 8, 1))):
+            EnhancementTask(*wrong)
+    EnhancementTask(4).check(np.zeros((2, 28, 28, 1), np.uint8))
+    for task, shape in (
+        (EnhancementTask(4), (2, 30, 28, 1)),
+        (EnhancementTask(1, 0.1), (2, 28, 27, 1)),
+        (EnhancementTask(2), (2, 8, 8, 1)),
+    ):
         with pytest.raises(InputError, match="do not suit"):
             task.check(np.zeros(shape, np.uint8))
     with pytest.raises(InputError, match="points in the plane"):
-        Task(2).check(np.zeros((5, 2)))
+        EnhancementTask(2).check(np.zeros((5, 2)))
 
 
 def test_the_filters_are_tuned_to_the_noise(digits):
     """The best of each kind is what the network is compared with."""
     images, rng = digits["train"][0][:100], np.random.default_rng(2)
-    little, much = (list(Task(1, noise).baselines(images, rng)) for noise in (0.05, 0.5))
+    little, much = (list(EnhancementTask(1, noise).baselines(images, rng)) for noise in (0.05, 0.5))
     assert little[1] == "median 3x3"
     assert float(little[2].removeprefix("Gaussian σ ")) < float(much[2].removeprefix("Gaussian σ "))
 
 
-@pytest.mark.parametrize(("task", "filter_name", "gain"), [(Task(2), "bicubic", 0.5), (Task(1, 0.3), "input", 1.5)])
+@pytest.mark.parametrize(
+    ("task", "filter_name", "gain"), [(EnhancementTask(2), "bicubic", 0.5), (EnhancementTask(1, 0.3), "input", 1.5)]
+)
 def test_it_learns_and_repeats_itself(digits, monkeypatch, task, filter_name, gain):
     """Soon better on digits it has not seen: more so than bicubic; noise takes longer than a test may."""
     monkeypatch.setattr(networks, "WIDTH", 16)
     images, test, seen, rng = digits["train"][0], digits["test"][0], [], np.random.default_rng(3)
-    spoilt = task.spoil(test, rng)
-    simple = mending.measure(task.baselines(images, rng)[filter_name](spoilt), test)
+    degraded = task.degrade(test, rng)
+    simple = training.measure(task.baselines(images, rng)[filter_name](degraded), test)
 
-    def train(steps, watch=lambda step, figures: None):
-        made_by = Enhancer(1, task)
-        mending.fit(made_by, images, steps, 0.01, np.random.default_rng(7), watch)
-        return made_by
+    def train(steps, watch=lambda step, metrics: None):
+        model = Enhancer(1, task)
+        training.fit(model, images, steps, 0.01, np.random.default_rng(7), watch)
+        return model
 
-    trained = train(60, lambda step, figures: seen.append(step))
+    trained = train(60, lambda step, metrics: seen.append(step))
     assert seen == list(range(1, 61))
-    assert mending.measure(trained.apply(spoilt), test)["psnr"] > simple["psnr"] + gain
+    assert training.measure(trained.apply(degraded), test)["psnr"] > simple["psnr"] + gain
     a, b = (train(2).network.params for _ in range(2))
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def test_divergence_is_said(digits, monkeypatch):
-    monkeypatch.setattr(mending, "LR", 1e30)
+    monkeypatch.setattr(training, "LR", 1e30)
     with pytest.raises(RunError, match="training diverged at step"):
-        mending.fit(Enhancer(1, Task(2)), digits["train"][0], 20, 0.01, np.random.default_rng(0))
+        training.fit(Enhancer(1, EnhancementTask(2)), digits["train"][0], 20, 0.01, np.random.default_rng(0))
 
 
 def test_pictures_of_any_size_one_by_one():
     images = np.random.default_rng(1).integers(0, 256, (3, 9, 7, 1)).astype(np.uint8)
-    for task in (Task(1, 0.2), Task(2), Task(4)):
-        made_by = Enhancer(1, task)
-        whole = made_by.apply(images)
+    for task in (EnhancementTask(1, 0.2), EnhancementTask(2), EnhancementTask(4)):
+        model = Enhancer(1, task)
+        whole = model.apply(images)
         assert whole.shape == (3, 9 * task.factor, 7 * task.factor, 1)
-        np.testing.assert_array_equal(made_by.apply(images[1:2])[0], whole[1])
+        np.testing.assert_array_equal(model.apply(images[1:2])[0], whole[1])
         for bad, text in ((images[:, :3], "at least 4 x 4"), (images.repeat(3, axis=3), r"\(N, H, W, 1\)")):
             with pytest.raises(InputError, match=text):
-                made_by.apply(bad)
+                model.apply(bad)
     with pytest.raises(InputError, match="at most 65,536 in all"):
-        made_by.apply(np.zeros((1, 257, 256, 1), np.uint8))
+        model.apply(np.zeros((1, 257, 256, 1), np.uint8))
 
 
 # ---- the command
@@ -269,16 +278,16 @@ def test_a_training_run(capsys, few):
     # what is written down is what the saved network does
     test, labels = datasets.load("mnist", "test")
     judge = shipped_judge()
-    spoilt = filters.shrink(test, 2)
-    again = mending.measure(Enhancer.load("made/network.npz").apply(spoilt), test, labels, judge)
+    degraded = filters.shrink(test, 2)
+    again = training.measure(Enhancer.load("made/network.npz").apply(degraded), test, labels, judge)
     assert again == first["network"]
-    assert mending.measure(filters.bicubic(spoilt, 2), test, labels, judge) == first["bicubic"]
-    np.testing.assert_array_equal(pictures.read("made/example.png", 1), spoilt[0])
+    assert training.measure(filters.bicubic(degraded, 2), test, labels, judge) == first["bicubic"]
+    np.testing.assert_array_equal(pictures.read("made/example.png", 1), degraded[0])
     assert Image.open("made/pictures.png").size[0] > 300
     code, out, _ = call(capsys, enhance, "made/example.png", "larger.png", "--network", "made/network.npz")
     assert (code, out) == (0, "larger.png: 14 x 14 pixels made 28 x 28 (2 times larger)\n")
     np.testing.assert_array_equal(
-        pictures.read("larger.png", 1), Enhancer.load("made/network.npz").apply(spoilt[:1])[0]
+        pictures.read("larger.png", 1), Enhancer.load("made/network.npz").apply(degraded[:1])[0]
     )
 
 
@@ -295,7 +304,7 @@ def test_colour_and_noise(capsys, few):
     judge.save("judge.npz", {})
     assert call(capsys, enhance, *words, "--judge", "judge.npz", "--out", "b")[0] == 0
     truth = json.loads(Path("b/metrics.json").read_text())["runs"][0]["metrics"]["truth"]
-    assert truth == mending.recognised(test, labels, judge)
+    assert truth == training.recognised(test, labels, judge)
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (11, 13), np.uint8)).save("grey.png")
     assert call(capsys, enhance, "grey.png", "clean.jpg", "--network", "a/network.npz")[0] == 0
     assert Image.open("clean.jpg").size == (13, 11)
@@ -305,8 +314,8 @@ def test_colour_and_noise(capsys, few):
 @pytest.mark.parametrize(
     ("step", "names"),
     [
-        ((PairGame, "step"), ()),
-        ((mending, "measure"), ("network.npz",)),
+        ((Pix2PixTrainer, "step"), ()),
+        ((training, "measure"), ("network.npz",)),
         ((plotting, "save_comparison"), ("network.npz", "metrics.json", "example.png")),
     ],
     ids=lambda value: value[-1] if value else "",
@@ -368,7 +377,7 @@ def test_bad_use_is_one_sentence(capsys, few, tmp_path, words, expected):
     Image.fromarray(np.zeros((3, 2), np.uint8)).save("tiny.png")
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "cut.png").write_bytes((tmp_path / "in.png").read_bytes()[:900])
-    Enhancer(1, Task(2)).save("net.npz", {})
+    Enhancer(1, EnhancementTask(2)).save("net.npz", {})
     Classifier((16, 12, 3)).save("judge.npz", {})
     np.save("unlabelled.npy", rng.integers(0, 256, (100, 16, 16), np.uint8))
     checkpoint.save("foreign.npz", {"x": np.zeros(3)}, {})

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import datasets, evaluate, evaluation, metrics, train
-from minigan.classifier import Classifier, shipped_judge
-from minigan.errors import InputError
-from minigan.run import Run, load_gan
+from minigan import datasets, evaluate, metrics, train
+from minigan.base.errors import InputError
+from minigan.gan.run import Run, load_gan
+from minigan.metrics import evaluation
+from minigan.metrics.judge import Classifier, shipped_judge
 
 N = 300
 
@@ -30,41 +31,41 @@ def reference(mnist):
 
 
 def test_real_pictures_are_good_samples(reference):
-    floor = reference.floor()
-    assert floor["classes"] == 10
-    assert floor["precision"] > 0.7
-    assert floor["recall"] > 0.7
-    assert floor["copies"] == 0
-    assert abs(floor["kernel_distance"]) < 50
-    assert reference.floor() is floor
-    assert list(floor) == [*(key for key in evaluation.LABELS if key in floor), "class_shares"]
+    real = reference.real_metrics()
+    assert real["classes"] == 10
+    assert real["precision"] > 0.7
+    assert real["recall"] > 0.7
+    assert real["copies"] == 0
+    assert abs(real["kernel_distance"]) < 50
+    assert reference.real_metrics() is real
+    assert list(real) == [*(key for key in evaluation.LABELS if key in real), "class_shares"]
 
 
 def test_training_pictures_are_copies(reference, mnist):
-    figures = reference.figures(datasets.to_float(mnist[0][:N]))
-    assert figures["copies"] == N
-    assert figures["nearest"] == figures["neighbour"] == 0
+    found = reference.measure(datasets.to_float(mnist[0][:N]))
+    assert found["copies"] == N
+    assert found["nearest"] == found["nn_median"] == 0
 
 
 def test_one_picture_over_and_over(reference, mnist):
-    figures, floor = reference.figures(np.repeat(mnist[2][:1], N, axis=0)), reference.floor()
-    assert figures["classes"] == 1
-    assert figures["entropy"] == 0
-    assert figures["commonest_class"] == 1
-    assert figures["recall"] < 0.05
-    assert figures["coverage"] < 0.05
-    assert figures["inception_score"] == pytest.approx(1)
-    assert figures["accuracy_score"] < 0.2
-    assert figures["frechet_distance"] > 5 * floor["frechet_distance"]
+    found, real = reference.measure(np.repeat(mnist[2][:1], N, axis=0)), reference.real_metrics()
+    assert found["classes"] == 1
+    assert found["entropy"] == 0
+    assert found["commonest_class"] == 1
+    assert found["recall"] < 0.05
+    assert found["coverage"] < 0.05
+    assert found["inception_score"] == pytest.approx(1)
+    assert found["accuracy_score"] < 0.2
+    assert found["frechet_distance"] > 5 * real["frechet_distance"]
 
 
 def test_noise(reference):
     noise = np.random.default_rng(2).integers(0, 256, (N, 28, 28, 1), np.uint8)
-    figures, floor = reference.figures(noise), reference.floor()
-    assert figures["precision"] < 0.05
-    assert figures["density"] < 0.1
-    assert figures["frechet_distance"] > 5 * floor["frechet_distance"]
-    assert figures["neighbour"] > 2 * floor["neighbour"]
+    found, real = reference.measure(noise), reference.real_metrics()
+    assert found["precision"] < 0.05
+    assert found["density"] < 0.1
+    assert found["frechet_distance"] > 5 * real["frechet_distance"]
+    assert found["nn_median"] > 2 * real["nn_median"]
 
 
 def test_points():
@@ -109,10 +110,10 @@ def test_a_run_is_followed_and_not_disturbed(tmp_path, monkeypatch):
     assert (tmp_path / "followed" / "quality.png").exists()
     images, test = (datasets.load("mnist", split)[0] for split in ("train", "test"))
     follower = evaluation.Follower(images, test, shipped_judge(), seed=0)
-    figures = follower.figures(followed)
-    for name, value in figures.items():
+    found = follower.measure(followed)
+    for name, value in found.items():
         assert log[name][-1] == pytest.approx(value, rel=1e-5)
-    assert figures["frechet_distance"] > 10 * follower.floor["frechet_distance"]
+    assert found["frechet_distance"] > 10 * follower.real_metrics["frechet_distance"]
     with pytest.raises(InputError, match=r"evaluate_every goes with the data set mnist, .* not with ring"):
         train.run(["--preset", "toy", "--evaluate-every", "5", "--out", str(tmp_path / "toy")])
 
@@ -134,7 +135,7 @@ def test_a_sweep_of_truncations(reference, tmp_path, capsys):
     assert [line.split()[0] for line in said.splitlines()[2:8]] == ["z", "0.02", "0.5", "2", "all", "real"]
     gan, _, _ = load_gan(folder)
     z, conditions = gan.draw_z(200, draw := np.random.default_rng([0, 0]), 0.5), gan.conditions.draw(200, draw)
-    _, probabilities = reference.judge.judge(datasets.to_uint8(gan.decode(z, conditions)))
+    _, probabilities = reference.judge.predict(datasets.to_uint8(gan.decode(z, conditions)))
     assert report["points"][1]["inception_score"] == pytest.approx(metrics.inception_score(probabilities))
     assert evaluate.run(common) == 0
     whole = json.loads((folder / "metrics.json").read_text())

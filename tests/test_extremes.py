@@ -12,8 +12,7 @@ import pytest
 from layer_zoo import LAYERS, made, passes
 
 from minigan import layers
-from minigan.errors import InputError, RunError
-from minigan.kernels import norm, pointwise
+from minigan.base.errors import InputError, RunError
 from minigan.layers import BatchNorm, Dense, Layer, Sequential, SpectralNorm
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -112,46 +111,9 @@ def test_activations_at_infinity(activation, dtype, times):
         assert np.isnan(layer.forward(np.full_like(x, np.nan))).all()
 
 
-@pytest.mark.parametrize("slope", [0, 0.2, 1])
-@pytest.mark.parametrize("channels", [3, 21])
-def test_kernels_and_their_twins_at_infinity(slope, channels):
-    rng = np.random.default_rng(channels)
-
-    def draw(*shape):
-        return rng.choice(np.array([-np.inf, np.inf, np.nan, -0.0, 0, 2, -3], np.float32), shape)
-
-    x, grad, bias = draw(40, channels), draw(40, channels), np.ones(channels, np.float32)
-    mean, scale = np.zeros((1, channels), np.float32), np.ones((1, channels), np.float32)
-    with np.errstate(all="ignore"):
-        out, plain = x.copy(), x.copy()
-        pointwise.add_bias(out, bias, slope)
-        pointwise.add_bias_plain(plain, bias, slope)
-        pairs = [(out, plain)]
-        for name, arguments in (
-            ("leaky", (x, slope)),
-            ("leaky_backward", (grad, x, slope)),
-            ("add_bias_backward", (grad, out, slope)),
-            ("tanh_backward", (grad, x)),
-            ("sigmoid", (x,)),
-            ("softplus", (x,)),
-        ):
-            pairs.append(tuple(getattr(pointwise, name + which)(*arguments) for which in ("", "_plain")))
-        one = (grad[None], x[None], x[None], mean, scale)
-        for name, arguments in (
-            ("normalise", (x[None], mean, scale, bias, slope)),
-            ("normalise_sums", (*one, slope)),
-            ("normalise_backward", (*one, bias, mean, mean, slope)),
-        ):
-            pairs.append(tuple(getattr(norm, name + which)(*arguments) for which in ("", "_plain")))
-    for got, wanted in pairs:
-        for a, b in zip(*((pair if isinstance(pair, tuple) else (pair,)) for pair in (got, wanted)), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
 @pytest.mark.parametrize("kind", [layers.ReLU, layers.LeakyReLU])
 @pytest.mark.parametrize("bias", INFINITE)
 def test_an_infinite_bias_before_an_activation(kind, bias):
-    """In every layer that makes one pass of both."""
     rng = np.random.default_rng(0)
     pictures = rng.standard_normal((2, 8, 14, 16)).astype(np.float32)
     for layer, x, name in (

@@ -10,9 +10,9 @@ import pytest
 from test_extremes import TINY
 
 from minigan import losses, optim, penalties
-from minigan.classifier import Classifier
-from minigan.errors import RunError
+from minigan.base.errors import RunError
 from minigan.layers import Dense
+from minigan.metrics.judge import Classifier
 
 # ---- losses
 

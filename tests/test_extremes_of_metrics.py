@@ -7,7 +7,7 @@ import pytest
 from test_extremes import TINY
 
 from minigan import metrics, theory
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 
 def features(seed, scale=1.0, n=12, d=3):

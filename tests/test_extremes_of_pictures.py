@@ -8,8 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from minigan import fills, filters, image_metrics, sounds, variational
-from minigan.errors import InputError
+from minigan.audio import sounds
+from minigan.autoencoders import variational
+from minigan.base.errors import InputError
+from minigan.image_to_image import filters, inpainting
+from minigan.metrics import image_metrics
 
 FILTERS = {
     "shrink": lambda x: filters.shrink(x, 1),
@@ -63,10 +66,10 @@ def test_a_narrow_gaussian_changes_nothing():
 # ---- fills
 
 FILLS = {
-    "mean_fill": fills.mean_fill,
-    "harmonic": fills.harmonic,
-    "biharmonic": fills.biharmonic,
-    "poisson": lambda x, hole: fills.poisson(x, hole, np.flip(np.where(hole, 0, x), axis=1)),
+    "mean_fill": inpainting.mean_fill,
+    "harmonic": inpainting.harmonic,
+    "biharmonic": inpainting.biharmonic,
+    "poisson": lambda x, hole: inpainting.poisson(x, hole, np.flip(np.where(hole, 0, x), axis=1)),
 }
 
 

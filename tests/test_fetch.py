@@ -8,13 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from minigan import cli, datasets
+from minigan import datasets
+from minigan.base.errors import RunError
 from minigan.datasets import __main__ as command
 from minigan.datasets import fetch as fetching
-from minigan.datasets import places
+from minigan.datasets import locations
+from minigan.datasets.downloads import Download, Known
 from minigan.datasets.fetch import fetch
-from minigan.datasets.known import Download, Known
-from minigan.errors import RunError
+from minigan.tools import cli
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -169,8 +170,8 @@ def test_a_server_that_refuses(tmp_path, status):
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
     """Nothing is on disk, and whatever is fetched comes from a port where nobody listens."""
-    monkeypatch.setattr(places, "DATA_DIR", tmp_path / "data")
-    monkeypatch.setattr(places, "SYSTEM", {})
+    monkeypatch.setattr(locations, "DATA_DIR", tmp_path / "data")
+    monkeypatch.setattr(locations, "SYSTEM", {})
     monkeypatch.setenv("MINIGAN_DATA", str(tmp_path / "cache"))
     for known in (datasets.KNOWN["fashion-mnist"], datasets.KNOWN["cifar10"]):
         dead = tuple(Download(one.file, f"http://127.0.0.1:9/{one.file}", one.md5, one.size) for one in known.downloads)
@@ -215,7 +216,7 @@ def test_what_is_fetched_is_found(nowhere):
         name = "small"
 
         def found(self, split):
-            path = places.find("small", "file.bin")
+            path = locations.find("small", "file.bin")
             return path and (path,)
 
         def read(self, paths, split):
@@ -253,7 +254,7 @@ def test_a_name_nobody_knows(capsys):
 
 def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
     monkeypatch.setenv("MINIGAN_DATA", str(tmp_path))
-    assert places.cache("cifar10") == tmp_path / "cifar10"
+    assert locations.cache("cifar10") == tmp_path / "cifar10"
     monkeypatch.setenv("MINIGAN_DATA", "")
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
-    assert places.cache("cifar10") == tmp_path / "me" / ".cache" / "minigan" / "cifar10"
+    assert locations.cache("cifar10") == tmp_path / "me" / ".cache" / "minigan" / "cifar10"

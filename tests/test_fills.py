@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minigan import fills, filters
-from minigan.errors import InputError
+import minigan
+from minigan.base.errors import InputError
+from minigan.image_to_image import filters, inpainting
 from minigan.kernels import smoothing
 
 
@@ -33,7 +34,7 @@ def test_the_laplacian():
     for n in range(2):
         for c in range(3):
             np.testing.assert_allclose(
-                fills.laplacian(x)[n, ..., c].ravel(), matrix(4, 5) @ x[n, ..., c].ravel(), atol=1e-12
+                inpainting.laplacian(x)[n, ..., c].ravel(), matrix(4, 5) @ x[n, ..., c].ravel(), atol=1e-12
             )
 
 
@@ -51,9 +52,9 @@ def solved(x, hole, power):
     return out
 
 
-@pytest.mark.parametrize(("fill", "power"), [(fills.harmonic, 1), (fills.biharmonic, 2)])
+@pytest.mark.parametrize(("fill", "power"), [(inpainting.harmonic, 1), (inpainting.biharmonic, 2)])
 def test_smooth_fills(fill, power, monkeypatch):
-    monkeypatch.setattr(fills, "TOLERANCE", 1e-10)
+    monkeypatch.setattr(inpainting, "TOLERANCE", 1e-10)
     x, hole = draw(3, 7, 6, 2), holes(3, 7, 6)
     expected = solved(x, hole, power)
     spoilt = np.where(hole, 1e3, x)  # what was in the hole plays no part
@@ -65,22 +66,24 @@ def test_smooth_fills(fill, power, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("power", [1, 2, 3])
-def test_the_kernel_s_iterations_are_those_of_conjugate_gradients(power, dtype):
-    """Stopped after few of them, long before the solution; systems of very different sizes, one of them zero."""
+@pytest.mark.parametrize("most", [4, 500])
+def test_plain_and_fast_fills_agree(most, power, dtype):
+    """Stopped after few steps, long before the solution, and at the tolerance; systems of very different sizes, one of
+    them zero."""
     hole = holes(4, 9, 6)
     b = (draw(4, 9, 6, 2) * hole * np.reshape([1, 1e6, 0, 1e-6], (4, 1, 1, 1))).astype(dtype)
+    plain, fast = (smooth(b, hole, power, 1e-6, most) for smooth in (inpainting.smooth, smoothing.smooth))
+    assert plain.dtype == fast.dtype == dtype
+    assert (abs(fast - plain) <= 1e-6 * abs(plain).max(axis=(1, 2), keepdims=True)).all()
 
-    def matrix(v):
-        for _ in range(power):
-            v = fills.laplacian(v)
-        return v * hole
 
-    channels = np.split(b.astype(np.float64), 2, axis=3)  # a system each
-    expected = np.concatenate([fills.conjugate_gradients(matrix, one, 1e-3, 4) for one in channels], axis=3)
-    found = smoothing.smooth(b, hole, power, 1e-3, 4)
-    assert found.dtype == dtype
-    largest = np.abs(expected).max(axis=(1, 2, 3), keepdims=True)
-    np.testing.assert_allclose(found / np.maximum(largest, 1e-30), expected / np.maximum(largest, 1e-30), atol=1e-6)
+@pytest.mark.parametrize("fill", [inpainting.harmonic, inpainting.biharmonic])
+def test_plain_mode_fills_without_the_kernel(fill, monkeypatch):
+    x, hole = draw(3, 7, 6, 2), holes(3, 7, 6)
+    expected = fill(x, hole)
+    monkeypatch.delattr(smoothing, "smooth")
+    with minigan.plain():
+        np.testing.assert_allclose(fill(x, hole), expected, atol=1e-9)
 
 
 def test_fills_of_simple_pictures():
@@ -88,14 +91,14 @@ def test_fills_of_simple_pictures():
     ramp = np.broadcast_to(np.arange(9.0)[None, :, None, None], (1, 9, 8, 1)).astype(np.float32)
     middle = np.zeros((1, 9, 8, 1), bool)
     middle[:, 3:6, 2:6] = True
-    for fill in (fills.harmonic, fills.biharmonic):
+    for fill in (inpainting.harmonic, inpainting.biharmonic):
         np.testing.assert_allclose(fill(ramp, middle), ramp, atol=0.02)
     grey = np.full((2, 6, 6, 1), 77, np.float32)
-    np.testing.assert_allclose(fills.harmonic(grey, holes(2, 6, 6)), grey)
+    np.testing.assert_allclose(inpainting.harmonic(grey, holes(2, 6, 6)), grey)
     everything = np.ones((1, 6, 6, 1), bool)
-    np.testing.assert_array_equal(fills.biharmonic(grey[:1], everything), np.full((1, 6, 6, 1), 127.5))
+    np.testing.assert_array_equal(inpainting.biharmonic(grey[:1], everything), np.full((1, 6, 6, 1), 127.5))
     with pytest.raises(InputError, match="does not go with pictures"):
-        fills.harmonic(grey, everything[:, :5])
+        inpainting.harmonic(grey, everything[:, :5])
 
 
 def test_mean_fill():
@@ -104,18 +107,20 @@ def test_mean_fill():
         for c in range(2):
             known = x[n, ..., c][~hole[n, ..., 0]]
             expected = np.where(hole[n, ..., 0], known.mean(), x[n, ..., c])
-            np.testing.assert_allclose(fills.mean_fill(x, hole)[n, ..., c], expected)
+            np.testing.assert_allclose(inpainting.mean_fill(x, hole)[n, ..., c], expected)
 
 
 def test_poisson_blending(monkeypatch):
     """L x = L guide in the hole, and nothing is changed outside."""
-    monkeypatch.setattr(fills, "TOLERANCE", 1e-10)
+    monkeypatch.setattr(inpainting, "TOLERANCE", 1e-10)
     x, guide, hole = draw(2, 6, 7, 2), draw(2, 6, 7, 2, seed=9), holes(2, 6, 7)
-    made = fills.poisson(x, hole, guide)
+    made = inpainting.poisson(x, hole, guide)
     inside = np.broadcast_to(hole, x.shape)
     np.testing.assert_allclose(made[~inside], x[~inside], atol=1e-12)
-    np.testing.assert_allclose(fills.laplacian(made)[inside], fills.laplacian(guide)[inside], atol=1e-6)
-    np.testing.assert_allclose(fills.poisson(x + 5, hole, guide), made + 5, atol=1e-6)  # the guide's level is nothing
+    np.testing.assert_allclose(inpainting.laplacian(made)[inside], inpainting.laplacian(guide)[inside], atol=1e-6)
+    np.testing.assert_allclose(
+        inpainting.poisson(x + 5, hole, guide), made + 5, atol=1e-6
+    )  # the guide's level is nothing
 
 
 def test_conjugate_gradients():
@@ -127,23 +132,23 @@ def test_conjugate_gradients():
     b[2] = 0  # nothing to do here, and nothing to divide by
 
     def times(v):
-        return np.einsum("nij,nj->ni", matrices, v)
+        return np.einsum("nij,nj->ni", matrices.astype(v.dtype), v)
 
-    found = fills.conjugate_gradients(times, b, tolerance=1e-12, most=40)
+    found = inpainting.conjugate_gradients(times, b, tolerance=1e-12, most=40)
     np.testing.assert_allclose(found, np.linalg.solve(matrices, b[..., None])[..., 0], atol=1e-9)
     assert not found[2].any()
-    assert fills.conjugate_gradients(times, b.astype(np.float32)).dtype == np.float32
-    rough = fills.conjugate_gradients(times, b, tolerance=0.5)
+    assert inpainting.conjugate_gradients(times, b.astype(np.float32)).dtype == np.float32
+    rough = inpainting.conjugate_gradients(times, b, tolerance=0.5)
     assert (np.linalg.norm(times(rough) - b, axis=1) <= 0.5 * np.linalg.norm(b, axis=1) + 1e-12).all()
 
 
 def test_holes():
     rng = np.random.default_rng(1)
-    centre = fills.centre_hole(2, 28, 32, rng)
+    centre = inpainting.centre_hole(2, 28, 32, rng)
     assert centre[:, 7:21, 8:24].all()
     assert centre.sum() == 2 * 14 * 16
-    assert 0.45 < fills.random_hole(50, 28, 28, rng).mean() < 0.55
-    scratches = fills.scratch_hole(200, 28, 28, rng)
+    assert 0.45 < inpainting.random_hole(50, 28, 28, rng).mean() < 0.55
+    scratches = inpainting.scratch_hole(200, 28, 28, rng)
     assert 0.15 < scratches.mean() < 0.35
     assert not np.array_equal(scratches[0], scratches[1])
     assert scratches.any(axis=0).all()

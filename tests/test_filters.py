@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from minigan import filters, image_metrics
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.image_to_image import filters
+from minigan.metrics import image_metrics
 
 
 def rng():

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import classifier, sample, train
-from minigan.kernels import threads
-from minigan.run import load_gan
+from minigan import sample, train
+from minigan.gan.run import load_gan
+from minigan.kernels.parallel import threads
+from minigan.metrics import judge
 
 RELEASED = Path(__file__).with_name("first_release")
 RNG_STATE = 3419826370252647692354946244921502841
@@ -56,6 +57,6 @@ def test_the_run_is_resumed_and_drawn_from(run):
 
 
 def test_the_classifier_that_every_figure_names_is_as_it_was():
-    content = classifier.SHIPPED.read_bytes()
+    content = judge.SHIPPED.read_bytes()
     assert hashlib.md5(content).hexdigest() == "c3cf89143e246fd29529361b88eeddb2"
-    assert classifier.shipped_judge().name == "63adc5c396ed"
+    assert judge.shipped_judge().name == "63adc5c396ed"

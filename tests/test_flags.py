@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from minigan import __main__ as front
-from minigan import build_gan, cli, datasets, files, mending_run, run, train
-from minigan.config import Config
+from minigan import build_gan, datasets, train
+from minigan.base import files
+from minigan.gan import run, session
+from minigan.gan.config import Config
+from minigan.image_to_image import command as image_to_image
+from minigan.tools import cli
 
 ALWAYS = {"--help", "--threads", "--quiet"}  # how much is said and by how many cores: no result depends on them
 SETTINGS = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__}
@@ -21,7 +25,7 @@ WAYS = {  # command -> [(words that make it run that way, the flags that count t
         (["--list"], {"--list"}),
     ],
     "sample": [
-        (["pictures"], {"RUN", "--n", "--seed", "--digit", "--interpolate", "--truncation", "--out"}),
+        (["pictures"], {"RUN", "--n", "--seed", "--label", "--interpolate", "--truncation", "--out"}),
         (["pictures", "--arithmetic", "7-1"], {"RUN", "--seed", "--arithmetic", "--out"}),
     ],
     "evaluate": [
@@ -77,7 +81,11 @@ TOGETHER = [  # flags that each count, but not beside each other or without anot
     ("restore", "--hole centre --blur 2", "--hole and --blur are two tasks"),
     ("restore", "in.png out.png --mask m.png --blur 2", "--mask and --blur are two tasks"),
     ("restore", "in.png out.png --network n.npz --generator g", "--network and --generator are two ways"),
-    ("train", "--preset toy --told-by auxiliary", "--told-by goes with --condition labels or clusters, not with none"),
+    (
+        "train",
+        "--preset toy --conditioning auxiliary",
+        "--conditioning goes with --condition labels or clusters, not with none",
+    ),
     ("train", "--preset toy --clusters 3", "--clusters goes with --condition labels or clusters, not with none"),
     ("train", "--preset toy --optimizer sgd --beta1 0.9", "--beta1 goes with --optimizer adam or momentum, not with s"),
     ("train", "--preset toy --grow-steps 5", "--grow-steps goes with --preset progan, not with toy"),
@@ -203,7 +211,7 @@ def test_positionals_and_words_after_two_dashes(capsys, runs):
 def test_settings_that_are_the_default_anyway_are_no_mistake(runs):
     arguments = train.parse(["--preset", "digits", "--condition", "none", "--clusters", "1", "--grow-steps", "600"])
     given = {name: getattr(arguments, name) for name in Config.__dataclass_fields__ if hasattr(arguments, name)}
-    train._check_partners(Config.for_preset(**given), given)
+    session._check_partners(Config.for_preset(**given), given)
 
 
 @pytest.mark.parametrize("command", TRAINERS)
@@ -230,7 +238,7 @@ def test_a_folder_with_files_is_refused_before_any_work(capsys, runs, monkeypatc
 def test_unasked_the_folder_is_a_new_one(runs, monkeypatch, words, folder):
     """Twice the same words: the second leaves alone what the first did."""
     command, *words = words.split()
-    owner = {"enhance": mending_run, "restore": mending_run, "train": run.files}.get(command) or module(command)
+    owner = {"enhance": image_to_image, "restore": image_to_image, "train": run.files}.get(command) or module(command)
     made = []
 
     def new_folder(asked, default):

@@ -22,8 +22,9 @@ from training_runs import (
     resume,
 )
 
-from minigan import cli, sample, train
-from minigan.run import Run, load_gan
+from minigan import sample, train
+from minigan.gan.run import Run, load_gan
+from minigan.tools import cli
 
 FLAGS = [*TOY, *EVERY, "--steps", "25"]  # checkpoints at 8, 16, 24 and 25, pictures at 0, 6, 12, 18, 24 and 25
 pytestmark = pytest.mark.usefixtures("quick")

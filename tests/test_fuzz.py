@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_structure import ROOT
 
-from minigan.errors import InputError, RunError
+from minigan.base.errors import InputError, RunError
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the fuzzer feeds child processes made by fork")
 if hasattr(os, "fork"):

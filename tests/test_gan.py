@@ -4,11 +4,12 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, encoded, generate, reals, same, small, snapshot, told, train
+from small_gans import certain, encoded, generate, reals, same, small, snapshot, some_conditions, train
 
 import minigan
-from minigan.errors import InputError
-from minigan.gan import SAMPLE_CHUNK, build_gan
+from minigan.base.errors import InputError
+from minigan.gan import build_gan
+from minigan.gan.gan import SAMPLE_CHUNK
 from minigan.layers import sigmoid
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
@@ -23,7 +24,7 @@ every_preset = pytest.mark.parametrize("preset", PRESETS)
 def test_each_step_moves_its_own_player_only(preset):
     gan = small(preset, loss="non_saturating")  # hinge may leave the last bias where it is
     generator, discriminator = (gan.generator, gan.g_optimizer), (gan.discriminator, gan.d_optimizer)
-    before, conditions = (snapshot(*generator, gan.averaged), snapshot(*discriminator)), told(gan)
+    before, conditions = (snapshot(*generator, gan.averaged), snapshot(*discriminator)), some_conditions(gan)
     fake = generate(gan, gan.draw_z(4, gan.rng), conditions)
     after = snapshot(*generator, gan.averaged)
     moved = {key[:2] for key in after if not np.array_equal(after[key], before[0][key])}
@@ -60,7 +61,7 @@ def test_the_joined_batch_is_two_batches(preset):
     gan = certain(small(preset, condition="none", gradient_penalty=0.0))
     twin, real = copy.deepcopy(gan.discriminator), encoded(gan)
     fake = generate(gan, gan.draw_z(4, gan.rng))
-    figures = gan.d_step(real, fake)
+    metrics = gan.d_step(real, fake)
     real_logits = twin.forward(real)
     shape, real_logits = real_logits.shape, real_logits.reshape(-1, 1)  # some judge more than one thing in a sample
     _, grad_real, _ = gan.loss.discriminator(real_logits, real_logits)
@@ -75,10 +76,10 @@ def test_the_joined_batch_is_two_batches(preset):
         assert abs(grad - twin.grads[name]).max() <= 1e-12 * scale, name
     for name, buffer in gan.discriminator.buffers.items() if preset != "cogan" else ():  # which has another order
         np.testing.assert_allclose(buffer, twin.buffers[name], rtol=1e-12, atol=1e-14)
-    assert figures["d_loss"] == pytest.approx(value, rel=1e-12)
+    assert metrics["d_loss"] == pytest.approx(value, rel=1e-12)
     answer = sigmoid if gan.loss.logits_are_probabilities else np.asarray
-    assert figures["d_real"] == pytest.approx(answer(real_logits).mean(), rel=1e-12)
-    assert figures["d_fake"] == pytest.approx(answer(fake_logits).mean(), rel=1e-12)
+    assert metrics["d_real"] == pytest.approx(answer(real_logits).mean(), rel=1e-12)
+    assert metrics["d_fake"] == pytest.approx(answer(fake_logits).mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -105,10 +106,10 @@ def test_n_critic():
     gan = small("mlp", n_critic=3)
     for step in range(1, 8):
         before = snapshot(gan.generator, gan.g_optimizer), snapshot(gan.discriminator, gan.d_optimizer)
-        figures = train(gan, seed=step)
+        metrics = train(gan, seed=step)
         moves = step % 3 == 0
-        assert set(figures) == {"d_loss", "d_real", "d_fake"} | ({"g_loss"} if moves else set())
-        assert all(type(figure) is float for figure in figures.values())
+        assert set(metrics) == {"d_loss", "d_real", "d_fake"} | ({"g_loss"} if moves else set())
+        assert all(type(figure) is float for figure in metrics.values())
         assert same(snapshot(gan.generator, gan.g_optimizer), before[0]) is not moves
         assert not same(snapshot(gan.discriminator, gan.d_optimizer), before[1])
     assert (gan.step, gan.g_optimizer.steps, gan.d_optimizer.steps) == (7, 2, 7)
@@ -118,10 +119,10 @@ def test_train_step_is_its_four_steps():
     """One G(z), D moves, and G is judged by the D just moved on the same fakes."""
     gan = small("dcgan")
     twin, real = copy.deepcopy(gan), reals(gan)
-    figures = gan.train_step(real)
+    metrics = gan.train_step(real)
     fake = twin.generate(twin.rng.standard_normal((4, 3)))
     expected = twin.d_step(real, fake) | twin.g_step(fake)
-    assert figures == expected
+    assert metrics == expected
     assert same(snapshot(gan.generator, gan.discriminator), snapshot(twin.generator, twin.discriminator))
 
 

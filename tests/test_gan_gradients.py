@@ -4,29 +4,29 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, generate, guide, reals, slope, small, told
+from small_gans import certain, extra_input, generate, reals, slope, small, some_conditions
 
+from minigan.gan.conditioning import CONDITIONING
 from minigan.losses import LOSSES
 from minigan.models import PRESETS
-from minigan.told import TOLD_BY
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 SEVERAL = [("cogan", 2), ("lapgan", 3)]  # whose D judges several things at once, and how many
-told_of_several = [(preset, told_by) for preset, _ in SEVERAL for told_by in TOLD_BY]
+conditional_on_several = [(preset, conditioning) for preset, _ in SEVERAL for conditioning in CONDITIONING]
 
 
 def judged(gan, discriminator, x, conditions):
-    """D's logits of x, told the conditions as gan.config.told_by says, and C's mean cross-entropy if D has a C."""
+    """D's logits of x, given the conditions by gan.config.conditioning, and C's mean cross-entropy if D has a C."""
     if conditions is None:
         return discriminator.forward(x).reshape(-1, 1), 0.0
-    told_by, label = gan.config.told_by, np.eye(gan.conditions.count)[conditions]
-    if told_by == "concatenation":
+    conditioning, label = gan.config.conditioning, np.eye(gan.conditions.count)[conditions]
+    if conditioning == "concatenation":
         channels = np.ones((*x.shape[:-1], 1)) * label.reshape(len(x), *[1] * (x.ndim - 2), -1)
         return discriminator.forward(np.concatenate([x, channels], axis=-1)).reshape(-1, 1), 0.0
     times = dict(SEVERAL).get(gan.config.preset, 1)
     outputs = discriminator.forward(x).reshape(times * len(x), -1)
     label = label.repeat(times, axis=0)
-    if told_by == "projection":
+    if conditioning == "projection":
         return outputs[:, :1] + (outputs[:, 1:] * label).sum(axis=1, keepdims=True), 0.0
     probability = np.exp(outputs[:, 1:]) / np.exp(outputs[:, 1:]).sum(axis=1, keepdims=True)
     return outputs[:, :1], -np.log((probability * label).sum(axis=1)).mean()
@@ -34,7 +34,7 @@ def judged(gan, discriminator, x, conditions):
 
 def check_generator_gradient(gan, tolerance=1e-6, entries=6):
     """g_step's gradient of every parameter of G: `entries` entries each, and a random direction through all of them."""
-    z, conditions = gan.draw_z(4, copy.deepcopy(gan.rng)), told(gan)
+    z, conditions = gan.draw_z(4, copy.deepcopy(gan.rng)), some_conditions(gan)
     params = gan.generator.params
     start = {name: param.copy() for name, param in params.items()}
     gan.g_step(generate(gan, gan.draw_z(4, gan.rng), conditions), conditions)
@@ -47,8 +47,8 @@ def check_generator_gradient(gan, tolerance=1e-6, entries=6):
 
     def objective():
         asked = z if conditions is None else np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
-        asked = asked if guide(gan) is None else np.concatenate([asked, guide(gan)], axis=1)
-        logits, entropy = judged(gan, gan.discriminator, gan.generator.forward(asked), conditions)
+        asked = asked if extra_input(gan) is None else np.concatenate([asked, extra_input(gan)], axis=1)
+        logits, entropy = judged(gan, gan.discriminator.network, gan.generator.network.forward(asked), conditions)
         return gan.loss.generator(logits)[0] + entropy
 
     rng, compared, skipped = np.random.default_rng(7), 0, 0
@@ -79,9 +79,9 @@ def test_generator_gradient_through_the_discriminator(preset):
     check_generator_gradient(certain(small(preset)))
 
 
-@pytest.mark.parametrize(("preset", "told_by"), told_of_several)
-def test_generator_gradient_through_several_judgements_of_a_condition(preset, told_by):
-    check_generator_gradient(certain(small(preset, condition="labels", told_by=told_by)))
+@pytest.mark.parametrize(("preset", "conditioning"), conditional_on_several)
+def test_generator_gradient_through_several_judgements_of_a_condition(preset, conditioning):
+    check_generator_gradient(certain(small(preset, condition="labels", conditioning=conditioning)))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -99,23 +99,23 @@ def test_a_wrong_generator_gradient_is_seen():
 
 
 @pytest.mark.parametrize(
-    ("preset", "told_by"),
-    [(name, None) for name in PRESETS if "condition" in PRESETS[name].defaults] + told_of_several,
+    ("preset", "conditioning"),
+    [(name, None) for name in PRESETS if "condition" in PRESETS[name].defaults] + conditional_on_several,
 )
-def test_discriminator_gradient_with_conditions(preset, told_by):
+def test_discriminator_gradient_with_conditions(preset, conditioning):
     """Along random directions of each of D's parameters, against differences of the loss computed by hand."""
-    gan = certain(small(preset, **({"condition": "labels", "told_by": told_by} if told_by else {})))
-    twin, conditions = copy.deepcopy(gan.discriminator), told(gan)
-    real, fake = gan.preset.encode(reals(gan), conditions), generate(gan, gan.draw_z(4, gan.rng), conditions)
-    figures = gan.d_step(real, fake, conditions)
+    gan = certain(small(preset, **({"condition": "labels", "conditioning": conditioning} if conditioning else {})))
+    twin, conditions = copy.deepcopy(gan.discriminator), some_conditions(gan)
+    real, fake = gan.preset.to_discriminator(reals(gan), conditions), generate(gan, gan.draw_z(4, gan.rng), conditions)
+    metrics = gan.d_step(real, fake, conditions)
 
     def objective():
         (real_logits, real_entropy), (fake_logits, fake_entropy) = (
-            judged(gan, twin, x, conditions) for x in (real, fake)
+            judged(gan, twin.network, x, conditions) for x in (real, fake)
         )
         return gan.loss.discriminator(real_logits, fake_logits)[0] + (real_entropy + fake_entropy) / 2
 
-    assert figures["d_loss"] == pytest.approx(objective(), rel=1e-12)
+    assert metrics["d_loss"] == pytest.approx(objective(), rel=1e-12)
     overall, compared = max(abs(grad).max() for grad in gan.discriminator.grads.values()), 0
     for name, param in twin.params.items():
         grad = gan.discriminator.grads[name]

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_function, check_gradients, numerical_gradient
 
 

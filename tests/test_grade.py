@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from minigan import cli, grade
-from minigan.bench_process import environment
+from minigan import grade
+from minigan.base.processes import environment
 from minigan.classroom import isolation, solutions
 from minigan.classroom.catalogue import EXERCISES
-from minigan.classroom.isolation import judge_apart
-from minigan.classroom.judge import FAILED, PASSED, Verdict
+from minigan.classroom.grading import FAILED, PASSED, Verdict
+from minigan.classroom.isolation import grade_apart
 from minigan.gradcheck import __main__ as gradcheck
+from minigan.tools import cli
 
 ROOT = Path(__file__).parents[1]
 WHOLE = solutions.source("dense")
@@ -31,12 +32,12 @@ def in_forward(line):
 
 @pytest.fixture
 def apart(tmp_path):
-    def judged(text, seconds=isolation.SECONDS):
+    def graded(text, seconds=isolation.SECONDS):
         path = tmp_path / "dense.py"
         path.write_text(text, encoding="utf-8")
-        return judge_apart(path, EXERCISES["dense"], seconds)
+        return grade_apart(path, EXERCISES["dense"], seconds)
 
-    return judged
+    return graded
 
 
 @pytest.mark.parametrize(
@@ -282,12 +283,12 @@ def test_what_one_file_does_to_the_judge_costs_no_other_its_grade(call, tmp_path
         (tmp_path / "class" / student).mkdir(parents=True)
         (tmp_path / "class" / student / "dense.py").write_text(f"# {student}")
 
-    def judged(path, exercise, seconds):
+    def graded(path, exercise, seconds):
         if path.read_text() == "# ben":
             raise ValueError("35 is not a \ud800 valid Signals")
         return Verdict(exercise.name, PASSED)
 
-    monkeypatch.setattr(grade, "judge_apart", judged)
+    monkeypatch.setattr(grade, "grade_apart", graded)
     assert call("grade", "class", "--quiet")[0] == 0
     assert [row["dense"] for row in table("grades.csv").values()] == [
         "passed",
@@ -356,7 +357,7 @@ def test_bad_use_of_grade(call, tmp_path, words, expected):
 def test_a_table_that_cannot_be_written_is_said_before_the_work(call, tmp_path, monkeypatch):
     (tmp_path / "class" / "anna").mkdir(parents=True)
     (tmp_path / "class" / "anna" / "dense.py").write_text(WHOLE)
-    monkeypatch.setattr(grade, "judge_apart", None)
+    monkeypatch.setattr(grade, "grade_apart", None)
     status, _, err = call("grade", "class", "--out", "none/marks.csv")
     assert (status, "there is no folder none" in err) == (2, True)
 

@@ -14,12 +14,13 @@ import pytest
 from PIL import EpsImagePlugin, Image
 from test_structure import SOURCES
 
-from minigan import checkpoint, datasets, pictures
-from minigan.classifier import Classifier
-from minigan.enhancement import Enhancer, Task
-from minigan.errors import InputError
+from minigan import datasets
+from minigan.base import checkpoint, pictures
+from minigan.base.errors import InputError
+from minigan.datasets.idx import read_idx
 from minigan.gan import build_gan
-from minigan.idx import read_idx
+from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
+from minigan.metrics.judge import Classifier
 
 MANY = 10**12
 
@@ -101,7 +102,7 @@ def test_a_classifier_that_claims_more_than_it_holds(tmp_path, change):
 
 @pytest.mark.parametrize("change", [{"channels": 10**9}, {"channels": "three"}, {"factor": 10**9}])
 def test_an_enhancer_that_claims_more_than_it_holds(tmp_path, change):
-    Enhancer(1, Task(2)).save(tmp_path / "a.npz", {})
+    Enhancer(1, EnhancementTask(2)).save(tmp_path / "a.npz", {})
     arrays, about = checkpoint.load(tmp_path / "a.npz")
     checkpoint.save(tmp_path / "a.npz", arrays, {"enhancer": about["enhancer"] | change})
     with pytest.raises(InputError, match="holds no enhancer of this version"):

@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-import minigan.idx
-from minigan.errors import InputError
-from minigan.idx import idx_header, read_idx
+import minigan.datasets.idx
+from minigan.base.errors import InputError
+from minigan.datasets.idx import idx_header, read_idx
 
 IMAGES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 # spelled out, so that the reader is not judged by its own idx_header
@@ -202,7 +202,7 @@ def test_no_permission(save, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(minigan.idx, "open", refuse, raising=False)  # chmod would not stop root
+    monkeypatch.setattr(minigan.datasets.idx, "open", refuse, raising=False)  # chmod would not stop root
     with pytest.raises(InputError, match="no permission to read it; make it readable"):
         read_idx(save(IMAGES_IDX))
 

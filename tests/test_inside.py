@@ -8,18 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from small_gans import certain, encoded, reals, small, snapshot, told
+from small_gans import certain, encoded, reals, small, snapshot, some_conditions
 from training_runs import begin, samples_for_pictures
 
-from minigan import arithmetic, cli, datasets, inside, insight, sample
-from minigan.gan import build_gan
+from minigan import datasets, inside
+from minigan.gan import build_gan, interpretability, latent_space
 from minigan.gradcheck import check_function
-from minigan.kernels import threads
+from minigan.kernels.parallel import threads
 from minigan.models import PRESETS
+from minigan.tools import cli
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 several_told = pytest.mark.parametrize(
-    ("preset", "told_by"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
+    ("preset", "conditioning"), [("cogan", "projection"), ("lapgan", "projection"), ("lapgan", "concatenation")]
 )
 every_picture_preset = pytest.mark.parametrize("preset", [name for name in PRESETS if name != "toy"])
 
@@ -35,10 +36,10 @@ def one_core():
 
 def report_of(gan, factor=1.0):
     """The check of the sum of the logits by x; 1e-6, as near ReLU's kinks there are many in whole networks."""
-    conditions = told(gan)
+    conditions = some_conditions(gan)
 
     def total(x):
-        logits, grad = insight.saliency(gan, x, conditions)
+        logits, grad = interpretability.saliency(gan, x, conditions)
         return float(logits.sum()), factor * grad
 
     return check_function(total, encoded(gan), tolerance=1e-6, max_entries=40)
@@ -58,18 +59,17 @@ def test_the_gradient_by_the_pixels(preset):
 
 
 @several_told
-def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, told_by):
-    report = report_of(certain(small(preset, condition="labels", told_by=told_by)))
+def test_the_gradient_by_the_pixels_of_several_judgements_of_a_condition(preset, conditioning):
+    report = report_of(certain(small(preset, condition="labels", conditioning=conditioning)))
     assert report.ok, report
 
 
 @every_preset
 def test_each_sample_is_judged_as_the_game_judges_it(preset):
-    gan, x, conditions = certain(small(preset)), encoded(small(preset)), told(small(preset))
-    outputs = gan.discriminator.forward(gan.told.see(x, conditions), training=False)
-    expected = gan.told.logits(outputs, conditions).reshape(len(x), -1).sum(axis=1)
-    np.testing.assert_allclose(insight.judge(gan, x, conditions), expected, rtol=1e-12)
-    np.testing.assert_allclose(insight.saliency(gan, x, conditions)[0], expected, rtol=1e-12)
+    gan, x, conditions = certain(small(preset)), encoded(small(preset)), some_conditions(small(preset))
+    expected = gan.discriminator.forward(x, conditions, training=False).reshape(len(x), -1).sum(axis=1)
+    np.testing.assert_allclose(interpretability.discriminator_logit(gan, x, conditions), expected, rtol=1e-12)
+    np.testing.assert_allclose(interpretability.saliency(gan, x, conditions)[0], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("preset", ["digits", "digits-unconditional", "cgan", "acgan", "biggan", "dcgan"])
@@ -78,21 +78,23 @@ def test_the_likeliest_condition(preset):
 
 
 @several_told
-def test_the_likeliest_condition_of_several_judgements(preset, told_by):
-    check_likeliest(certain(small(preset, condition="labels", told_by=told_by)))
+def test_the_likeliest_condition_of_several_judgements(preset, conditioning):
+    check_likeliest(certain(small(preset, condition="labels", conditioning=conditioning)))
 
 
 def check_likeliest(gan):
     x, known = encoded(gan), gan.conditions
-    found = insight.likeliest(gan, x)
+    found = interpretability.likeliest(gan, x)
     if not known.count:
         assert found is None
         return
-    said = np.stack([insight.judge(gan, x, np.full(len(x), c)) for c in range(known.count)], axis=1)
+    said = np.stack(
+        [interpretability.discriminator_logit(gan, x, np.full(len(x), c)) for c in range(known.count)], axis=1
+    )
     np.testing.assert_array_equal(said[np.arange(len(x)), found], said.max(axis=1))
     if known.classes:
         labels = np.arange(len(x)) % known.classes
-        of_label = insight.likeliest(gan, x, labels)
+        of_label = interpretability.likeliest(gan, x, labels)
         np.testing.assert_array_equal(known.labels(of_label), labels)
         for i, label in enumerate(labels):
             assert said[i, of_label[i]] == said[i, label * known.clusters : (label + 1) * known.clusters].max()
@@ -101,23 +103,23 @@ def check_likeliest(gan):
 @pytest.mark.parametrize("preset", ["dcgan", "cgan", "toy"])
 def test_the_gradient_leads_uphill(preset):
     gan = certain(small(preset))
-    x, conditions = encoded(gan), told(gan)
-    figures = insight.steps_along(gan, x, conditions, np.random.default_rng(1))
-    _, grad = insight.saliency(gan, x, conditions)
+    x, conditions = encoded(gan), some_conditions(gan)
+    metrics = interpretability.steps_along(gan, x, conditions, np.random.default_rng(1))
+    _, grad = interpretability.saliency(gan, x, conditions)
     length = np.sqrt(np.square(grad).reshape(len(x), -1).sum(axis=1)).mean()
-    assert figures["gradient_length"] == pytest.approx(length)
-    expected = insight.STEP * np.sqrt(x[0].size) * length  # to first order
-    assert figures["rise_along_the_gradient"] == pytest.approx(expected, rel=0.1)
-    assert abs(figures["rise_along_a_random_direction"]) < expected
+    assert metrics["gradient_length"] == pytest.approx(length)
+    expected = interpretability.STEP * np.sqrt(x[0].size) * length  # to first order
+    assert metrics["rise_along_the_gradient"] == pytest.approx(expected, rel=0.1)
+    assert abs(metrics["rise_along_a_random_direction"]) < expected
 
 
 # ---- filters
 
 
 def filters_of(gan, number=0, n=6):
-    x, conditions = insight.encoded(gan, reals(gan, n)), told(gan, n)
-    layers = insight.first_filters(gan, x)
-    return insight.Filters(gan, layers[min(number, len(layers) - 1)], x, conditions), x, conditions
+    x, conditions = interpretability.encoded(gan, reals(gan, n)), some_conditions(gan, n)
+    layers = interpretability.first_filters(gan, x)
+    return interpretability.Filters(gan, layers[min(number, len(layers) - 1)], x, conditions), x, conditions
 
 
 @every_picture_preset
@@ -155,12 +157,14 @@ def test_answers_and_their_best_samples():
     gan = certain(small("dcgan"))
     found, x, _ = filters_of(gan, n=9)
     first = gan.discriminator.layers[0]
-    heard = first.forward(x, False, negative_slope=0.2).reshape(9, -1, 64)
+    heard = first.forward(x, False).reshape(9, -1, 64)
     np.testing.assert_allclose(found.answers, heard.max(axis=1))
     np.testing.assert_allclose(found.mean, heard.mean(axis=(0, 1)))
     np.testing.assert_allclose(found.deviation, heard.std(axis=(0, 1)))
     for f in range(64):
-        np.testing.assert_array_equal(found.best[f], np.argsort(-heard[:, :, f].max(axis=1))[: insight.PATCHES])
+        np.testing.assert_array_equal(
+            found.best[f], np.argsort(-heard[:, :, f].max(axis=1))[: interpretability.PATCHES]
+        )
 
 
 @pytest.mark.parametrize(
@@ -208,7 +212,7 @@ def test_patches_are_cut_where_the_answer_was():
     cut = found.cut(x[found.best], every)
     first = gan.discriminator.layers[0]
     for f in (0, 17, 63):
-        for k in range(insight.PATCHES):
+        for k in range(interpretability.PATCHES):
             place = divmod(int(found.places[found.best[f, k], f]), found.size[1])
             if 0 < place[0] < found.size[0] - 1 and 0 < place[1] < found.size[1] - 1:
                 weight, bias = first.params["weight"][..., f], first.params["bias"][f]
@@ -252,13 +256,13 @@ def test_walks_beside_fades(monkeypatch):
         conditions=SimpleNamespace(draw=lambda *_: None),
         decode=decode,
     )
-    half = SimpleNamespace(judge=lambda images: (None, np.stack([(images > 250).mean(axis=(1, 2, 3))] * 2, axis=1)))
-    figures = insight.compare_walks(gan, np.random.default_rng(0), None, half)
-    assert figures["walk"]["sharpness"] == pytest.approx(1)
-    assert figures["fade"]["sharpness"] < 0.8
-    assert figures["walk"]["sure"] == pytest.approx(24 / 360)
-    assert figures["fade"]["sure"] < 0.5 * figures["walk"]["sure"]
-    assert "sure" not in insight.compare_walks(gan, np.random.default_rng(0), None)["fade"]
+    half = SimpleNamespace(predict=lambda images: (None, np.stack([(images > 250).mean(axis=(1, 2, 3))] * 2, axis=1)))
+    metrics = interpretability.compare_walks(gan, np.random.default_rng(0), None, half)
+    assert metrics["walk"]["sharpness"] == pytest.approx(1)
+    assert metrics["fade"]["sharpness"] < 0.8
+    assert metrics["walk"]["confidence"] == pytest.approx(24 / 360)
+    assert metrics["fade"]["confidence"] < 0.5 * metrics["walk"]["confidence"]
+    assert "confidence" not in interpretability.compare_walks(gan, np.random.default_rng(0), None)["fade"]
 
 
 # ---- the command
@@ -281,9 +285,9 @@ def few(monkeypatch, tmp_path):
         return tuple(array[:60] for array in load(name, split, image_size))
 
     monkeypatch.setattr(datasets, "load", some)
-    monkeypatch.setattr(insight, "MEASURED_WALKS", 3)
-    monkeypatch.setattr(insight, "ASCENT_STEPS", 2)
-    monkeypatch.setattr(arithmetic, "MOST_DRAWN", 500)
+    monkeypatch.setattr(interpretability, "MEASURED_WALKS", 3)
+    monkeypatch.setattr(interpretability, "ASCENT_STEPS", 2)
+    monkeypatch.setattr(latent_space, "MOST_DRAWN", 500)
 
 
 def trained(preset, *flags):
@@ -312,12 +316,12 @@ def test_the_command_on_presets(capsys, few, flags):
     report = json.loads(Path("run/inside/metrics.json").read_text())
     assert report["preset"] == flags[0]
     assert set(report["gradient"]) == {"real", "samples"}
-    assert set(report["walks"]["walk"]) == {"sharpness", "sure"}
+    assert set(report["walks"]["walk"]) == {"sharpness", "confidence"}
     count = 1 if flags[0] in ("cogan",) else 2
     assert len(report["filters"]) == count
     expected = {"metrics.json", "gradient.png", "walks.png", *(f"filters{i + 1}.png" for i in range(count))}
     assert {path.name for path in Path("run/inside").iterdir()} == expected
-    assert "expected" in report["arithmetic"]["left_out"] or "told" in report["arithmetic"]["left_out"]
+    assert "expected" in report["arithmetic"]["left_out"] or "conditional" in report["arithmetic"]["left_out"]
     for path in Path("run/inside").glob("*.png"):
         assert min(Image.open(path).size) > 50
     assert "D's logit of samples" in out
@@ -345,9 +349,9 @@ def test_a_sum_that_is_asked_for(capsys, few, monkeypatch):
     report = json.loads(Path("run/inside/metrics.json").read_text())["arithmetic"]
     assert report["sum"] == "7+1"
     assert [word["of"] for word in report["seen"]] == ["+7", "+1", "sum"]
-    assert report["seen"][2] == {"of": "sum", "seen": 8, "sure": 0.6}
+    assert report["seen"][2] == {"of": "sum", "seen": 8, "confidence": 0.6}
     assert report["around"] == [8] * 8
-    monkeypatch.setattr(inside, "draw_sum", sample.draw_sum)
+    monkeypatch.setattr(inside, "draw_sum", latent_space.draw_sum)
     code, _, err = call(capsys, "run", "--arithmetic", "7+1")  # after one step no digits are drawn
     assert code == 2
     assert "the judge is sure of a" in err

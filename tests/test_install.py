@@ -12,7 +12,7 @@ import pytest
 import minigan
 from minigan import __main__ as front
 from minigan import datasets
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 ROOT = Path(minigan.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -52,7 +52,8 @@ def test_the_digits_and_the_judge_are_installed_too(tmp_path):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path)
     (tmp_path / "empty").mkdir()
-    code = "from minigan import classifier, datasets as d; print(d.__file__, d.DATA_DIR, len(d.load('mnist')[0]),"
+    code = "from minigan import datasets as d; from minigan.metrics import judge as classifier; "
+    code += "print(d.__file__, d.DATA_DIR, len(d.load('mnist')[0]),"
     code += " len(d.load('mnist', 'test')[0]), classifier.SHIPPED.exists())"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
@@ -63,8 +64,8 @@ def test_the_digits_and_the_judge_are_installed_too(tmp_path):
 
 
 def test_a_missing_file_of_an_installed_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.places, "PACKAGE", tmp_path)
-    monkeypatch.setattr(datasets.places, "DATA_DIR", tmp_path / "data")
+    monkeypatch.setattr(datasets.locations, "PACKAGE", tmp_path)
+    monkeypatch.setattr(datasets.locations, "DATA_DIR", tmp_path / "data")
     with pytest.raises(InputError, match="install minigan again"):
         datasets.load("mnist")
 
@@ -84,8 +85,8 @@ def test_a_user_without_a_home(tmp_path, monkeypatch, capsys):
     """Neither HOME nor an entry among the users, as in a container with another user's number."""
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
-    monkeypatch.setattr(datasets.places.tempfile, "tempdir", str(tmp_path))
-    assert datasets.places.cache("cifar10") == tmp_path / ".cache" / "minigan" / "cifar10"
+    monkeypatch.setattr(datasets.locations.tempfile, "tempdir", str(tmp_path))
+    assert datasets.locations.cache("cifar10") == tmp_path / ".cache" / "minigan" / "cifar10"
     with pytest.raises(SystemExit):
         front.main(["datasets"])
     assert f"into {tmp_path}" in capsys.readouterr().out

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import checkpoint, datasets
-from minigan.kernels import threads
-from minigan.run import Run
+from minigan import datasets
+from minigan.base import checkpoint
+from minigan.gan.run import Run
+from minigan.kernels.parallel import threads
 
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
@@ -58,7 +59,7 @@ def write_in_place(patch):
         path.write_bytes(whole)
         temporary.unlink()
 
-    patch.setattr(checkpoint, "written_whole", written)
+    patch.setattr(checkpoint, "atomic_write", written)
 
 
 @pytest.mark.parametrize(

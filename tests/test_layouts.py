@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import pictures
+from minigan.base import pictures
+from minigan.base.errors import InputError
 from minigan.datasets import class_names, load, natural_size, own
 from minigan.datasets.folder import load_folder
-from minigan.errors import InputError
 
 SIDE, COUNT = 6, 24
 

@@ -15,7 +15,8 @@ FLAGS = ["--preset", "toy", "--steps", "1000000000", "--quiet", "--threads", "1"
 LEAK = """
 import os, sys
 import numpy as np
-from minigan import cli, train
+from minigan import train
+from minigan.tools import cli
 from minigan.gan import GAN
 
 original, kept = GAN.train_step, []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigan import losses, penalties
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_function
 from minigan.layers import BatchNorm, Conv2D, Dense, Flatten, Sequential
 from minigan.optim import clip_grad_norm, grad_norm

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from minigan import metrics
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.metrics import distances as metrics
 
 
 def rng():

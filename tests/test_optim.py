@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import BatchNorm, Dense, Sequential
 from minigan.optim import OPTIMIZERS, SGD, Adagrad, Adam, Momentum, RMSprop
 

@@ -7,12 +7,14 @@ import pytest
 from PIL import Image
 from training_runs import begin, resume, samples_for_pictures
 
-from minigan import checkpoint, classify, cli, datasets, evaluate, plotting, recognise, sample, train
-from minigan.classifier import Classifier
-from minigan.config import Config
-from minigan.errors import InputError
+from minigan import classify, datasets, evaluate, recognise, sample, train
+from minigan.base import checkpoint
+from minigan.base.errors import InputError
 from minigan.gan import build_gan
-from minigan.run import Run, load_gan
+from minigan.gan.config import Config
+from minigan.gan.run import Run, load_gan
+from minigan.metrics.judge import Classifier
+from minigan.tools import cli, plotting
 
 CLASSES = ("blue $x$", "green", "red")
 FEW = ["--steps", "2", "--batch-size", "8", "--latent-dim", "8"]
@@ -144,7 +146,7 @@ def test_names_are_kept_and_shown(tmp_path, monkeypatch, capsys):
     assert load_gan("run")[0].conditions.names == list(CLASSES)
     gan = load_gan("run")[0]
     for name, label in (("green", 1), ("2", 2)):  # no name is a number
-        assert sample.run(["run", "--n", "5", "--digit", name, "--out", "s.npy"]) == 0
+        assert sample.run(["run", "--n", "5", "--label", name, "--out", "s.npy"]) == 0
         wanted = gan.sample(5, np.random.default_rng(0), np.full(5, label))
         np.testing.assert_array_equal(np.load("s.npy"), wanted)
     assert "5 samples in s.npy, a row each of green\n" in capsys.readouterr().out

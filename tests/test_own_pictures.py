@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minigan.base.errors import InputError
 from minigan.datasets import folder as folders
 from minigan.datasets import load
 from minigan.datasets.folder import load_folder
-from minigan.errors import InputError
 
 COLOURS = {"blue": (10, 20, 230), "green": (15, 220, 30), "red": (240, 25, 5)}
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from minigan import datasets, evaluation, train
-from minigan.classifier import shipped_judge
-from minigan.errors import InputError
+from minigan import datasets, train
+from minigan.base.errors import InputError
 from minigan.gan import build_gan
+from minigan.metrics import evaluation
+from minigan.metrics.judge import shipped_judge
 from minigan.models import PRESETS, cogan, lapgan
 
 
@@ -41,11 +42,11 @@ def test_truncated_samples_are_those_of_truncated_z():
 def test_a_pyramid_is_rebuilt_exactly_and_its_levels_are_what_they_say():
     images = datasets.load("mnist", "test")[0][:20]
     x = datasets.to_float(images)
-    coded = lapgan.encode(x)
-    assert np.array_equal(datasets.to_uint8(lapgan.pictures(coded)), images)
-    np.testing.assert_allclose(lapgan.pictures(coded), x, rtol=0, atol=1e-6)
+    coded = lapgan.to_discriminator(x)
+    assert np.array_equal(datasets.to_uint8(lapgan.to_samples(coded)), images)
+    np.testing.assert_allclose(lapgan.to_samples(coded), x, rtol=0, atol=1e-6)
     eighths = np.round(8 * rng().uniform(-1, 1, (3, 8, 8, 1))) / 8  # where nothing is rounded, not even the last bit
-    assert np.array_equal(lapgan.pictures(lapgan.encode(eighths)), eighths)
+    assert np.array_equal(lapgan.to_samples(lapgan.to_discriminator(eighths)), eighths)
     (high, low), (high_1, low_1) = lapgan.split(coded)[0]
     coarsest = lapgan.split(coded)[1]
     half = x.reshape(20, 14, 2, 14, 2, 1).mean(axis=(2, 4))
@@ -55,7 +56,7 @@ def test_a_pyramid_is_rebuilt_exactly_and_its_levels_are_what_they_say():
     np.testing.assert_allclose(coarsest, half.reshape(20, 7, 2, 7, 2, 1).mean(axis=(2, 4)), atol=1e-6)
     assert np.array_equal(lapgan.join(*lapgan.split(coded)), coded)
     colour = rng().uniform(-1, 1, (3, 8, 12, 3))
-    np.testing.assert_allclose(lapgan.pictures(lapgan.encode(colour)), colour, atol=1e-12)
+    np.testing.assert_allclose(lapgan.to_samples(lapgan.to_discriminator(colour)), colour, atol=1e-12)
 
 
 def test_samples_of_a_pyramid_are_built_from_its_own_levels():
@@ -71,29 +72,29 @@ def test_samples_of_a_pyramid_are_built_from_its_own_levels():
 
 def test_real_pairs_are_never_of_one_picture():
     x = rng().uniform(-1, 1, (5, 8, 8, 1))
-    pairs = cogan.encode(x)
-    assert np.array_equal(cogan.first(pairs), x)
-    assert np.array_equal(cogan.back(pairs), np.roll(x, -1, axis=0))
-    assert not any(np.array_equal(a, b) for a, b in zip(cogan.first(pairs), cogan.back(pairs), strict=True))
+    pairs = cogan.to_discriminator(x)
+    assert np.array_equal(cogan.to_samples(pairs), x)
+    assert np.array_equal(cogan.partner(pairs), np.roll(x, -1, axis=0))
+    assert not any(np.array_equal(a, b) for a, b in zip(cogan.to_samples(pairs), cogan.partner(pairs), strict=True))
 
 
 def test_real_pairs_are_of_one_condition():
-    """Both are told to D as that one; only a picture whose condition comes once stands beside its own negative."""
+    """Both are given to D as that one; only a picture whose condition comes once stands beside its own negative."""
     x, conditions = rng().uniform(-1, 1, (7, 8, 8, 1)), np.array([2, 0, 2, 1, 0, 2, 3])
-    pairs = cogan.encode(x, conditions)
-    assert np.array_equal(cogan.first(pairs), x)
-    assert np.array_equal(cogan.back(pairs), x[[2, 4, 5, 3, 1, 0, 6]])
+    pairs = cogan.to_discriminator(x, conditions)
+    assert np.array_equal(cogan.to_samples(pairs), x)
+    assert np.array_equal(cogan.partner(pairs), x[[2, 4, 5, 3, 1, 0, 6]])
 
 
 def test_pairs_are_counted_as_the_judge_sees_them():
     test, labels = datasets.load("mnist", "test")
     reference = evaluation.Reference(test, test, labels, shipped_judge(), 200, rng())
     samples = test[:200]
-    assert reference.figures(samples, seconds=samples)["pairs"] == 1.0
+    assert reference.measure(samples, partners=samples)["pairs"] == 1.0
     others = np.concatenate([samples[:100], np.roll(samples[100:], 1, axis=0)])
     same = np.concatenate([np.ones(100, bool), labels[100:200] == np.roll(labels[100:200], 1)]).mean()
-    assert reference.figures(samples, seconds=others)["pairs"] == pytest.approx(same, abs=0.02)
-    assert "pairs" not in reference.figures(samples)
+    assert reference.measure(samples, partners=others)["pairs"] == pytest.approx(same, abs=0.02)
+    assert "pairs" not in reference.measure(samples)
 
 
 # ---- the list

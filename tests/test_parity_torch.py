@@ -127,13 +127,13 @@ def test_outputs_and_gradients(preset, dtype):
     assert relative(fake, expected) <= tolerance
 
     real_logits, fake_logits = discriminator(torch.tensor(real)), discriminator(expected.detach())
-    logits = copy.deepcopy(gan.discriminator).forward(np.concatenate([real, fake]), parts=2)
+    logits = copy.deepcopy(gan.discriminator).forward(np.concatenate([real, fake]), num_splits=2)
     assert relative(logits, torch.cat([real_logits, fake_logits])) <= tolerance
     loss = d_loss(real_logits, fake_logits)
     before = copy.deepcopy(gan.discriminator.params)
-    figures = gan.d_step(real, fake)
-    assert figures["d_loss"] == pytest.approx(loss.item(), rel=tolerance)
-    assert figures["d_real"] == pytest.approx(torch.sigmoid(real_logits).mean().item(), rel=tolerance)
+    metrics = gan.d_step(real, fake)
+    assert metrics["d_loss"] == pytest.approx(loss.item(), rel=tolerance)
+    assert metrics["d_real"] == pytest.approx(torch.sigmoid(real_logits).mean().item(), rel=tolerance)
     compare_gradients(gan.discriminator, discriminator, loss, tolerance)
     for name, buffer in gan.discriminator.buffers.items():
         assert relative(buffer, discriminator.buffers[name]) <= tolerance, name
@@ -173,19 +173,19 @@ def test_twenty_steps_of_the_whole_gan(preset):
     for step in range(20):
         real = real_pictures(np.float64, step, shape)
         z = torch.tensor(gan.draw_z(BATCH, copy.deepcopy(gan.rng)))
-        figures = gan.train_step(real)
+        metrics = gan.train_step(real)
 
         fake = generator(z)
         loss = d_loss(discriminator(torch.tensor(real)), discriminator(fake.detach()))
         d_adam.zero_grad()
         loss.backward()
         d_adam.step()
-        assert figures["d_loss"] == pytest.approx(loss.item(), rel=1e-7)
+        assert metrics["d_loss"] == pytest.approx(loss.item(), rel=1e-7)
         loss = g_loss(discriminator(fake))
         g_adam.zero_grad()
         loss.backward()
         g_adam.step()
-        assert figures["g_loss"] == pytest.approx(loss.item(), rel=1e-7)
+        assert metrics["g_loss"] == pytest.approx(loss.item(), rel=1e-7)
 
     for network, twin, rate in ((gan.generator, generator, config.lr), (gan.discriminator, discriminator, config.lr)):
         without_effect = biases_without_effect(network)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import pictures, plotting
-from minigan.errors import InputError
+from minigan.base import pictures
+from minigan.base.errors import InputError
+from minigan.tools import plotting
 
 
 def test_a_comparison_keeps_rows_together(tmp_path, monkeypatch):

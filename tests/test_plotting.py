@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import plotting
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.tools import plotting
 
 COLUMNS = ("step", "d_loss", "g_loss", "d_real", "d_fake")
 

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import cli, datasets, recognise
-from minigan.errors import InputError, RunError
+from minigan import datasets, recognise
+from minigan.base.errors import InputError, RunError
 from minigan.gan import build_gan
+from minigan.gan.run import Run
 from minigan.layers import Dense
 from minigan.optim import SGD
 from minigan.recognition import augment, common, domain, probe, semi, textures
-from minigan.run import Run
+from minigan.tools import cli
 
 pytestmark = pytest.mark.usefixtures("narrow_recognition")
 
 
 def follow(title, steps):
-    return nullcontext(lambda step, figures: None)
+    return nullcontext(lambda step, accuracies: None)
 
 
 # ---- data
@@ -92,11 +93,11 @@ def test_a_probe_learns_and_leaves_the_body_alone(digits):
     gan = build_gan("dcgan")
     before = {name: array.copy() for name, array in (gan.discriminator.params | gan.discriminator.buffers).items()}
     outcome = probe.run(digits, gan, 60, 0, follow)
-    assert list(outcome.figures) == ["pixels", "untrained D", "trained D"]
-    assert 0.7 < outcome.figures["pixels"] < 0.95
+    assert list(outcome.accuracies) == ["pixels", "untrained D", "trained D"]
+    assert 0.7 < outcome.accuracies["pixels"] < 0.95
     now = gan.discriminator.params | gan.discriminator.buffers
     assert all(np.array_equal(array, now[name]) for name, array in before.items())
-    assert outcome.figures == probe.run(digits, gan, 60, 0, follow).figures
+    assert outcome.accuracies == probe.run(digits, gan, 60, 0, follow).accuracies
 
 
 def test_a_domain_that_settled_is_normalised_by_its_own_pictures():
@@ -114,14 +115,14 @@ def test_a_domain_that_settled_is_normalised_by_its_own_pictures():
 
 def test_domain_learns(digits):
     """After few steps: it recognises clean digits, and what is textured breaks it."""
-    figures = domain.run(digits, None, 60, 0, follow).figures
-    assert list(figures) == [
+    accuracies = domain.run(digits, None, 60, 0, follow).accuracies
+    assert list(accuracies) == [
         f"{name}: {where}"
         for name in ("trained on clean", "adversarial", "trained on textured")
         for where in ("clean", "textured")
     ]
-    assert figures["trained on clean: clean"] > 0.7
-    assert figures["trained on clean: textured"] < 0.5
+    assert accuracies["trained on clean: clean"] > 0.7
+    assert accuracies["trained on clean: textured"] < 0.5
 
 
 # ---- the command
@@ -159,7 +160,7 @@ def few(monkeypatch, tmp_path, digits):
     save(
         "colour", build_gan("dcgan", condition="labels", sample_shape=(8, 12, 3), shares=np.ones(3), dataset="coloured")
     )
-    save("untold", build_gan("dcgan"))
+    save("unconditional", build_gan("dcgan"))
 
 
 def save(folder, gan):
@@ -198,13 +199,13 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         (["prob"], "invalid choice: 'prob'"),
         (["semi", "--steps", "0"], "--steps is 0"),
         (["semi", "--seeds", "0"], "--seeds from 1 to 100"),
-        (["domain", "--run", "untold"], "--run goes with probe or augment, not with domain"),
+        (["domain", "--run", "unconditional"], "--run goes with probe or augment, not with domain"),
         (["semi", "--dataset", "mnits"], 'did you mean "mnist"'),
         (["semi", "--dataset", "ring"], "holds no pictures with labels"),
         (["domain", "--dataset", "bare"], "holds no pictures with labels"),
         (["probe", "--run", "nothing"], "there is no checkpoint nothing"),
         (["probe", "--run", "colour", "--dataset", "mnist"], "the run was trained on samples of (8, 12, 3)"),
-        (["augment", "--run", "untold"], "the generator knows 0 labels, the data set 10"),
+        (["augment", "--run", "unconditional"], "the generator knows 0 labels, the data set 10"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

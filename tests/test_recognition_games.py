@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan import losses
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_function, check_gradients
 from minigan.layers import Dense, GradientReversal, Sequential, Tanh
 from minigan.models import semi as semi_networks

@@ -4,12 +4,12 @@ import copy
 
 import numpy as np
 import pytest
-from small_gans import certain, generate, guide, reals, small, told
+from small_gans import certain, extra_input, generate, reals, small, some_conditions
 
 from minigan import penalties
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.gan.conditioning import Auxiliary, Concatenation, Discriminator, Projection
 from minigan.layers import Dense, Flatten, Sequential
-from minigan.told import Auxiliary, Concatenation, Projection, Untold
 
 LAPGAN_HEADS = ["level0", "level1", "coarsest"]
 
@@ -18,7 +18,7 @@ LAPGAN_HEADS = ["level0", "level1", "coarsest"]
 
 def without_last(network, *heads):
     """The network with the identity for the last layer, of each of its heads where it is no chain."""
-    for layers in [network.parts[name].layers for name in heads] or [network.layers]:
+    for layers in [network.children[name].layers for name in heads] or [network.layers]:
         layers[-1] = Flatten()
     return network
 
@@ -26,13 +26,18 @@ def without_last(network, *heads):
 @pytest.mark.parametrize(
     ("preset", "heads"), [("mlp", ()), ("progan", ["core"]), ("cogan", ["trunk"]), ("lapgan", LAPGAN_HEADS)]
 )
-@pytest.mark.parametrize("way", [{}, {"condition": "labels", "told_by": "concatenation"}], ids=["untold", "told"])
+@pytest.mark.parametrize(
+    "way", [{}, {"condition": "labels", "conditioning": "concatenation"}], ids=["unconditional", "conditional"]
+)
 def test_feature_matching_is_the_gradient_of_the_gap_between_mean_features(preset, heads, way):
     gan = certain(small(preset, feature_matching=0.7, optimizer="sgd", **way))
-    y, z = told(gan), gan.draw_z(4, np.random.default_rng(1))
-    real = gan.preset.encode(reals(gan), y)
-    generator, features = copy.deepcopy(gan.generator), without_last(copy.deepcopy(gan.discriminator), *heads)
-    asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if guide(gan) is None else [guide(gan)])]
+    y, z = some_conditions(gan), gan.draw_z(4, np.random.default_rng(1))
+    real = gan.preset.to_discriminator(reals(gan), y)
+    generator, features = (
+        copy.deepcopy(gan.generator.network),
+        without_last(copy.deepcopy(gan.discriminator.network), *heads),
+    )
+    asked = [z, *([] if y is None else [np.eye(10)[y]]), *([] if extra_input(gan) is None else [extra_input(gan)])]
 
     def mean(x):
         if y is not None:
@@ -120,33 +125,31 @@ def test_orthogonal_reaches_the_generator_only():
 
 def test_what_each_way_shows_d_and_makes_of_its_outputs():
     x, y = np.random.default_rng(0).standard_normal((3, 2, 2, 1)), np.array([1, 0, 1])
-    assert Untold(0).see(x, None) is x
-    seen = Concatenation(2).see(x, y)
+    assert Discriminator(None).see(x, None) is x
+    seen = Concatenation(None, 2).see(x, y)
     assert np.array_equal(seen[..., :1], x)
     assert np.array_equal(seen[..., 1:].mean(axis=(1, 2)), [[0, 1], [1, 0], [0, 1]])
     assert seen[..., 1:].std(axis=(1, 2)).max() == 0
     outputs = np.arange(9.0).reshape(3, 3)
-    assert np.array_equal(Projection(2).logits(outputs, y), [[0 + 2], [3 + 4], [6 + 8]])
-    assert np.array_equal(Auxiliary(2).logits(outputs, y), [[0], [3], [6]])
-    assert np.array_equal(Projection(2).weights(3, y, np.float64), [[1, 0, 1], [1, 1, 0], [1, 0, 1]])
-    assert np.array_equal(Auxiliary(2).weights(3, y, np.float64), [[1, 0, 0]] * 3)
+    assert np.array_equal(Projection(None, 2).logits(outputs, y), [[0 + 2], [3 + 4], [6 + 8]])
+    assert np.array_equal(Auxiliary(None, 2).logits(outputs, y), [[0], [3], [6]])
+    ones = np.ones((3, 1))
+    assert np.array_equal(Projection(None, 2).spread(ones, y, (3, 3)), [[1, 0, 1], [1, 1, 0], [1, 0, 1]])
+    assert np.array_equal(Auxiliary(None, 2).spread(ones, y, (3, 3)), [[1, 0, 0]] * 3)
 
 
-@pytest.mark.parametrize("told_by", ["projection", "concatenation", "auxiliary"])
-def test_each_way_d_learns_from_what_it_is_told(told_by):
+@pytest.mark.parametrize("conditioning", ["projection", "concatenation", "auxiliary"])
+def test_each_way_d_learns_from_its_condition(conditioning):
     """D's judgement of a sample depends on its condition, or D can name the condition, after a few steps."""
-    gan = certain(small("mlp", condition="labels", clusters=1, told_by=told_by, lr=0.01))
+    gan = certain(small("mlp", condition="labels", clusters=1, conditioning=conditioning, lr=0.01))
     real, conditions = reals(gan, 40), np.arange(40) % 10
     real += 0.5 * np.sin(conditions)[:, None, None, None]
     for _ in range(60):
         gan.train_step(np.clip(real, -1, 1), conditions)
 
-    def outputs(y):
-        return gan.discriminator.forward(gan.told.see(real, y))
-
-    if told_by == "auxiliary":
-        assert (outputs(conditions)[:, 1:].argmax(axis=1) == conditions).mean() > 0.5
+    D = gan.discriminator
+    if conditioning == "auxiliary":
+        assert (D.network.forward(real)[:, 1:].argmax(axis=1) == conditions).mean() > 0.5
     else:
-        others = (conditions + 5) % 10
-        right, wrong = (gan.told.logits(outputs(y), y).mean() for y in (conditions, others))
+        right, wrong = (D.forward(real, y).mean() for y in (conditions, (conditions + 5) % 10))
         assert right > wrong + 0.1

@@ -5,19 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mending_calls import call, contents, few_steps, refused
+from image_to_image_calls import call, contents, few_steps, refused
 from PIL import Image
 
-from minigan import checkpoint, datasets, enhance, fills, filters, losses, mending, pictures, restoration, restore
-from minigan.classifier import shipped_judge
-from minigan.errors import InputError
+from minigan import datasets, enhance, losses, restore
+from minigan.base import checkpoint, pictures
+from minigan.base.errors import InputError
 from minigan.gradcheck import check_function, check_gradients
-from minigan.kernels import threads
+from minigan.image_to_image import filters, inpainting, restoration, training
+from minigan.image_to_image.restoration import RestorationTask, Restorer
+from minigan.image_to_image.training import Pix2PixTrainer
+from minigan.kernels.parallel import threads
 from minigan.layers import Conv2D
-from minigan.mending import PairGame
+from minigan.metrics.judge import shipped_judge
 from minigan.models import enhancer as pair_networks
 from minigan.models import restorer as networks
-from minigan.restoration import Restorer, Task
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +84,7 @@ def test_the_restorer_s_gradients(holes):
 
 
 def test_the_losses_gradients_through_a_discriminator_that_sees_the_hole():
-    played = PairGame(Restorer(2, Task()), 0.3, seed=5)
+    played = Pix2PixTrainer(Restorer(2, RestorationTask()), 0.3, seed=5)
     played.discriminator.astype(np.float64)
     x, made, truth = draw(3, 8, 12, 3), draw(3, 8, 12, 2, seed=2), draw(3, 8, 12, 2, seed=3)
     report = check_function(lambda made: played.g_loss(x, made, truth)[:2], made, max_entries=60)
@@ -102,66 +104,73 @@ def test_the_losses_gradients_through_a_discriminator_that_sees_the_hole():
 
 def test_tasks(digits):
     images, rng = digits["test"][0][:40], np.random.default_rng(2)
-    assert list(Task().parts()) == list(fills.HOLES)
-    assert not Task(("random",)).parts()
-    assert list(Task().baselines(images, rng)) == ["mean fill", "diffusion", "biharmonic"]
-    assert [name.split()[0] for name in Task((), 2.0).baselines(images, rng)] == ["input", "unsharp", "Wiener"]
+    assert list(RestorationTask().parts()) == list(inpainting.HOLES)
+    assert not RestorationTask(("random",)).parts()
+    assert list(RestorationTask().baselines(images, rng)) == ["mean fill", "diffusion", "biharmonic"]
+    assert [name.split()[0] for name in RestorationTask((), 2.0).baselines(images, rng)] == [
+        "input",
+        "unsharp",
+        "Wiener",
+    ]
     for wrong in (((), 0.0), (("centre",), 1.0), (("middle",), 0.0), ((), 11.0), ((), float("nan"))):
         with pytest.raises(InputError):
-            Task(*wrong)
+            RestorationTask(*wrong)
     with pytest.raises(InputError, match="must divide by 4"):
-        Task().check(np.zeros((2, 28, 30, 1), np.uint8))
-    many = Task().spoil(np.zeros((600, 16, 16, 1), np.uint8), rng)[..., -1].mean(axis=(1, 2)) / 255
+        RestorationTask().check(np.zeros((2, 28, 30, 1), np.uint8))
+    many = RestorationTask().degrade(np.zeros((600, 16, 16, 1), np.uint8), rng)[..., -1].mean(axis=(1, 2)) / 255
     assert 150 < (many == 0.25).sum() < 250  # the squares: a third of all
     assert 150 < (abs(many - 0.5) < 0.12).sum() < 300
 
 
 def test_what_is_in_the_hole_stays_hidden(digits):
     images, rng = digits["test"][0][:30], np.random.default_rng(2)
-    spoilt = Task().spoil(images, rng)
-    known, hole = restoration.split(spoilt)
+    degraded = RestorationTask().degrade(images, rng)
+    known, hole = restoration.split(degraded)
     np.testing.assert_array_equal(np.where(hole, 0, known), np.where(hole, 0, images))
     others = np.where(hole, 255 - images, images)
-    np.testing.assert_array_equal(restoration.with_hole(others, hole), spoilt)
-    shown = Task().show(spoilt)
+    np.testing.assert_array_equal(restoration.with_hole(others, hole), degraded)
+    shown = RestorationTask().show(degraded)
     assert (shown[hole] == restoration.GREY).all()
     # and what is known stays as it is, whatever the network makes
-    made = Restorer(1, Task()).apply(spoilt)
+    made = Restorer(1, RestorationTask()).apply(degraded)
     np.testing.assert_array_equal(np.where(hole, 0, made), np.where(hole, 0, images))
-    for name, method in Task().baselines(images, rng).items():
-        np.testing.assert_array_equal(np.where(hole, 0, method(spoilt)), np.where(hole, 0, images), err_msg=name)
+    for name, method in RestorationTask().baselines(images, rng).items():
+        np.testing.assert_array_equal(np.where(hole, 0, method(degraded)), np.where(hole, 0, images), err_msg=name)
 
 
 def test_blur_is_what_it_says(digits):
     images = digits["test"][0][:200]
-    gap = Task((), 1.5).spoil(images, np.random.default_rng(2)).astype(float) - filters.gaussian(images, 1.5)
+    gap = RestorationTask((), 1.5).degrade(images, np.random.default_rng(2)).astype(float) - filters.gaussian(
+        images, 1.5
+    )
     grey = (filters.gaussian(images, 1.5) > 40) & (filters.gaussian(images, 1.5) < 215)
     assert 255 * restoration.GRAIN * 0.9 < gap[grey].std() < 255 * restoration.GRAIN * 1.1
 
 
 @pytest.mark.parametrize(
-    ("task", "steps", "simple", "gain"), [(Task(("centre",)), 40, "diffusion", 0.2), (Task((), 2.0), 40, "input", 2)]
+    ("task", "steps", "simple", "gain"),
+    [(RestorationTask(("centre",)), 40, "diffusion", 0.2), (RestorationTask((), 2.0), 40, "input", 2)],
 )
 def test_it_learns(digits, monkeypatch, task, steps, simple, gain):
     """Soon better on digits it has not seen than what it is given."""
     monkeypatch.setattr(networks, "FULL", 12)
     monkeypatch.setattr(networks, "WIDTH", 16)
     images, test = digits["train"][0], digits["test"][0]
-    spoilt = task.spoil(test, np.random.default_rng(3))
-    before = mending.measure(task.baselines(images, np.random.default_rng(4))[simple](spoilt), test)
+    degraded = task.degrade(test, np.random.default_rng(3))
+    before = training.measure(task.baselines(images, np.random.default_rng(4))[simple](degraded), test)
     trained = Restorer(1, task)
-    mending.fit(trained, images, steps, 0.01, np.random.default_rng(7))
-    assert mending.measure(trained.apply(spoilt), test)["psnr"] > before["psnr"] + gain
+    training.fit(trained, images, steps, 0.01, np.random.default_rng(7))
+    assert training.measure(trained.apply(degraded), test)["psnr"] > before["psnr"] + gain
 
 
 def test_pictures_of_any_size_one_by_one():
     images = np.random.default_rng(1).integers(0, 256, (3, 9, 7, 2)).astype(np.uint8)
-    made_by = Restorer(1, Task())
-    whole = made_by.apply(images)
+    model = Restorer(1, RestorationTask())
+    whole = model.apply(images)
     assert whole.shape == (3, 9, 7, 1)
-    np.testing.assert_array_equal(made_by.apply(images[1:2])[0], whole[1])
+    np.testing.assert_array_equal(model.apply(images[1:2])[0], whole[1])
     with pytest.raises(InputError, match=r"Restorer.apply: .* expected uint8 \(N, H, W, 2\)"):
-        made_by.apply(images[..., :1])
+        model.apply(images[..., :1])
 
 
 # ---- the command
@@ -174,7 +183,7 @@ def test_a_training_run(capsys, few):
     report = json.loads(Path("made/metrics.json").read_text())
     assert report["task"] == "holes: centre, random, scratches"
     first, second = (run["metrics"] for run in report["runs"])
-    assert list(first) == list(fills.HOLES)
+    assert list(first) == list(inpainting.HOLES)
     assert list(first["random"]) == ["mean fill", "diffusion", "biharmonic", "network", "truth"]
     assert first["centre"]["diffusion"] == second["centre"]["diffusion"]
     assert first["random"]["diffusion"] != second["random"]["diffusion"]
@@ -182,9 +191,9 @@ def test_a_training_run(capsys, few):
     assert mean == pytest.approx(np.mean([run["scratches"]["network"]["psnr"] for run in (first, second)]))
     # what is written down is what the saved network does
     test, labels = datasets.load("mnist", "test")
-    spoilt = Task(("centre",)).spoil(test, np.random.default_rng(0))
-    made = Restorer.load("made/network.npz").apply(spoilt)
-    assert mending.measure(made, test, labels, shipped_judge()) == first["centre"]["network"]
+    degraded = RestorationTask(("centre",)).degrade(test, np.random.default_rng(0))
+    made = Restorer.load("made/network.npz").apply(degraded)
+    assert training.measure(made, test, labels, shipped_judge()) == first["centre"]["network"]
     hole = pictures.read("made/mask.png", 1) == 255
     example = pictures.read("made/example.png", 1)
     np.testing.assert_array_equal(example, np.where(hole, restoration.GREY, test[0]))
@@ -252,8 +261,8 @@ def test_bad_use_is_one_sentence(capsys, few, tmp_path, words, expected):
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 40), np.uint8)).save("in.png")
     Image.fromarray(np.zeros((3, 2), np.uint8)).save("tiny.png")
     Image.fromarray(np.zeros((40, 40), np.uint8)).save("black.png")
-    Restorer(1, Task()).save("net.npz", {})
-    Restorer(1, Task((), 2.0)).save("blur.npz", {})
+    Restorer(1, RestorationTask()).save("net.npz", {})
+    Restorer(1, RestorationTask((), 2.0)).save("blur.npz", {})
     checkpoint.save("foreign.npz", {"x": np.zeros(3)}, {})
     before = contents(tmp_path)
     assert expected in refused(capsys, restore, *few_steps(words), *words)

@@ -7,28 +7,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mending_calls import call
+from image_to_image_calls import call
 
-from minigan import (
-    autoencode,
-    build_gan,
-    classify,
-    datasets,
-    enhance,
-    enhancement,
-    evaluate,
-    inside,
-    mending,
-    plotting,
-    recognise,
-    restore,
-)
-from minigan.classifier import Classifier
-from minigan.files import read_json
-from minigan.image_metrics import HIGHEST_PSNR, mean_psnr
+from minigan import autoencode, build_gan, classify, datasets, enhance, evaluate, inside, recognise, restore
+from minigan.base.files import read_json
+from minigan.gan.run import Run
+from minigan.image_to_image import enhancement, training
+from minigan.metrics.image_metrics import HIGHEST_PSNR, mean_psnr
+from minigan.metrics.judge import Classifier
 from minigan.recognition import augment, semi
-from minigan.run import Run
-from minigan.seeds import over_seeds, run_seeds, table
+from minigan.tools import plotting
+from minigan.tools.seeds import mean_and_std, run_seeds, table
 
 COLUMNS = {"psnr": ("PSNR, dB", ".2f"), "sharp": ("sharp", ".3f")}
 
@@ -61,7 +50,7 @@ def test_what_comes_after_a_measurement_cannot_lose_it(tmp_path, monkeypatch, wh
         raise ZeroDivisionError
 
     if where != "draw":
-        monkeypatch.setattr(f"minigan.seeds.{'table' if where == 'table' else 'over_seeds'}", fail)
+        monkeypatch.setattr(f"minigan.tools.seeds.{'table' if where == 'table' else 'mean_and_std'}", fail)
     with pytest.raises(ZeroDivisionError):
         run_seeds(seeds(0, 2), tmp_path, {}, lambda s: (found(s), fail if where == "draw" else dict), COLUMNS)
     kept = read_json(tmp_path / "metrics.json")["runs"]
@@ -74,7 +63,7 @@ def test_seeds_that_tried_different_things():
         {"a": {"input": {"psnr": 3.0}, "median 5x5": {"psnr": 4.0}}},
         {"a": {"input": {"psnr": 8.0}, "median 3x3": {"psnr": 6.0}}},
     ]
-    summary = over_seeds([{"metrics": metrics} for metrics in parts])
+    summary = mean_and_std([{"metrics": metrics} for metrics in parts])
     assert summary["mean"]["a"] == {
         "input": {"psnr": 4.0},
         "median 3x3 (2 of 3 seeds)": {"psnr": 4.0},
@@ -120,7 +109,7 @@ def test_the_mean_psnr_of_exact_pictures():
 def test_seeds_whose_best_filters_differ(capsys, few, monkeypatch):
     """As with --noise 0.3 --seeds 3 on real digits, made sure of here."""
     count = iter(range(100))
-    monkeypatch.setattr(mending, "best_setting", lambda settings, *_: settings[next(count) // 2 % 2])
+    monkeypatch.setattr(training, "best_setting", lambda settings, *_: settings[next(count) // 2 % 2])
     words = ["--noise", 0.3, "--seeds", 3, "--steps", 1, "--dataset", "coloured", "--out", "made", "--quiet"]
     code, out, err = call(capsys, enhance, *words)
     assert code == 0, err

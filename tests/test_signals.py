@@ -13,9 +13,12 @@ import pytest
 from tqdm import tqdm
 from training_runs import EVERY, TOY, around_step, assert_same, begin, contents, resume
 
-from minigan import checkpoint, cli, files, sample, train, trainer
+from minigan import sample, train
+from minigan.base import checkpoint, files
 from minigan.datasets import __main__ as datasets_command
-from minigan.run import load_gan
+from minigan.gan import trainer
+from minigan.gan.run import load_gan
+from minigan.tools import cli
 
 ROOT = Path(train.__file__).parents[1]
 FLAGS = [*TOY, *EVERY, "--steps", "25"]

@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 from training_runs import SMALL, begin, contents, resume
 
-from minigan import files, streams
+from minigan.base import files, streams
 from minigan.classroom import solutions
 from minigan.classroom.catalogue import find
-from minigan.classroom.isolation import judge_apart
-from minigan.run import Run
+from minigan.classroom.isolation import grade_apart
+from minigan.gan.run import Run
 
-ROOT = Path(streams.__file__).parents[1]
+ROOT = Path(streams.__file__).parents[2]
 ALL = r"""
 import sys
-from minigan import __main__ as front, audio, cli, seeds
+from minigan import __main__ as front
+from minigan.audio import __main__ as audio
+from minigan.tools import cli, seeds
 def call(*words):
     try:
         front.main(list(words))
@@ -33,7 +35,7 @@ call("\u00e9\u2192")
 call("train", "--list")
 call("train", "--preset", "\u00e9\u2192\u4e2d\udcff")
 call("sample", "\u0393\u03ba\u03b1\u03bd")
-with cli.watched(1, "\u03c3 \u2192", quiet=False) as watch:
+with cli.progress_bar(1, "\u03c3 \u2192", quiet=False) as watch:
     watch(1, {"Fr\u00e9chet": 1.0})
 print(seeds.table({"GAN": dict.fromkeys(audio.COLUMNS, 1.0)}, audio.COLUMNS))
 """
@@ -70,7 +72,7 @@ def texts():
 def test_every_sign_that_the_library_uses_has_a_form_in_ascii():
     streams.settle()
     wrong = {place for place, text in texts() if b"\\" in re.sub(r"[\\\ufeff]", "", text).encode("ascii", "minigan")}
-    assert not wrong, "add their signs to SIGNS of minigan/streams.py"
+    assert not wrong, "add their signs to SIGNS of minigan/base/streams.py"
     assert "σ² ≥ ½·√x̂, Φ → naïve".encode("ascii", "minigan") == b"sigma2 >= 1/2*sqrtx, Phi -> naive"
 
 
@@ -78,7 +80,7 @@ def test_a_students_output_is_not_what_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     path = tmp_path / "dense.py"
     path.write_text(f"{solutions.source('dense')}\nprint('∂ → 中')\n", encoding="utf-8")
-    verdict = judge_apart(path, find("dense"))
+    verdict = grade_apart(path, find("dense"))
     assert (verdict.status, verdict.printed) == ("passed", "∂ → 中\n")
 
 

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
+from minigan.base.errors import InputError
 from minigan.classroom import handed_in, solutions
 from minigan.classroom.submissions import collect, match
-from minigan.errors import InputError
 
 DENSE = solutions.source("dense")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan import theory
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import Dense, LeakyReLU, Sequential, sigmoid
 from minigan.losses import NonSaturating
 from minigan.optim import Adam
@@ -55,7 +55,8 @@ def test_a_trained_discriminator_comes_within_a_twentieth_of_the_closed_form():
         real, fake = rng.normal(-0.5, 1.0, (1024, 1)), rng.normal(1.0, 0.9, (1024, 1))
         logits = network.forward(np.concatenate([real, fake]).astype(np.float32))
         _, grad_real, grad_fake = loss.discriminator(logits[:1024], logits[1024:])
-        network.backward(np.concatenate([grad_real, grad_fake]), replace_grads=True)
+        network.zero_grad()
+        network.backward(np.concatenate([grad_real, grad_fake]))
         optimizer.lr = 3e-3 * (1 - step / steps)
         optimizer.step()
     seen = P + Q > 0.05  # where there are samples to learn from

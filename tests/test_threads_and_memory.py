@@ -1,4 +1,4 @@
-"""The thread team and the recycled memory: nobody leaves early, nothing in use is overwritten, all comes back."""
+"""The thread pool and the recycled memory: nobody leaves early, nothing in use is overwritten, all comes back."""
 
 import gc
 import signal
@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from minigan.errors import InputError
-from minigan.kernels import memory
-from minigan.kernels import threads as team
+from minigan.base.errors import InputError
+from minigan.kernels.parallel import memory
+from minigan.kernels.parallel import threads as pool
 
-two_cores = pytest.mark.skipif(team.available_cores() < 2, reason="one core: there is no team")
+two_cores = pytest.mark.skipif(pool.available_cores() < 2, reason="one core: there is no pool")
 
 
 def count_rows(start, stop, rows):
@@ -21,12 +21,12 @@ def count_rows(start, stop, rows):
 
 def works():
     rows = np.zeros(1000)
-    team.run(count_rows, len(rows), 10 * team.WORTHWHILE, rows)
+    pool.run(count_rows, len(rows), 10 * pool.WORTHWHILE, rows)
     return (rows == 1).all()
 
 
 @two_cores
-@pytest.mark.parametrize("where", ["helper", "caller", "both"])
+@pytest.mark.parametrize("where", ["worker", "caller", "both"])
 def test_an_exception_in_a_kernel_reaches_the_caller(where):
     done = []
 
@@ -36,9 +36,9 @@ def test_an_exception_in_a_kernel_reaches_the_caller(where):
         time.sleep(0.05)
         done.append(start)
 
-    with team.threads(2):
-        with pytest.raises(ZeroDivisionError, match="rows 500 to 1000" if where == "helper" else "rows 0 to 500"):
-            team.run(fails, 1000, 10 * team.WORTHWHILE)
+    with pool.threads(2):
+        with pytest.raises(ZeroDivisionError, match="rows 500 to 1000" if where == "worker" else "rows 0 to 500"):
+            pool.run(fails, 1000, 10 * pool.WORTHWHILE)
         assert len(done) == (where != "both"), "the call must not return while the other thread still works"
         assert all(works() for _ in range(50))
 
@@ -46,10 +46,10 @@ def test_an_exception_in_a_kernel_reaches_the_caller(where):
 @two_cores
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
 def test_an_interrupt_while_waiting_leaves_no_helper_at_work():
-    """Ctrl-C in a notebook, then the next cell: run must not leave, then or later, before its helper is done."""
+    """Ctrl-C in a notebook, then the next cell: run must not leave, then or later, before its worker is done."""
     main = threading.main_thread().ident
 
-    def slow_helper(start, stop, rows, interrupt):
+    def slow_worker(start, stop, rows, interrupt):
         if start:
             time.sleep(0.1)  # by now the caller waits for this thread
             if interrupt:
@@ -58,34 +58,34 @@ def test_an_interrupt_while_waiting_leaves_no_helper_at_work():
         rows[start:stop] += 1
 
     interrupted, later = np.zeros(1000), np.zeros(1000)
-    with team.threads(2):
+    with pool.threads(2):
         try:
             with pytest.raises(KeyboardInterrupt):
-                team.run(slow_helper, 1000, 10 * team.WORTHWHILE, interrupted, True)
+                pool.run(slow_worker, 1000, 10 * pool.WORTHWHILE, interrupted, True)
             interrupted = interrupted.copy()
-            team.run(slow_helper, 1000, 10 * team.WORTHWHILE, later, False)
+            pool.run(slow_worker, 1000, 10 * pool.WORTHWHILE, later, False)
             later = later.copy()
         finally:
-            team._team.helpers.clear()  # the other tests start with a fresh team whatever happened here
+            pool._pool.workers.clear()  # the other tests start with a fresh pool whatever happened here
     assert (later == 1).all(), "the second call took the first call's result for its own and left too early"
-    assert (interrupted == 1).all(), "the interrupted call left while its helper was still writing"
+    assert (interrupted == 1).all(), "the interrupted call left while its worker was still writing"
 
 
 def test_the_thread_count_comes_back():
-    before = team.get_threads()
+    before = pool.get_threads()
 
     def fail_with_one_thread():
-        with team.threads(1):
-            assert team.get_threads() == 1
+        with pool.threads(1):
+            assert pool.get_threads() == 1
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail_with_one_thread()
-    assert team.get_threads() == before
-    for wrong in (0, team.available_cores() + 1, 1.0, True, "2"):
+    assert pool.get_threads() == before
+    for wrong in (0, pool.available_cores() + 1, 1.0, True, "2"):
         with pytest.raises(InputError, match=f"threads: got {wrong!r}, expected a whole number from 1 to"):
-            team.set_threads(wrong)
-    assert team.get_threads() == before
+            pool.set_threads(wrong)
+    assert pool.get_threads() == before
 
 
 def test_two_threads_of_a_program_have_a_team_each():
@@ -151,20 +151,20 @@ def test_idle_memory_is_released_in_the_end():
 
 
 def test_a_job_within_a_job_is_done_by_the_thread_that_asks():
-    if team.available_cores() < 2:
-        pytest.skip("one core: there is no team")
+    if pool.available_cores() < 2:
+        pytest.skip("one core: there is no pool")
     seen = []
 
     def inner(start, stop):
         seen.append((threading.get_ident(), start, stop))
 
     def outer(start, stop):
-        team.run(inner, 10, 10**9)
+        pool.run(inner, 10, 10**9)
 
-    with team.threads(2):
-        team.run(outer, 2, 10**9)
+    with pool.threads(2):
+        pool.run(outer, 2, 10**9)
         assert sorted(piece[1:] for piece in seen) == [(0, 10), (0, 10)]
         assert len({piece[0] for piece in seen}) == 2
         seen.clear()
-        team.run(inner, 10, 10**9)  # and afterwards the team is there again
+        pool.run(inner, 10, 10**9)  # and afterwards the pool is there again
         assert sorted(piece[1:] for piece in seen) == [(0, 5), (5, 10)]

@@ -14,21 +14,21 @@ from layer_zoo import LAYERS, made, passes
 from small_gans import small
 from test_structure import ROOT
 
-from minigan.kernels import threads as team
+from minigan.kernels.parallel import threads as pool
 
-two_cores = pytest.mark.skipif(team.available_cores() < 2, reason="one core: there is no team")
+two_cores = pytest.mark.skipif(pool.available_cores() < 2, reason="one core: there is no pool")
 PRESETS = ("dcgan", "wgan-gp", "biggan")
 
 
 @contextmanager
 def shared_work(count):
     """Work of any size is shared among so many threads."""
-    before, team.WORTHWHILE = team.WORTHWHILE, 1
+    before, pool.WORTHWHILE = pool.WORTHWHILE, 1
     try:
-        with team.threads(count):
+        with pool.threads(count):
             yield
     finally:
-        team.WORTHWHILE = before
+        pool.WORTHWHILE = before
 
 
 def digest(preset, steps=3):
@@ -65,7 +65,7 @@ def at_once(*functions):
 @two_cores
 @pytest.mark.parametrize("count", [1, 2])
 def test_threads_of_a_program_train_a_network_each(count):
-    """Bit for bit as each would alone: no memory, team or setting of one is another's."""
+    """Bit for bit as each would alone: no memory, pool or setting of one is another's."""
     with shared_work(count):
         alone = {preset: digest(preset) for preset in PRESETS}
         assert len(set(alone.values())) == len(PRESETS)
@@ -75,9 +75,9 @@ def test_threads_of_a_program_train_a_network_each(count):
 
 
 def test_threads_that_end_leave_none_behind():
-    """The helpers of a thread end with it."""
-    if team.available_cores() < 2:
-        pytest.skip("one core: there is no team")
+    """The workers of a thread end with it."""
+    if pool.available_cores() < 2:
+        pytest.skip("one core: there is no pool")
     with shared_work(2):
         at_once(lambda: digest("dcgan", 1))
         before = threading.active_count()
@@ -139,7 +139,7 @@ ignore_fork_warning = pytest.mark.filterwarnings("ignore:This process .* is mult
 @ignore_fork_warning
 @two_cores
 def test_a_child_trains_as_its_parent_does():
-    """After the parent has trained, that is with a team, memory in use and BLAS awake."""
+    """After the parent has trained, that is with a pool, memory in use and BLAS awake."""
     with shared_work(2):
         wanted = digest("dcgan")
         assert [forked(lambda: digest("dcgan")) for _ in range(2)] == [wanted] * 2
@@ -155,7 +155,7 @@ def test_a_child_made_while_another_thread_trains():
         wanted, going = digest("dcgan"), threading.Event()
 
         def train_on():
-            with team.one_blas_thread, team.one_blas_thread.lock:
+            with pool.one_blas_thread, pool.one_blas_thread.lock:
                 going.set()
                 stop.wait()
 
@@ -163,11 +163,11 @@ def test_a_child_made_while_another_thread_trains():
         worker.start()
         going.wait()
         try:
-            assert forked(lambda: [digest("dcgan"), team.one_blas_thread.inside]) == [wanted, 0]
+            assert forked(lambda: [digest("dcgan"), pool.one_blas_thread.inside]) == [wanted, 0]
         finally:
             stop.set()
             worker.join()
-        assert team.one_blas_thread.inside == 0
+        assert pool.one_blas_thread.inside == 0
 
 
 # ---- one thread and two, with the JIT and without

@@ -29,12 +29,15 @@ from training_runs import (
 )
 
 import minigan
-from minigan import checkpoint, cli, datasets, optim, plotting, train, trainer
-from minigan.config import Config
-from minigan.errors import InputError, RunError
-from minigan.kernels import threads
-from minigan.run import Run, load_gan
-from minigan.trainer import Trainer
+from minigan import datasets, optim, train
+from minigan.base import checkpoint
+from minigan.base.errors import InputError, RunError
+from minigan.gan import trainer
+from minigan.gan.config import Config
+from minigan.gan.run import Run, load_gan
+from minigan.gan.trainer import Trainer
+from minigan.kernels.parallel import threads
+from minigan.tools import cli, plotting
 
 
 @pytest.fixture(autouse=True)
@@ -82,12 +85,12 @@ def test_the_log_holds_what_a_hand_made_run_computes(tmp_path, quick):
     batches = datasets.BatchIterator(len(points), 16, np.random.default_rng([5, 2]))
     expected = []
     for step in range(1, 26):
-        figures = gan.train_step(points[batches.next_indices()])
+        metrics = gan.train_step(points[batches.next_indices()])
         if step % 10 == 0 or step == 25:
             norms = {"d_grad_norm": optim.grad_norm(gan.discriminator)}
-            if "g_loss" in figures:  # G moved
+            if "g_loss" in metrics:  # G moved
                 norms["g_grad_norm"] = optim.grad_norm(gan.generator)
-            expected.append({"step": step, "epoch": step * 16 / 50_000, **figures, **norms})
+            expected.append({"step": step, "epoch": step * 16 / 50_000, **metrics, **norms})
     assert ["g_loss" in wanted for wanted in expected] == [False, True, False]
     rows = log_rows(tmp_path / "run")
     header = "step,epoch,seconds,d_loss,g_loss,d_real,d_fake,d_grad_norm,g_grad_norm"
@@ -255,15 +258,15 @@ def to_command(argv):
     return stop.value.code
 
 
-def poison_losses(gan, figures):
-    figures["d_loss"] = float("inf")
+def poison_losses(gan, metrics):
+    metrics["d_loss"] = float("inf")
 
 
-def poison_generator(gan, figures):
+def poison_generator(gan, metrics):
     next(iter(gan.generator.params.values())).flat[0] = np.nan
 
 
-def poison_quietly(gan, figures):  # right before it is saved: no loss has seen it
+def poison_quietly(gan, metrics):  # right before it is saved: no loss has seen it
     next(iter(gan.discriminator.params.values())).flat[0] = -np.inf
 
 

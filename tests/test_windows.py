@@ -12,10 +12,13 @@ import pytest
 from tqdm import tqdm
 from training_runs import SMALL, around_step, begin
 
-from minigan import cli, files, sample, train, trainer
-from minigan.errors import InputError, RunError
+from minigan import sample, train
+from minigan.base import files
+from minigan.base.errors import InputError, RunError
+from minigan.gan import trainer
+from minigan.gan.run import load_gan
 from minigan.gradcheck.__main__ import _split
-from minigan.run import load_gan
+from minigan.tools import cli
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -29,7 +32,8 @@ for name in ("SIGHUP", "SIGPIPE", "SIGKILL"):
 for name in ("geteuid", "getuid", "killpg", "sched_getaffinity", "O_DIRECTORY"):
     if hasattr(os, name):
         delattr(os, name)
-from minigan import cli, sample, train
+from minigan import sample, train
+from minigan.tools import cli
 from minigan.gan import GAN
 original = GAN.train_step
 def train_step(self, *batch):
@@ -52,7 +56,7 @@ print(cli.NO_READER, cli.NO_TERMINAL)
 
 def test_without_the_modules_and_signals_that_windows_lacks(tmp_path):
     """A process of its own, for names are looked for at import."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     command = [sys.executable, "-c", WITHOUT]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,5 +1,5 @@
 """The reference for `python -m minigan.bench`: the presets' networks and training step in PyTorch, as fast as it does
-them. A script that the command starts where PyTorch happens to be installed, not a test; see minigan/bench_process.py
+them. A script that the command starts where PyTorch happens to be installed, not a test; see minigan/bench/process.py
 for what it reads and answers.
 
 The request: {"preset", "batch", "mode", "threads"} and, unless the defaults will do, "latent_dim", "sample_shape",
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from minigan import bench_process  # which itself imports nothing but the standard library
+from minigan.bench import process
 
 MODES = ("contiguous", "channels_last", "compile")
 OPTIMIZERS = ("fused", "foreach")
@@ -164,9 +164,9 @@ def fastest(reference, count):
                 reference.use(**variant)
             except RuntimeError:  # an older PyTorch has no fused Adam for CPUs
                 continue
-            few = statistics.median(bench_process.timed(reference.step)(count)["seconds"])
+            few = statistics.median(process.timed(reference.step)(count)["seconds"])
             steps = max(count, int(ROUND / few))  # quick steps are many, or chance would choose
-            seconds.setdefault(i, []).extend(bench_process.timed(reference.step)(steps)["seconds"])
+            seconds.setdefault(i, []).extend(process.timed(reference.step)(steps)["seconds"])
     return reference.variants()[min(seconds, key=lambda i: statistics.median(seconds[i]))]
 
 
@@ -176,8 +176,8 @@ def build(request):
     reference = Reference(**request)
     variant = variant or fastest(reference, count)
     reference.use(**variant)
-    return {"step": bench_process.timed(reference.step)}, {"variant": variant, "version": torch.__version__}
+    return {"step": process.timed(reference.step)}, {"variant": variant, "version": torch.__version__}
 
 
 if __name__ == "__main__":
-    bench_process.serve(build)
+    process.serve(build)

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from minigan import checkpoint, plotting, train
+from minigan import train
+from minigan.base import checkpoint
 from minigan.gan import GAN
+from minigan.tools import plotting
 
 # Everything that has a memory: batches that straddle two epochs (step 17), steps of D alone, noise, an averaged G; and
 # conditions, which a resumed run works out anew.
@@ -39,17 +41,17 @@ def resume(out, *flags):
 
 @contextmanager
 def around_step(step, before=None, after=None):
-    """Call before() or after(gan, figures) in the middle of the loop, at the given step."""
+    """Call before() or after(gan, metrics) in the middle of the loop, at the given step."""
     original = GAN.train_step
 
     def train_step(self, *batch):
         now = self.step + 1 == step
         if now and before:
             before()
-        figures = original(self, *batch)
+        metrics = original(self, *batch)
         if now and after:
-            after(self, figures)
-        return figures
+            after(self, metrics)
+        return metrics
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GAN, "train_step", train_step)

@@ -32,10 +32,10 @@ WORST = {  # figure -> which of the seeds counts
     "coverage": min,
     "rarest_class": min,
     "commonest_class": max,
-    "sure": min,
-    "as_asked": min,
+    "confident_share": min,
+    "conditional_accuracy": min,
     "accuracy_score": min,
-    "neighbour": min,
+    "nn_median": min,
     "nearest": min,
     "copies": max,
     "steps": min,
@@ -71,9 +71,9 @@ def train_reference(seed, seconds):
 def train_recipe(preset, seed, seconds):
     """-> samples (N, 28, 28, 1), the digits they were asked to show or None, the number of steps."""
     from minigan import datasets
-    from minigan.conditions import of_samples
-    from minigan.config import Config
     from minigan.gan import GAN
+    from minigan.gan.conditions import of_samples
+    from minigan.gan.config import Config
 
     config = Config.for_preset(preset, seed=seed)
     images, labels = datasets.load("mnist")
@@ -103,11 +103,11 @@ def trained(name, seed, minutes):
             return archive["samples"], asked if asked.size else None, int(archive["steps"])
 
 
-def table(results, floor):
+def table(results, real):
     """Markdown: a row for each one trained, a column for each figure."""
     keys = [key for key in WORST if any(key in one for runs in results.values() for one in runs)]
     lines = [["", *(evaluation_label(key) for key in keys)], ["---"] * (len(keys) + 1)]
-    for name, runs in [*results.items(), ("real test pictures", [floor])]:
+    for name, runs in [*results.items(), ("real test pictures", [real])]:
         cells = []
         for key in keys:
             values = sorted((one[key] for one in runs if key in one), reverse=WORST[key] is max)
@@ -118,7 +118,7 @@ def table(results, floor):
 
 
 def evaluation_label(key):
-    from minigan.evaluation import LABELS
+    from minigan.metrics.evaluation import LABELS
 
     return LABELS.get(key, (key,))[0].strip()
 
@@ -139,8 +139,10 @@ def main():
         samples, asked, steps = make(seeds[0], seconds)
         np.savez(arguments.out, samples=samples, asked=[] if asked is None else asked, steps=steps)
         return
-    from minigan import datasets, evaluation, plotting
-    from minigan.classifier import Classifier, shipped_judge
+    from minigan import datasets
+    from minigan.metrics import evaluation
+    from minigan.metrics.judge import Classifier, shipped_judge
+    from minigan.tools import plotting
 
     judge = Classifier.load(arguments.judge) if arguments.judge else shipped_judge()
     test = datasets.load("mnist", "test")
@@ -148,16 +150,21 @@ def main():
     results, shown = {name: [] for name in (YARDSTICK, *arguments.recipes.split(","))}, {}
     for seed, name in tqdm([(seed, name) for seed in seeds for name in results]):
         samples, asked, steps = trained(name, seed, arguments.minutes)
-        results[name].append(reference.figures(samples, asked) | {"seed": seed, "steps": steps})
+        results[name].append(reference.measure(samples, asked) | {"seed": seed, "steps": steps})
         if asked is not None:  # one of each class in turn
             samples = samples[np.concatenate([np.flatnonzero(asked == i % 10)[[i // 10]] for i in range(SHOWN)])]
         shown.setdefault(name, (datasets.to_uint8(samples[:SHOWN]), COLUMNS))
         if arguments.pictures:
             plotting.save_gallery(arguments.pictures, shown)
-        report = {"minutes": arguments.minutes, "judge": judge.name, "real": reference.floor(), "results": results}
+        report = {
+            "minutes": arguments.minutes,
+            "judge": judge.name,
+            "real": reference.real_metrics(),
+            "results": results,
+        }
         Path(arguments.out).write_text(json.dumps(report, indent=1) + "\n")
     print(f"{arguments.minutes:g} minutes each, seeds {arguments.seeds}, judge {judge.name}, the worst seed first\n")
-    print(table(results, reference.floor()))
+    print(table(results, reference.real_metrics()))
 
 
 if __name__ == "__main__":

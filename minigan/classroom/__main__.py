@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from minigan.classroom.catalogue import find
+from minigan.classroom.grading import grade_file
 from minigan.classroom.isolation import FILE, MEMORY
-from minigan.classroom.judge import judge
 
 
 def limit():
@@ -47,7 +47,7 @@ def main(path, name):
             stand_between()
         sys.argv = [path]
         itself = os.getpid()
-        verdict = judge(path, find(name))
+        verdict = grade_file(path, find(name))
         if os.getpid() != itself:  # a copy that the file has made of the process
             os._exit(0)
         answer.write(json.dumps(verdict.as_dict()).encode())

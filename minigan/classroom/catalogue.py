@@ -1,8 +1,8 @@
 """What can be judged, by name: the exercises in the order of their notebooks, and the layers of the library."""
 
+from minigan.base.errors import InputError
 from minigan.classroom import convolutions, layers, losses, training
 from minigan.classroom.own_layer import KNOWN, OwnLayer
-from minigan.errors import InputError
 
 EXERCISES = {
     exercise.name: exercise

@@ -23,12 +23,12 @@ def differences(f, arrays, name):
     return (4 * numerical_gradient(objective, x, STEP / 2) - numerical_gradient(objective, x, STEP)) / 3
 
 
-def compare(label, got, expected, batch, numeric=False, like=None, slips=list, tolerance=TOLERANCE):
+def compare(label, got, expected, batch, numeric=False, like=None, common_mistakes=list, tolerance=TOLERANCE):
     """Raise `Wrong` unless `got` is the array or number `expected`, up to rounding.
 
     batch: the first argument, whose length is N. numeric: whether `expected` is by finite differences. like: the array
-    that a gradient belongs to. slips: a function that lists (wrong value, sentence) of the mistakes that are common
-    with this result. tolerance: of the largest value.
+    that a gradient belongs to. common_mistakes: a function that lists (wrong value, sentence) of those with this
+    result. tolerance: of the largest value.
     """
     got = _as_array(label, got, np.shape(expected))
     expected = np.asarray(expected, dtype=np.float64)
@@ -42,7 +42,7 @@ def compare(label, got, expected, batch, numeric=False, like=None, slips=list, t
     if not wrong.any():
         return
     index = np.unravel_index(int(off.argmax()), off.shape)
-    cause, known = _cause(got, expected, off, allowed, like, batch, slips)
+    cause, known = _cause(got, expected, off, allowed, like, batch, common_mistakes)
     raise Wrong(label, cause, known, _plain(index), float(got[index]), float(expected[index]), numeric)
 
 
@@ -73,9 +73,9 @@ def _plain(index):
     return [int(i) for i in index]
 
 
-def _cause(got, expected, off, allowed, like, batch, slips):
+def _cause(got, expected, off, allowed, like, batch, common_mistakes):
     """(a sentence, whether it names a recognised mistake)"""
-    for value, sentence in slips():
+    for value, sentence in common_mistakes():
         if np.shape(value) == got.shape and (abs(got - value) <= 10 * allowed).all():
             return sentence, True
     wrong = off > allowed

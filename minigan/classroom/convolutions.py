@@ -4,8 +4,8 @@ import numpy as np
 
 from minigan.classroom.exercise import Case, Exercise, normal
 from minigan.classroom.layers import ONE_SAMPLE, Pair
-from minigan.kernels.im2col import col2im_plain, im2col_plain
 from minigan.layers.conv import (
+    add_windows,
     conv2d_forward,
     conv2d_output_size,
     conv_transpose2d_forward,
@@ -39,11 +39,8 @@ def geometries(build):
     ]
 
 
-def plain_conv(x, weight, bias, stride, padding):
-    """The library's convolution by the plain twin of its kernel, which finite differences can afford."""
-    size = conv2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding)
-    cols = im2col_plain(x, weight.shape[:2], stride, padding, size)
-    return (cols @ weight.reshape(-1, weight.shape[3])).reshape(len(x), *size, -1) + bias
+def convolve(x, weight, bias, stride, padding):
+    return conv2d_forward(x, weight, bias, stride, padding)[0]
 
 
 def flipped(weight):
@@ -70,17 +67,17 @@ class ConvForwardExercise(Exercise):
         yield "out", student.call("conv_forward", ("out",), *a.values())
 
     def right(self, a):
-        return {"out": conv2d_forward(*a.values())[0]}
+        return {"out": convolve(*a.values())}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         x, weight, bias, stride, padding = a.values()
         return {
             "out": [
-                (plain_conv(x, flipped(weight), bias, stride, padding), "The kernel is rotated by 180°: no flip here."),
-                (plain_conv(x, weight, 0, stride, padding), "The bias is not added."),
-                (plain_conv(x, weight, -bias, stride, padding), "The bias has the wrong sign."),
+                (convolve(x, flipped(weight), bias, stride, padding), "The kernel is rotated by 180°: no flip here."),
+                (convolve(x, weight, 0, stride, padding), "The bias is not added."),
+                (convolve(x, weight, -bias, stride, padding), "The bias has the wrong sign."),
                 (
-                    plain_conv(x, weight, bias * weight[..., 0].size, stride, padding),
+                    convolve(x, weight, bias * weight[..., 0].size, stride, padding),
                     "The bias is added once for every entry of the window: add it once.",
                 ),
             ]
@@ -112,20 +109,15 @@ class ConvBackwardExercise(Exercise):
 
     def gradients(self, a):
         def f(m):
-            return plain_conv(m["x"], m["weight"], m["bias"], m["stride"], m["padding"]) * a["grad_output"]
+            return convolve(m["x"], m["weight"], m["bias"], m["stride"], m["padding"]) * a["grad_output"]
 
         return {"grad_input": (f, "x"), "grad_weight": (f, "weight"), "grad_bias": (f, "bias")}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         g, x, weight, stride, padding, _ = a.values()
-        size = g.shape[1:3]
-
-        def to_input(kernel):
-            grad_cols = g.reshape(-1, g.shape[3]) @ kernel.reshape(-1, kernel.shape[3]).T
-            return col2im_plain(grad_cols, x.shape, weight.shape[:2], stride, padding, size, 0)
-
+        turned = add_windows(g, flipped(weight), x.shape[1:3], stride, padding)
         return {
-            "grad_input": [(to_input(flipped(weight)), "The kernel is rotated by 180° once too often, or not at all.")],
+            "grad_input": [(turned, "The kernel is rotated by 180° once too often, or not at all.")],
             "grad_bias": [
                 (g.mean(axis=(0, 1, 2)), "It is the mean over batch and pixels: the bias' gradient is the sum."),
                 (g.sum(axis=(1, 2)).mean(axis=0), "It is the mean over the batch: the bias' gradient is the sum."),
@@ -154,21 +146,12 @@ class ConvTransposeExercise(Pair):
         return geometries(build)
 
     def formula(self, a):
-        x, weight, stride, padding = a["x"], a["weight"], a["stride"], a["padding"]
-        size = conv_transpose2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding, (0, 0))
-        cols = x.reshape(-1, x.shape[3]) @ weight.reshape(-1, x.shape[3]).T
-        shape = (len(x), *size, weight.shape[2])
-        return col2im_plain(cols, shape, weight.shape[:2], stride, padding, x.shape[1:3], a["bias"])
+        return conv_transpose2d_forward(a["x"], a["weight"], a["bias"], a["stride"], a["padding"], (0, 0))[0]
 
-    def right(self, a):
-        x, weight, bias, stride, padding, _ = a.values()
-        return {"out": conv_transpose2d_forward(x, weight, bias, stride, padding, (0, 0))[0]}
-
-    def slips(self, a):
-        x, weight, _, stride, padding, g = a.values()
+    def common_mistakes(self, a):
+        _, weight, _, stride, padding, g = a.values()
         turned = self.formula({**a, "weight": flipped(weight)})
-        cols = im2col_plain(g, weight.shape[:2], stride, padding, x.shape[1:3])
-        turned_back = (cols @ flipped(weight).reshape(-1, weight.shape[3])).reshape(x.shape)
+        turned_back = convolve(g, flipped(weight), 0, stride, padding)
         return {
             "out": [
                 (turned, "The kernel is rotated by 180°: each input pixel adds its value times the kernel as it is."),

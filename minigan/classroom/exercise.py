@@ -48,7 +48,7 @@ class Exercise:
     run(student, a) yields (label, result) one after the other, calling the student's functions with the arguments a.
     right(a) -> {label: the right result}, and gradients(a) -> {label: (f, argument name)}, whose right result is the
     derivative of Σ f by that argument.
-    slips(a) -> {label: [(wrong result, sentence)]} of the mistakes that are common.
+    common_mistakes(a) -> {label: [(wrong result, sentence)]} of the mistakes that are common.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Exercise:
     def gradients(self, a):
         return {}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         return {}
 
     @property
@@ -130,18 +130,18 @@ class Exercise:
         a = case.arguments
         gradients, right, batch = self.gradients(a), None, next(iter(a.values()))
         for label, got in self.run(student, a):
-            slips = partial(self._slips_of, a, label)
+            common_mistakes = partial(self._common_mistakes_of, a, label)
             if label in gradients:
                 f, name = gradients[label]
                 if label not in case.rights:
                     case.rights[label] = differences(f, a, name)
-                compare(label, got, case.rights[label], batch, True, a[name], slips)
+                compare(label, got, case.rights[label], batch, True, a[name], common_mistakes)
             else:
                 right = self.right(a) if right is None else right
-                compare(label, got, right[label], batch, slips=slips, tolerance=self.tolerance)
+                compare(label, got, right[label], batch, common_mistakes=common_mistakes, tolerance=self.tolerance)
 
-    def _slips_of(self, a, label):
-        return self.slips(a).get(label, [])
+    def _common_mistakes_of(self, a, label):
+        return self.common_mistakes(a).get(label, [])
 
 
 def normal(seed, *shape, away_from_zero=0.0):

@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import dataclass
 from stat import S_ISLNK
 
-from minigan.errors import brief
+from minigan.base.errors import shorten
 
 CODE = (".py.txt", ".py", ".ipynb")  # .py.txt: what an editor makes of .py where Windows hides the ending
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
@@ -108,7 +108,7 @@ def _unzip(parts, file, room):
         archive = zipfile.ZipFile(file)
         members = archive.infolist()
     except Exception as error:  # a damaged zip fails in whichever way
-        raise Unreadable(f"is no zip that can be read: {brief(error)}") from None
+        raise Unreadable(f"is no zip that can be read: {shorten(error)}") from None
     inner = INNER_ZIP if room == ZIP else 0
     for member in members:
         names = [name for name in member.filename.replace("\\", "/").rstrip("/").split("/") if name != "."] or [""]
@@ -122,7 +122,7 @@ def _unzip(parts, file, room):
             try:
                 files = list(_member(archive, member, here, room, inner))
             except Exception as error:  # as above, and a password
-                files = [File(here, problem=f"cannot be unpacked: {brief(error)}")]
+                files = [File(here, problem=f"cannot be unpacked: {shorten(error)}")]
             room -= sum(len(file.source or b"") for file in files)
             yield from files
 

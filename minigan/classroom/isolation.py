@@ -11,12 +11,12 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from minigan.bench_process import environment
-from minigan.classroom.judge import FAILED, NOT_WRITTEN, PASSED, Verdict
-from minigan.errors import brief
+from minigan.base.errors import InputError, shorten
+from minigan.base.processes import environment
+from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, Verdict
 
 SECONDS = 20.0
-MEMORY = 1 << 30  # bytes beyond what the judge itself needs
+MEMORY = 1 << 30  # bytes beyond what the grader itself needs
 FILE = 1 << 26  # bytes of the largest file that may be written
 KEPT = 4000  # bytes of what a file prints
 LONGEST = 1 << 16  # bytes of a verdict
@@ -24,8 +24,13 @@ LONGEST = 1 << 16  # bytes of a verdict
 _running = set()
 
 
-def judge_apart(path, exercise, seconds=SECONDS):
-    """As `judge`, by a child process: `python -m minigan.classroom FILE EXERCISE`.
+def check_seconds(seconds):
+    if not 0 < seconds <= 3600:
+        raise InputError(f"--seconds is {seconds}, expected a number above 0 and at most 3600.")
+
+
+def grade_apart(path, exercise, seconds=SECONDS):
+    """As `grade_file`, by a child process: `python -m minigan.classroom FILE EXERCISE`.
 
     The verdict comes through a pipe, which needs no room on a disk that other files may have filled. Raises OSError
     where no process can be started.
@@ -62,7 +67,7 @@ def judge_apart(path, exercise, seconds=SECONDS):
 
 
 def stop():
-    """End every process of `judge_apart`, which other threads may be waiting for."""
+    """End every process of `grade_apart`, which other threads may be waiting for."""
     for process in list(_running):
         _end(process)
 
@@ -132,4 +137,4 @@ def _read(text):
 
 def one_line(text):
     """Of what a student wrote, that which a table and a terminal can take: printable, and not too long."""
-    return brief("".join(c if c.isprintable() else " " for c in text), 1000)
+    return shorten("".join(c if c.isprintable() else " " for c in text), 1000)

@@ -4,9 +4,9 @@ import numpy as np
 
 from minigan.classroom.exercise import Case, Exercise, normal
 from minigan.layers.activations import leaky_relu_forward
+from minigan.layers.batch_norm import batch_norm_forward
 from minigan.layers.dense import dense_forward
-from minigan.layers.norm import batch_norm_forward
-from minigan.layers.reweight import power_iteration, spectral_norm_forward
+from minigan.layers.spectral_norm import power_iteration, spectral_norm_forward
 
 ONE_SAMPLE = "is the batch axis forgotten, or a sum or mean over the batch missing?"
 
@@ -64,7 +64,7 @@ class DenseExercise(Pair):
     def formula(self, a):
         return dense_forward(a["x"], a["weight"], a["bias"])[0]
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         x, weight, bias, g = a.values()
         return {
             "out": [
@@ -98,7 +98,7 @@ class LeakyReluExercise(Pair):
     def formula(self, a):
         return leaky_relu_forward(a["x"], a["negative_slope"])[0]
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         x, slope, g = a.values()
         relu = "It is plain ReLU's: negative values are multiplied by negative_slope, not by 0."
         swapped = "The two branches are swapped: x where x > 0, negative_slope · x elsewhere."
@@ -141,7 +141,7 @@ class BatchNormExercise(Pair):
     def formula(self, a):
         return batch_norm_forward(a["x"], a["gamma"], a["beta"], a["eps"])[0]
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         x, gamma, beta, eps, g = a.values()
         axes = tuple(range(x.ndim - 1))
         var, count = x.var(axis=axes), x[..., 0].size
@@ -212,7 +212,7 @@ class SpectralNormExercise(Exercise):
         u, v = power_iteration(a["matrix"], a["u"], a["iterations"])
         return {"grad_matrix": (lambda m: spectral_norm_forward(m["matrix"], u, v)[0] * a["grad"], "matrix")}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         matrix, u, _, grad = a.values()
         once = power_iteration(matrix, u, 1)
         u, v = power_iteration(matrix, u, a["iterations"])

@@ -18,7 +18,7 @@ def extreme(logits):
 
 
 def scaled(gradient, n, factor_of_n="The 1/N of the mean over the batch is missing in the gradient."):
-    """The slips that all mean losses have in common."""
+    """The mistakes that all mean losses have in common."""
     return [(gradient * n, factor_of_n), (gradient / n, "It is divided by N twice.")]
 
 
@@ -51,7 +51,7 @@ class SigmoidCrossEntropyExercise(Exercise):
     def gradients(self, a):
         return {"grad_logits": (lambda m: self.terms(m) / len(m["logits"]), "logits")}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         logits, t = a.values()
         p, n, terms = sigmoid(logits), len(logits), self.terms(a)
         return {
@@ -98,7 +98,7 @@ class SoftmaxCrossEntropyExercise(Exercise):
     def gradients(self, a):
         return {"grad_logits": (lambda m: losses.softmax_cross_entropy(*m.values())[0], "logits")}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         logits, labels = a.values()
         n, rows = len(logits), np.arange(len(logits))
         p = losses.softmax(logits)
@@ -159,7 +159,7 @@ class NonSaturatingExercise(Exercise):
             "g_grad_fake": (lambda m: loss.generator(m["fake_logits"])[0], "fake_logits"),
         }
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         r, f = a.values()
         n, m = len(r), len(f)
         real, fake = softplus(-r), softplus(f)
@@ -229,7 +229,7 @@ class GradientPenaltyExercise(Exercise):
             return {}  # ‖g‖ has no derivative at 0: there the library's v is what is asked for
         return {"v": (lambda m: penalties.wgan_gp(m["g"], m["strength"])[0], "g")}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         g, strength, real, fake, epsilon = a.values()
         n, axes = len(g), tuple(range(1, g.ndim))
         epsilon = epsilon.reshape(-1, *[1] * (real.ndim - 1))
@@ -285,7 +285,7 @@ class FrechetExercise(Exercise):
     def right(self, a):
         return {"distance": metrics.frechet_distance(*a.values())}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         real, fake = a.values()
         between = ((real.mean(axis=0) - fake.mean(axis=0)) ** 2).sum()
         cov_r, cov_f = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
-from minigan.errors import brief
+from minigan.base.errors import shorten
 
 READY_MADE = {"minigan", "torch", "tensorflow", "jax", "keras", "scipy", "sklearn", "autograd"}
 LONGEST_CALL = 300  # characters of an exception's message that are worth repeating
@@ -30,7 +30,7 @@ class Wrong(Exception):
 
     def __init__(self, where, cause, known=True, index=None, got=None, expected=None, numeric=False, written=True):
         super().__init__(cause)
-        cause = brief(cause, LONGEST_CAUSE)  # it may quote what a student wrote
+        cause = shorten(cause, LONGEST_CAUSE)  # it may quote what a student wrote
         self.where, self.cause, self.known, self.index = where, cause, known, index
         self.got, self.expected, self.numeric, self.written = got, expected, numeric, written
 

@@ -5,17 +5,9 @@ import numpy as np
 from minigan import losses
 from minigan.classroom.compare import differences
 from minigan.classroom.exercise import Case, Exercise, normal
-from minigan.kernels.updates import adam_plain
 from minigan.layers.activations import sigmoid
 from minigan.layers.dense import dense_forward
-
-
-def adam(param, grad, mean, square, step, lr, beta1, beta2, eps):
-    """-> the new param, mean and square, by the twin of the library's own kernel."""
-    param, mean, square = param.copy(), mean.copy(), square.copy()
-    rate, root_factor = lr / (1 - beta1**step), 1 / np.sqrt(1 - beta2**step)
-    adam_plain(param, grad, mean, square, beta1, 1 - beta1, beta2, 1 - beta2, rate, root_factor, eps)
-    return param, mean, square
+from minigan.optim import adam
 
 
 class AdamExercise(Exercise):
@@ -53,7 +45,7 @@ class AdamExercise(Exercise):
     def right(self, a):
         return dict(zip(("param", "mean", "square"), adam(*a.values()), strict=True))
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         param, grad, mean, square, t, lr, beta1, beta2, eps = a.values()
         _, m, v = adam(*a.values())
         corrected_m, corrected_v = m / (1 - beta1**t), v / (1 - beta2**t)
@@ -135,7 +127,7 @@ class MinimaxStepExercise(Exercise):
         weight, bias = self.moved(a, "weight", 0), self.moved(a, "bias", 0)
         return {"weight": weight, "bias": bias, "shift": self.moved({**a, "weight": weight, "bias": bias}, "shift", 1)}
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         right, n = self.right(a), len(a["real"])
         after = {**a, "weight": right["weight"], "bias": right["bias"]}
         up = "It goes the wrong way: D climbs V, the gradient of V is added."
@@ -209,7 +201,7 @@ class WeightClippingExercise(Exercise):
             name: np.clip(x, -a["limit"], a["limit"]) for name, x in (("weight", self.step(a)), ("bias", a["bias"]))
         }
 
-    def slips(self, a):
+    def common_mistakes(self, a):
         limit, weight, free = a["limit"], a["weight"], self.step(a)
         real, fake = a["real"], a["fake"]
         up = "It goes the wrong way: the critic goes down mean D(fake) - mean D(real)."

@@ -8,16 +8,16 @@ come from a generator that is passed in, or for the toy sets from fixed seeds. N
 import os
 from pathlib import Path
 
+from minigan.base.errors import InputError
 from minigan.datasets import own, toy
 from minigan.datasets.batches import BatchIterator
 from minigan.datasets.checks import known_name
 from minigan.datasets.cifar import CIFAR10
 from minigan.datasets.folder import natural_size
+from minigan.datasets.locations import DATA_DIR
 from minigan.datasets.mnist import FASHION, MNIST
 from minigan.datasets.pixels import to_float, to_uint8
-from minigan.datasets.places import DATA_DIR
 from minigan.datasets.toy import sample_toy, toy_modes
-from minigan.errors import InputError
 
 __all__ = [
     "DATA_DIR",
@@ -50,7 +50,7 @@ def load(name_or_path, split="train", image_size=None):
     """Return `(images, labels)` of a dataset, the same ones at every call, in fresh arrays.
 
     "mnist", "fashion-mnist", "cifar10": images (N, H, W, C) uint8 in 0..255 and labels (N,) in 0..9. MNIST comes with
-    the project; the others are found on disk (see places.py) or fetched. Checksums are verified at every load.
+    the project; the others are found on disk (see locations.py) or fetched. Checksums are verified at every load.
 
     A folder of pictures, brought to `image_size` x `image_size`, with sub-folders as labels; or a .npy, .npz or .csv
     file: see folder.py, layouts.py, labels.py, arrays.py and table.py. Every tenth picture, in their order, is of the

@@ -1,9 +1,10 @@
 """python -m minigan.datasets [NAME]: what data there is and where; with a name, fetch that and check it."""
 
-from minigan import cli, datasets
-from minigan.datasets import places
+from minigan import datasets
+from minigan.datasets import locations
 from minigan.datasets.checks import known_name
 from minigan.datasets.toy import SIZES
+from minigan.tools import cli
 
 
 def parse(argv):
@@ -61,7 +62,7 @@ def _place(known):
     if here == list(datasets.SPLITS):
         return ", ".join(dict.fromkeys(str(path.parent) for path in _files(known)))
     what = f"only {here[0]}" if here else "not here"
-    return f"{what}; fetch with `python -m minigan.datasets {known.name}`, into {places.cache(known.name)}"
+    return f"{what}; fetch with `python -m minigan.datasets {known.name}`, into {locations.cache(known.name)}"
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 
-from minigan.errors import InputError
-from minigan.npy import read_array
+from minigan.base.errors import InputError
+from minigan.base.npy import read_array
 
 RATIO = 1032  # deflate yields at most 258 bytes from 2 bits
 # pictures, their labels, pictures for testing, theirs: the names under which they are looked for, the first that fits

@@ -5,8 +5,8 @@ import operator
 
 import numpy as np
 
+from minigan.base.errors import InputError
 from minigan.datasets.checks import generator, positive_int
-from minigan.errors import InputError
 
 
 class BatchIterator:

@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 
 def known_name(name, known, what, otherwise="pass one of these"):

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from minigan.datasets import places
-from minigan.datasets.known import Download, Known
-from minigan.errors import InputError
+from minigan.base.errors import InputError
+from minigan.datasets import locations
+from minigan.datasets.downloads import Download, Known
 
 SHAPE = (32, 32, 3)
 RECORD = 1 + 32 * 32 * 3  # bytes
@@ -53,10 +53,10 @@ class Cifar10(Known):
 
     def found(self, split):
         """The unpacked files, or else the archive that holds them all."""
-        paths = tuple(places.find(self.name, f"{FOLDER}/{file}", file) for file in self.md5[split])
+        paths = tuple(locations.find(self.name, f"{FOLDER}/{file}", file) for file in self.md5[split])
         if None not in paths:
             return paths
-        archive = places.find(self.name, ARCHIVE, ARCHIVE.removesuffix(".gz"))
+        archive = locations.find(self.name, ARCHIVE, ARCHIVE.removesuffix(".gz"))
         return None if archive is None else (archive,)
 
     def has(self, download):

@@ -8,7 +8,7 @@ import urllib.request
 
 from tqdm import tqdm
 
-from minigan.errors import RunError
+from minigan.base.errors import RunError
 
 TIMEOUT = 30  # seconds without a byte
 CHUNK = 1 << 16

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigan import pictures
+from minigan.base import pictures
+from minigan.base.errors import InputError, shorten
 from minigan.datasets.labels import numbered
-from minigan.errors import InputError, brief
 
 SIZES = (28, 32, 64)  # to which pictures are brought unless a size is asked for
 # of a picture, since a file of a few kilobytes may hold more than there is memory for; a JPEG is decoded smaller
@@ -53,7 +53,7 @@ def load_folder(folder, size):
             images[len(kept)] = _read(path, size)
             kept.append(i)
         except (InputError, OSError) as error:
-            skipped.append(f"skipped {path}: {brief(error)}")
+            skipped.append(f"skipped {path}: {shorten(error)}")
     for line in skipped[:MOST_NAMED]:
         print(line, file=sys.stderr)
     if len(skipped) > MOST_NAMED:

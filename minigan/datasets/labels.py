@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 
 MOST = 10_000  # different labels: more are no classes
 
@@ -35,10 +35,19 @@ def numbered(labels, count):
     return indices.reshape(-1).astype(np.int64), [_shown(value) for value in found.tolist()]
 
 
+def names_of(classes, names=None):
+    """The names of that many classes (list of str), "0", "1", … unless given; InputError for others than so many."""
+    if names is None:
+        return [str(label) for label in range(classes)]
+    if not isinstance(names, list) or len(names) != classes or not all(isinstance(name, str) for name in names):
+        raise InputError(f"the names of the classes are {shorten(names)}, expected {classes} of them.")
+    return names
+
+
 def _one_hot(rows):
     return bool((((rows == 0) | (rows == 1)).all(axis=1) & ((rows == 1).sum(axis=1) == 1)).all())
 
 
 def _shown(value):
     """A name as a terminal and a file of text can take it: one short line of characters that can be printed."""
-    return "".join(c if c.isprintable() else "?" for c in brief(value, 80))
+    return "".join(c if c.isprintable() else "?" for c in shorten(value, 80))

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 CHANNELS = (1, 3, 4)
 SLACK = 1e-4  # of the range, by which floats may lie outside it

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from minigan.datasets import places
-from minigan.datasets.known import Download, Known
-from minigan.errors import InputError
-from minigan.idx import idx_header, read_idx
+from minigan.base.errors import InputError
+from minigan.datasets import locations
+from minigan.datasets.downloads import Download, Known
+from minigan.datasets.idx import idx_header, read_idx
 
 _ZALANDO = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
@@ -31,18 +31,18 @@ class Mnist(Known):
         self.name, self.md5, self.downloads = name, md5, downloads
 
     def found(self, split):
-        paths = tuple(places.find(self.name, file, file.removesuffix(".gz")) for file in self.files[split])
+        paths = tuple(locations.find(self.name, file, file.removesuffix(".gz")) for file in self.files[split])
         if not self.downloads:  # they come with the project, so one that is missing there is the error to report
-            paths = tuple(places.DATA_DIR / self.name / file for file in self.files[split])
+            paths = tuple(locations.DATA_DIR / self.name / file for file in self.files[split])
         return None if None in paths else paths
 
     def has(self, download):
-        return places.find(self.name, download.file, download.file.removesuffix(".gz")) is not None
+        return locations.find(self.name, download.file, download.file.removesuffix(".gz")) is not None
 
     def remedy(self, path):
         if self.downloads:
             return super().remedy(path)
-        if places.DATA_DIR.parent == places.PACKAGE:
+        if locations.DATA_DIR.parent == locations.PACKAGE:
             return "install minigan again, which brings the file back"
         return f"get the file back with `git checkout -- data/{self.name}` in a clone of the project"
 

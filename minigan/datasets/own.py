@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigan.base.errors import InputError, shorten
 from minigan.datasets.arrays import BROKEN, read_arrays
 from minigan.datasets.folder import load_folder, natural_size, stamp
 from minigan.datasets.labels import numbered
 from minigan.datasets.layouts import to_pictures
 from minigan.datasets.table import read_table
-from minigan.errors import InputError, brief
 
 FILES = (".npy", ".npz", ".csv")
 TENTH = 10  # each tenth picture is kept for the test split, unless the file says which are
@@ -51,9 +51,9 @@ def read(name, image_size=None):
     try:
         return _file(path)
     except InputError as error:
-        raise InputError(f"{path}: {brief(error, 400)}; {REMEDY}.") from None
+        raise InputError(f"{path}: {shorten(error, 400)}; {REMEDY}.") from None
     except BROKEN as error:
-        raise InputError(f"{path}: damaged or no {path.suffix} file ({brief(error)}); {REMEDY}.") from None
+        raise InputError(f"{path}: damaged or no {path.suffix} file ({shorten(error)}); {REMEDY}.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except MemoryError:

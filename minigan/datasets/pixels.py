@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 
 
 def to_float(images, dtype=np.float32):

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from minigan.errors import InputError, brief
+from minigan.base.errors import InputError, shorten
 
 LABELS = ("label", "labels", "class", "target", "y")  # what the column of labels is called, in letters of any size
 LONGEST = 1 << 22  # bytes of a row
@@ -71,7 +71,7 @@ def _pixels(text, count, line):
                 break
     if row is None or len(row) != count:
         what = "something else than numbers" if row is None else f"{len(row)} pixels"
-        raise InputError(f"row {line} holds {what}, expected {count} numbers: {brief(text, 90)!r}")
+        raise InputError(f"row {line} holds {what}, expected {count} numbers: {shorten(text, 90)!r}")
     with np.errstate(invalid="ignore"):
         small = row.astype(np.uint8)
     return small if np.array_equal(small, row) else row

@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.gradcheck.causes import TINY, likely_cause, same
 
 EPSILON = np.finfo(np.float64).eps

@@ -1,12 +1,12 @@
-"""python -m minigan.gradcheck FILE[:NAME]: judge a file with an exercise or a layer that someone wrote."""
+"""python -m minigan.gradcheck FILE[:NAME]: grade a file with an exercise or a layer that someone wrote."""
 
 from pathlib import Path
 
-from minigan import cli
+from minigan.base.errors import InputError
 from minigan.classroom.catalogue import exercise_of, find
-from minigan.classroom.isolation import SECONDS, judge_apart
-from minigan.classroom.judge import PASSED
-from minigan.errors import InputError
+from minigan.classroom.grading import PASSED
+from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart
+from minigan.tools import cli
 
 
 def parse(argv):
@@ -32,16 +32,11 @@ def run(argv=None):
     arguments = parse(argv)
     path, name = _split(arguments.file)
     check_seconds(arguments.seconds)
-    verdict = judge_apart(path, find(name) if name else exercise_of(path), arguments.seconds)
+    verdict = grade_apart(path, find(name) if name else exercise_of(path), arguments.seconds)
     if verdict.printed:
         print(f"{path} printed:\n{verdict.printed.rstrip()}\n")
     print(verdict)
     return 0 if verdict.status == PASSED else 1
-
-
-def check_seconds(seconds):
-    if not 0 < seconds <= 3600:
-        raise InputError(f"--seconds is {seconds}, expected a number above 0 and at most 3600.")
 
 
 def _split(text):

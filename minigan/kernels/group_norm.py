@@ -11,42 +11,50 @@ channel first, as neighbouring channels fill a vector register.
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import inlined_kernel, kernel
+from minigan.kernels.parallel import memory, threads
 
 
-def normalise(x, gamma, beta, groups, eps):
-    """-> γ (x - mean) · inv_std + β, mean (N, C), inv_std (N, C) = 1/√(σ² + eps); gamma and beta (C,)."""
-    out = memory.empty(x.shape, x.dtype)
-    mean, inv_std = np.empty((2, len(x), x.shape[2]))
-    threads.run(_normalise, len(x), 2 * x.size, x, gamma, beta, groups, eps, mean, inv_std, out)
-    return out, mean, inv_std
+def group_norm_forward(x, gamma, beta, groups, eps):
+    samples = _samples(x)
+    out = memory.empty(samples.shape, x.dtype)
+    mean, inv_std = np.empty((2, len(x), x.shape[-1]))
+    threads.run(_normalise, len(x), 2 * x.size, samples, gamma, beta, groups, eps, mean, inv_std, out)
+    return out.reshape(x.shape), (samples, mean, inv_std, gamma, groups)
 
 
-def normalise_backward(grad_output, x, mean, inv_std, gamma, groups):
-    """With g = grad_output, h = γ g and ⟨·⟩ the mean over a group: -> inv_std · (h - ⟨h⟩ - x̂ ⟨h x̂⟩), Σ g x̂, Σ g.
-
-    The first is like x, the two sums over samples and rows are (C,) of x's dtype.
-    """
-    grad = memory.empty(x.shape, x.dtype)
-    products, sums = np.empty((2, len(x), x.shape[2]))
-    arrays = (grad_output, x, mean, inv_std, gamma)
-    threads.run(_normalise_backward, len(x), 3 * x.size, *arrays, groups, products, sums, grad)
-    return grad, products.sum(axis=0).astype(x.dtype), sums.sum(axis=0).astype(x.dtype)
+def group_norm_backward(grad_output, cache, *needed):
+    samples, mean, inv_std, gamma, groups = cache
+    grad = memory.empty(samples.shape, samples.dtype)
+    products, sums = np.empty((2, len(samples), samples.shape[2]))
+    arrays = (_samples(grad_output), samples, mean, inv_std, gamma)
+    threads.run(_normalise_backward, len(samples), 3 * samples.size, *arrays, groups, products, sums, grad)
+    return grad.reshape(grad_output.shape), *(total.sum(axis=0).astype(grad.dtype) for total in (products, sums))
 
 
-def normalise_tangent_backward(s, t, x, mean, inv_std, gamma, groups):
-    """With h = γ s, p = ⟨h x̂⟩ and q = ⟨t x̂⟩, ⟨·⟩ the mean over a group:
+def group_norm_jvp(t, cache):
+    """The Jacobian of x̂ is a symmetric P, so J = γ P while the backward pass is Jᵀ = P γ: that with γ = 1, times γ."""
+    samples, mean, inv_std, gamma, groups = cache
+    moved, _, _ = group_norm_backward(t, (samples, mean, inv_std, np.ones_like(gamma), groups))
+    moved *= gamma
+    return moved
 
-    -> -inv_std² · (x̂ (⟨h t⟩ - ⟨h⟩⟨t⟩ - 3 p q) + q (h - ⟨h⟩) + p (t - ⟨t⟩)), Σ s · inv_std · (t - ⟨t⟩ - x̂ q).
 
-    The first is like x, the sum over samples and rows is (C,) of x's dtype.
-    """
-    grad = memory.empty(x.shape, x.dtype)
-    grad_gamma = np.empty((len(x), x.shape[2]))
-    arrays = (s, t, x, mean, inv_std, gamma)
-    threads.run(_normalise_tangent_backward, len(x), 4 * x.size, *arrays, groups, grad_gamma, grad)
-    return grad, grad_gamma.sum(axis=0).astype(x.dtype)
+def group_norm_jvp_backward(s, t, cache):
+    samples, mean, inv_std, gamma, groups = cache
+    grad = memory.empty(samples.shape, samples.dtype)
+    grad_gamma = np.empty((len(samples), samples.shape[2]))
+    arrays = (_samples(s), _samples(t), samples, mean, inv_std, gamma)
+    threads.run(_normalise_jvp_backward, len(samples), 4 * samples.size, *arrays, groups, grad_gamma, grad)
+    return grad.reshape(s.shape), grad_gamma.sum(axis=0).astype(grad.dtype), None
+
+
+group_norm = group_norm_forward, group_norm_backward, group_norm_jvp, group_norm_jvp_backward
+
+
+def _samples(x):
+    """x as the kernels see it, (N, pixels, C)."""
+    return np.ascontiguousarray(x).reshape(len(x), -1, x.shape[-1])
 
 
 @inlined_kernel
@@ -122,7 +130,7 @@ def _normalise_backward(start, stop, grad_output, x, mean, inv_std, gamma, group
 
 
 @kernel
-def _normalise_tangent_backward(start, stop, s, t, x, mean, inv_std, gamma, groups, grad_gamma, grad):
+def _normalise_jvp_backward(start, stop, s, t, x, mean, inv_std, gamma, groups, grad_gamma, grad):
     _, rows, channels = x.shape
     mean_h, mean_t, mean_ht = np.empty(channels), np.empty(channels), np.empty(channels)
     p, q, offset = np.empty(channels), np.empty(channels), np.empty(channels)
@@ -157,36 +165,3 @@ def _normalise_tangent_backward(start, stop, s, t, x, mean, inv_std, gamma, grou
             for c in range(channels):
                 of_both = of_s[c] * s[n, row, c] + of_t[c] * t[n, row, c] + offset[c]
                 grad[n, row, c] = of_both + of_x[c] * (x[n, row, c] - mean[n, c])
-
-
-def _group_mean(values, groups):
-    """⟨values⟩ (N, 1, C): the mean over the rows and over the channels of a group, given to each of these channels."""
-    n, rows, channels = values.shape
-    means = values.reshape(n, rows, groups, channels // groups).mean(axis=(1, 3))
-    return np.repeat(means, channels // groups, axis=1)[:, None]
-
-
-def normalise_plain(x, gamma, beta, groups, eps):
-    """The twin of normalise."""
-    deviation = x - (mean := _group_mean(x.astype(np.float64), groups))
-    inv_std = 1 / np.sqrt(_group_mean(deviation**2, groups) + eps)
-    return (gamma * deviation * inv_std + beta).astype(x.dtype), mean[:, 0], inv_std[:, 0]
-
-
-def normalise_backward_plain(grad_output, x, mean, inv_std, gamma, groups):
-    """The twin of normalise_backward."""
-    g, inv_std = grad_output.astype(np.float64), inv_std[:, None]
-    h, x_hat = gamma * g, (x - mean[:, None]) * inv_std
-    grad = inv_std * (h - _group_mean(h, groups) - x_hat * _group_mean(h * x_hat, groups))
-    return tuple(a.astype(x.dtype) for a in (grad, (g * x_hat).sum(axis=(0, 1)), g.sum(axis=(0, 1))))
-
-
-def normalise_tangent_backward_plain(s, t, x, mean, inv_std, gamma, groups):
-    """The twin of normalise_tangent_backward."""
-    s, t, inv_std = s.astype(np.float64), t.astype(np.float64), inv_std[:, None]
-    h, x_hat = gamma * s, (x - mean[:, None]) * inv_std
-    mean_h, mean_t, mean_ht, p, q = (_group_mean(a, groups) for a in (h, t, h * t, h * x_hat, t * x_hat))
-    bend = x_hat * (mean_ht - mean_h * mean_t - 3 * p * q)
-    grad = -(inv_std**2) * (bend + q * (h - mean_h) + p * (t - mean_t))
-    grad_gamma = (s * inv_std * (t - mean_t - x_hat * q)).sum(axis=(0, 1))
-    return grad.astype(x.dtype), grad_gamma.astype(x.dtype)

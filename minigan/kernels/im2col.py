@@ -10,8 +10,8 @@ transposed convolution is a convolution run backward.
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import memory, threads
 
 
 def im2col(x, kernel_size, stride, padding, output_size):
@@ -86,29 +86,3 @@ def _col2im(start, stop, cols, x, bias, h, w, c, kh, kw, sh, sw, ph, pw, oh, ow)
                 source, target = ((y + ph) * width + p + pw) * c, ((n * h + y) * w + p) * c
                 for k in range(c):
                     x[target + k] = frame[source + k] + bias[k]
-
-
-def im2col_plain(x, kernel_size, stride, padding, output_size):
-    """The twin of im2col: pad, then take for each kernel position (i, j) the strided slice of pixels it meets."""
-    n, h, w, c = x.shape
-    (kh, kw), (sh, sw), (ph, pw), (oh, ow) = kernel_size, stride, padding, output_size
-    # A stride may leave pixels unused at the far edge, and an output padding may look past it.
-    padded = np.zeros((n, max(h + 2 * ph, (oh - 1) * sh + kh), max(w + 2 * pw, (ow - 1) * sw + kw), c), x.dtype)
-    padded[:, ph : ph + h, pw : pw + w] = x
-    cols = np.empty((n, oh, ow, kh, kw, c), x.dtype)
-    for i in range(kh):
-        for j in range(kw):
-            cols[:, :, :, i, j] = padded[:, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw]
-    return cols.reshape(n * oh * ow, kh * kw * c)
-
-
-def col2im_plain(cols, image_shape, kernel_size, stride, padding, output_size, bias):
-    """The twin of col2im: the same slices, added instead of taken, then the padding cut off."""
-    n, h, w, c = image_shape
-    (kh, kw), (sh, sw), (ph, pw), (oh, ow) = kernel_size, stride, padding, output_size
-    cols = cols.reshape(n, oh, ow, kh, kw, c)
-    padded = np.zeros((n, max(h + 2 * ph, (oh - 1) * sh + kh), max(w + 2 * pw, (ow - 1) * sw + kw), c), cols.dtype)
-    for i in range(kh):
-        for j in range(kw):
-            padded[:, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw] += cols[:, :, :, i, j]
-    return padded[:, ph : ph + h, pw : pw + w] + bias

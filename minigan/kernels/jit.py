@@ -5,12 +5,16 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from numba import config, njit
+from minigan.base.files import private_folder
+from minigan.base.mode import NUMBA_IS_HERE
 
-from minigan.files import private_folder
+if NUMBA_IS_HERE:
+    from numba import config, njit
+
+COMPILED = NUMBA_IS_HERE and not config.DISABLE_JIT
 
 # Numba compiles a kernel anew when its own file has changed; but kernels call each other across files.
-_SOURCES = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(Path(__file__).parent.glob("*.py"))]
+_SOURCES = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(Path(__file__).parent.rglob("*.py"))]
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 if os.path.expanduser("~") == "~":  # nobody's home: Numba would make a folder "~" wherever it is started
@@ -24,8 +28,10 @@ def kernel(function):
     A division by zero gives inf or nan as NumPy's does, instead of an exception.
     Where Numba can write in none of its own places the code is kept in a private folder in the temporary directory, and
     where there is none either it is compiled anew in each process instead of failing.
-    With NUMBA_DISABLE_JIT=1 the plain Python function is returned and computes the same numbers, slowly.
+    With NUMBA_DISABLE_JIT=1, or without Numba, it is the plain Python function, which computes the same, slowly.
     """
+    if not COMPILED:
+        return function
     compiled = _compile(function)
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if cache_file is not None:
@@ -58,4 +64,4 @@ def _temporary_cache():
 
 def inlined_kernel(function):
     """`kernel` for a part of kernels: no caller in Python, and its code becomes part of the caller's."""
-    return njit(forceinline=True, error_model="numpy")(function)
+    return njit(forceinline=True, error_model="numpy")(function) if COMPILED else function

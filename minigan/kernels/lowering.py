@@ -1,10 +1,10 @@
-"""A convolution as matrix products, in two ways with one interface, a few pictures at a time.
+"""A convolution as matrix products, by two algorithms with one interface, a few pictures at a time.
 
-Both ways turn input, weight and output into stacks of matrices, V (S, R, K), U (S, K, O) and M (S, R, O), such that the
+Both turn input, weight and output into stacks of matrices, V (S, R, K), U (S, K, O) and M (S, R, O), such that the
 convolution is M = V U, and its gradients are dV = dM Uᵀ and dU = Vᵀ dM:
 
     Im2col    one product (S = 1): V holds every window as a row (im2col.py); for any convolution
-    ToomCook  one product for each pair of points (toom_cook.py): about half the multiplications and half the memory,
+    ToomCook  one product for each pair of points (toom_cook): about half the multiplications and half the memory,
               for filters of 2 or 3 taps per phase and enough channels to be worth the sorting
 
 "sides" are what the three arrays are turned into, and `to_…` is the transposed step: since each step is linear, the
@@ -20,29 +20,32 @@ from itertools import pairwise
 
 import numpy as np
 
-from minigan.kernels import gemm, memory, pointwise, threads, toom_cook, toom_cook_steps
+from minigan.kernels import pointwise
 from minigan.kernels.im2col import col2im, im2col
+from minigan.kernels.parallel import memory, threads
+from minigan.kernels.toom_cook import plans
+from minigan.kernels.toom_cook import steps as toom_cook_steps
 
 FEWEST_CHANNELS = 16  # on both sides, below which the products are too thin to be the larger part of the work
-WORTHWHILE = 0.6  # the share of multiplications left, above which the plain way is as fast
+WORTHWHILE = 0.6  # the share of multiplications left, above which im2col is as fast
 CHUNK_BYTES = 1 << 20  # of V at least, which is about a core's own cache
 
 
 def lowering(input_shape, weight_shape, stride, padding, output_size, dtype):
-    """The cheaper way for x (N, H, W, C) = input_shape and weight (KH, KW, C, O), output_size (OH, OW)."""
+    """The cheaper algorithm for x (N, H, W, C) = input_shape and weight (KH, KW, C, O), output_size (OH, OW)."""
     taps = [-(-k // s) for k, s in zip(weight_shape[:2], stride, strict=True)]
     within = all(p < k for p, k in zip(padding, weight_shape, strict=False))
-    if min(weight_shape[2:]) >= FEWEST_CHANNELS and all(2 <= t < max(toom_cook.POINTS) for t in taps) and within:
+    if min(weight_shape[2:]) >= FEWEST_CHANNELS and all(2 <= t < max(plans.POINTS) for t in taps) and within:
         axes = zip(output_size, weight_shape, stride, strict=False)
-        left = math.prod(toom_cook.multiplications(*axis) for axis in axes)
+        left = math.prod(plans.multiplications(*axis) for axis in axes)
         if left <= WORTHWHILE * math.prod(output_size) * math.prod(weight_shape[:2]):
-            plan = toom_cook.plan(weight_shape[:2], stride, output_size, dtype)
+            plan = plans.plan(weight_shape[:2], stride, output_size, dtype)
             return ToomCook(input_shape, weight_shape, stride, padding, output_size, plan)
     return Im2col(input_shape, weight_shape, stride, padding, output_size)
 
 
 class Im2col:
-    """The plain way: V = im2col(x), U = the weight as a matrix, M = the output's pixels."""
+    """V = im2col(x), U = the weight as a matrix, M = the output's pixels."""
 
     def __init__(self, input_shape, weight_shape, stride, padding, output_size):
         self.input_shape, self.weight_shape = input_shape, weight_shape
@@ -61,7 +64,7 @@ class Im2col:
         return y.reshape(1, -1, y.shape[3])
 
     def to_input(self, v, bias, out):
-        col2im(v[0], out.shape, *self.geometry, _or_zero(bias, out), out)
+        col2im(v[0], out.shape, *self.geometry, bias + np.zeros(out.shape[3], out.dtype), out)
 
     def to_weight(self, u):
         return u.reshape(self.weight_shape)
@@ -69,8 +72,8 @@ class Im2col:
     def room_for_m(self, out):
         return self.output_side(out)
 
-    def to_output(self, m, bias, negative_slope, out):
-        pointwise.add_bias(m[0], bias, negative_slope)  # m is out's own memory
+    def to_output(self, m, bias, out):
+        pointwise.add_bias(m[0], bias)  # m is out's own memory
 
     def room_for_v(self, m):
         return memory.empty((*m.shape[:2], math.prod(self.weight_shape[:3])), m.dtype)
@@ -83,7 +86,7 @@ class Im2col:
 
 
 class ToomCook:
-    """The way with fewer multiplications: all sides are values at points, in flat arrays."""
+    """Winograd's, with fewer multiplications: all sides are values at points, in flat arrays."""
 
     def __init__(self, input_shape, weight_shape, stride, padding, output_size, plan):
         self.input_shape, self.weight_shape, self.stride, self.padding = input_shape, weight_shape, stride, padding
@@ -93,27 +96,27 @@ class ToomCook:
         self.v_size = plan.input.layout.size * weight_shape[2]
 
     def input_side(self, x):
-        return toom_cook_steps.spread(x, self.plan.input, self.stride, self.padding)
+        return toom_cook_steps.transform(x, self.plan.input, self.stride, self.padding)
 
     def weight_side(self, weight):
-        return toom_cook_steps.spread(self._as_picture(weight), self.plan.weight, self.stride)
+        return toom_cook_steps.transform(self._as_picture(weight), self.plan.weight, self.stride)
 
     def output_side(self, y):
-        return toom_cook_steps.spread(y, self.plan.output)
+        return toom_cook_steps.transform(y, self.plan.output)
 
     def to_input(self, v, bias, out):
-        toom_cook_steps.gather(v, self.plan.input, out, self.stride, self.padding, bias)
+        toom_cook_steps.inverse_transform(v, self.plan.input, out, self.stride, self.padding, bias)
 
     def to_weight(self, u):
         weight = np.empty(self.weight_shape, u.dtype)
-        toom_cook_steps.gather(u, self.plan.weight, self._as_picture(weight), self.stride)
+        toom_cook_steps.inverse_transform(u, self.plan.weight, self._as_picture(weight), self.stride)
         return weight
 
     def room_for_m(self, out):
         return memory.empty((self.plan.output.layout.size * len(out) * out.shape[3],), out.dtype)
 
-    def to_output(self, m, bias, negative_slope, out):
-        toom_cook_steps.gather(m, self.plan.output, out, bias=bias, negative_slope=negative_slope)
+    def to_output(self, m, bias, out):
+        toom_cook_steps.inverse_transform(m, self.plan.output, out, bias=bias)
 
     def room_for_v(self, m):
         return memory.empty((m.size // self._m_size() * self.v_size,), m.dtype)
@@ -143,34 +146,34 @@ def _stack(flat, first, *shape):
     return flat[first : first + math.prod(shape)].reshape(shape)
 
 
-def convolve(way, x, u, bias, negative_slope):
-    """x (N, H, W, C) convolved with the weight whose side is u, plus bias (O,) or None; then the leaky ReLU."""
-    out = memory.empty(way.output_shape, x.dtype)
-    _share(way, _convolve, x, u, bias, negative_slope, out)
+def convolve(algorithm, x, u, bias):
+    """x (N, H, W, C) convolved with the weight whose side is u, plus bias (O,), or 0 for none."""
+    out = memory.empty(algorithm.output_shape, x.dtype)
+    _share(algorithm, _convolve, x, u, bias, out)
     return out
 
 
-def convolve_transposed(way, y, u, bias):
-    """The transposed convolution of y (N, OH, OW, O), plus bias (C,) or None -> (N, H, W, C)."""
-    out = memory.empty(way.input_shape, y.dtype)
-    _share(way, _convolve_transposed, y, u, bias, out)
+def convolve_transposed(algorithm, y, u, bias):
+    """The transposed convolution of y (N, OH, OW, O), plus bias (C,), or 0 for none -> (N, H, W, C)."""
+    out = memory.empty(algorithm.input_shape, y.dtype)
+    _share(algorithm, _convolve_transposed, y, u, bias, out)
     return out
 
 
-def convolve_backward(way, grad, x, u, need):
-    """-> gradients of `convolve` by x and by the weight, None where `need` has no use for it; grad (N, OH, OW, O)."""
-    grad_x = memory.empty(way.input_shape, grad.dtype) if need.input else None
-    sums = _Sums() if need.params else None
-    _share(way, _convolve_backward, grad, x, u, grad_x, sums)
-    return grad_x, way.to_weight(sums.total()) if need.params else None
+def convolve_backward(algorithm, grad, x, u, need_params, need_input):
+    """-> gradients of `convolve` by x and by the weight, None where it is not needed; grad (N, OH, OW, O)."""
+    grad_x = memory.empty(algorithm.input_shape, grad.dtype) if need_input else None
+    sums = _Sums() if need_params else None
+    _share(algorithm, _convolve_backward, grad, x, u, grad_x, sums)
+    return grad_x, algorithm.to_weight(sums.total()) if need_params else None
 
 
-def convolve_transposed_backward(way, grad, y, u, need):
+def convolve_transposed_backward(algorithm, grad, y, u, need_params, need_input):
     """-> gradients of `convolve_transposed` by y and by the weight, likewise; grad (N, H, W, C)."""
-    grad_y = memory.empty(way.output_shape, grad.dtype) if need.input else None
-    sums = _Sums() if need.params else None
-    _share(way, _convolve_transposed_backward, grad, y, u, grad_y, sums)
-    return grad_y, way.to_weight(sums.total()) if need.params else None
+    grad_y = memory.empty(algorithm.output_shape, grad.dtype) if need_input else None
+    sums = _Sums() if need_params else None
+    _share(algorithm, _convolve_transposed_backward, grad, y, u, grad_y, sums)
+    return grad_y, algorithm.to_weight(sums.total()) if need_params else None
 
 
 class _Sums:
@@ -189,79 +192,78 @@ class _Sums:
         return first
 
 
-def _share(way, task, *arguments):
-    """task(start, stop, way, …) for all pictures, shared among the threads, each product with one BLAS thread."""
-    pictures = way.input_shape[0]
-    work = pictures * way.v_size * way.output_shape[3] // threads.MULTIPLICATIONS
+def _share(algorithm, task, *arguments):
+    """task(start, stop, algorithm, …) for all pictures, shared among the threads, each product with one BLAS thread."""
+    pictures = algorithm.input_shape[0]
+    work = pictures * algorithm.v_size * algorithm.output_shape[3] // threads.MULTIPLICATIONS
     with threads.one_blas_thread:
-        threads.run(task, pictures, work, way, *arguments)
+        threads.run(task, pictures, work, algorithm, *arguments)
 
 
-def _chunks(start, stop, way, itemsize):
-    size = max(CHUNK_BYTES, way.u_size * itemsize)
-    count = min(stop - start, -(-(stop - start) * way.v_size * itemsize // size))
+def _chunks(start, stop, algorithm, itemsize):
+    size = max(CHUNK_BYTES, algorithm.u_size * itemsize)
+    count = min(stop - start, -(-(stop - start) * algorithm.v_size * itemsize // size))
     borders = [start + (stop - start) * i // count for i in range(count + 1)]
     return [slice(*border) for border in pairwise(borders)]
 
 
-def _convolve(start, stop, way, x, u, bias, negative_slope, out):
-    for part in _chunks(start, stop, way, x.itemsize):
-        m = product(way, way.input_side(x[part]), u, out[part])
-        way.to_output(m, bias, negative_slope, out[part])
+def _convolve(start, stop, algorithm, x, u, bias, out):
+    for part in _chunks(start, stop, algorithm, x.itemsize):
+        m = product(algorithm, algorithm.input_side(x[part]), u, out[part])
+        algorithm.to_output(m, bias, out[part])
 
 
-def _convolve_transposed(start, stop, way, y, u, bias, out):
-    for part in _chunks(start, stop, way, y.itemsize):
-        way.to_input(product_grad_v(way, way.output_side(y[part]), u), bias, out[part])
+def _convolve_transposed(start, stop, algorithm, y, u, bias, out):
+    for part in _chunks(start, stop, algorithm, y.itemsize):
+        algorithm.to_input(product_grad_v(algorithm, algorithm.output_side(y[part]), u), bias, out[part])
 
 
-def _convolve_backward(start, stop, way, grad, x, u, grad_x, sums):
+def _convolve_backward(start, stop, algorithm, grad, x, u, grad_x, sums):
     total = None
-    for part in _chunks(start, stop, way, grad.itemsize):
-        m = way.output_side(grad[part])
+    for part in _chunks(start, stop, algorithm, grad.itemsize):
+        m = algorithm.output_side(grad[part])
         if grad_x is not None:
-            way.to_input(product_grad_v(way, m, u), None, grad_x[part])
+            algorithm.to_input(product_grad_v(algorithm, m, u), 0, grad_x[part])
         if sums is not None:
-            total = product_grad_u(way, way.input_side(x[part]), m, total)
+            total = product_grad_u(algorithm, algorithm.input_side(x[part]), m, total)
     if sums is not None:
         sums.add(start, total)
 
 
-def _convolve_transposed_backward(start, stop, way, grad, y, u, grad_y, sums):
+def _convolve_transposed_backward(start, stop, algorithm, grad, y, u, grad_y, sums):
     total = None
-    for part in _chunks(start, stop, way, grad.itemsize):
-        v = way.input_side(grad[part])
+    for part in _chunks(start, stop, algorithm, grad.itemsize):
+        v = algorithm.input_side(grad[part])
         if grad_y is not None:
-            way.to_output(product(way, v, u, grad_y[part]), None, 1, grad_y[part])
+            algorithm.to_output(product(algorithm, v, u, grad_y[part]), 0, grad_y[part])
         if sums is not None:
-            total = product_grad_u(way, v, way.output_side(y[part]), total)
+            total = product_grad_u(algorithm, v, algorithm.output_side(y[part]), total)
     if sums is not None:
         sums.add(start, total)
 
 
-def product(way, v, u, out):
-    """M = V U, from which `way` will make `out`."""
-    m = way.room_for_m(out)
-    for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        gemm.stack(v_stack, u_stack, m_stack)
+def product(algorithm, v, u, out):
+    """M = V U, from which `algorithm` will make `out`."""
+    m = algorithm.room_for_m(out)
+    for v_stack, u_stack, m_stack in algorithm.stacks(v, u, m):
+        np.matmul(v_stack, u_stack, out=m_stack)
     return m
 
 
-def product_grad_v(way, m, u):
+def product_grad_v(algorithm, m, u):
     """dV = dM Uᵀ."""
-    v = way.room_for_v(m)
-    for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        gemm.stack(m_stack, u_stack.transpose(0, 2, 1), v_stack)
+    v = algorithm.room_for_v(m)
+    for v_stack, u_stack, m_stack in algorithm.stacks(v, u, m):
+        np.matmul(m_stack, u_stack.transpose(0, 2, 1), out=v_stack)
     return v
 
 
-def product_grad_u(way, v, m, so_far=None):
+def product_grad_u(algorithm, v, m, so_far=None):
     """dU = Vᵀ dM, added to what there is so far, if anything."""
-    u = way.room_for_u(m) if so_far is None else so_far
-    for v_stack, u_stack, m_stack in way.stacks(v, u, m):
-        gemm.stack(v_stack.transpose(0, 2, 1), m_stack, u_stack, add=so_far is not None)
+    u = algorithm.room_for_u(m) if so_far is None else so_far
+    for v_stack, u_stack, m_stack in algorithm.stacks(v, u, m):
+        if so_far is None:
+            np.matmul(v_stack.transpose(0, 2, 1), m_stack, out=u_stack)
+        else:
+            u_stack += np.matmul(v_stack.transpose(0, 2, 1), m_stack)
     return u
-
-
-def _or_zero(bias, out):
-    return np.zeros(out.shape[3], out.dtype) if bias is None else bias

@@ -1,143 +1,120 @@
-"""Batch normalisation and the (leaky) ReLU after it, in two passes over memory each way.
+"""Batch norm in two passes over memory each way.
 
-x (P, M, C): P parts of a batch, normalised apart, M rows of C channels each. a and negative_slope as in pointwise.py.
-The rows of a part are walked in chunks that stay in the cache, so that the mean and the squared deviations of a chunk
-cost one reading of memory; chunks are merged in float64 (Chan, Golub and LeVeque 1983, equation 2.1), which does not
-cancel however far the mean is from zero.
+x is seen as (M, C), M rows of C channels. The rows are walked in chunks that stay in the cache, so that the mean and
+the squared deviations of a chunk cost one reading of memory; chunks are merged in float64 (Chan, Golub and LeVeque
+1983, equation 2.1), which does not cancel however far the mean is from zero.
 """
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
-from minigan.kernels.leaky import activated, passed_back
-from minigan.kernels.pointwise import CHUNK, add_bias_plain, chunks, leaky_backward_plain
+from minigan.kernels.parallel import memory, threads
+from minigan.kernels.pointwise import CHUNK, chunks
 
 
-def moments(x):
-    """-> mean (P, C), biased variance (P, C), both float64."""
-    parts, rows, channels = x.shape
+def batch_norm_forward(x, gamma, beta, eps):
+    rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    mean, var = _statistics(rows)
+    centre, inv_std = mean.astype(x.dtype), (1 / np.sqrt(var + eps)).astype(x.dtype)
+    out = _affine(rows, centre, gamma * inv_std, beta)
+    return out.reshape(x.shape), (mean, var, rows, centre, inv_std, gamma)
+
+
+def batch_norm_backward(grad_output, cache, *needed):
+    _, _, rows, mean, inv_std, gamma = cache
+    g, grad = np.ascontiguousarray(grad_output).reshape(rows.shape), memory.empty(rows.shape, rows.dtype)
+    sums, products = _sums(g, rows, mean, inv_std)
+    means = [(total / len(rows)).astype(rows.dtype) for total in (sums, products)]
+    threads.run(_normalise_backward, len(rows), 4 * rows.size, g, rows, mean, inv_std, gamma, *means, grad)
+    return grad.reshape(grad_output.shape), products.astype(rows.dtype), sums.astype(rows.dtype)
+
+
+def batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps):
+    rows, mean = np.ascontiguousarray(x).reshape(-1, x.shape[-1]), running_mean.astype(x.dtype)
+    inv_std = (1 / np.sqrt(running_var.astype(np.float64) + eps)).astype(x.dtype)
+    out = _affine(rows, mean, gamma * inv_std, beta)
+    return out.reshape(x.shape), (rows, mean, inv_std, gamma)
+
+
+def batch_norm_inference_backward(grad_output, cache, *needed):
+    rows, mean, inv_std, gamma = cache
+    g, zero = np.ascontiguousarray(grad_output).reshape(rows.shape), np.zeros_like(gamma)
+    sums, products = _sums(g, rows, mean, inv_std)
+    grad = _affine(g, zero, gamma * inv_std, zero)
+    return grad.reshape(grad_output.shape), products.astype(rows.dtype), sums.astype(rows.dtype)
+
+
+batch_norm = batch_norm_forward, batch_norm_backward
+batch_norm_inference = batch_norm_inference_forward, batch_norm_inference_backward
+
+
+def _statistics(x):
+    """-> mean (C,), biased variance (C,), both float64."""
+    rows, channels = x.shape
     count = chunks(rows)
-    mean, square = np.zeros((2, parts * count, channels), x.dtype)
-    threads.run(_moments, len(mean), 2 * x.size, x, mean, square, CHUNK)
+    mean, square = np.zeros((2, count, channels), x.dtype)
+    threads.run(_moments, count, 2 * x.size, x, mean, square, CHUNK)
     sizes = np.minimum(CHUNK, rows - CHUNK * np.arange(count)).astype(np.float64)[:, None]
-    chunk_mean = mean.reshape(parts, count, channels).astype(np.float64)
-    total_mean = (sizes * chunk_mean).sum(axis=1) / rows
-    between = (sizes * (chunk_mean - total_mean[:, None]) ** 2).sum(axis=1)
-    within = square.reshape(parts, count, channels).sum(axis=1, dtype=np.float64)
-    var = (within + between) / rows
+    total_mean = (sizes * mean).sum(axis=0) / rows
+    between = (sizes * (mean - total_mean) ** 2).sum(axis=0)
+    var = (square.sum(axis=0, dtype=np.float64) + between) / rows
     if not np.isfinite(var).all():  # a float32 cannot hold the squares of numbers beyond 1e19
-        return moments_plain(x)
+        return x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)
     return total_mean, var
 
 
-def normalise(x, mean, scale, beta, negative_slope):
-    """-> a((x - mean) · scale + beta), mean and scale (P, C), beta (C,), all of x's dtype."""
+def _affine(x, mean, scale, beta):
+    """-> (x - mean) · scale + beta."""
     out = memory.empty(x.shape, x.dtype)
-    parts, rows, _ = x.shape
-    slope = x.dtype.type(negative_slope)
-    threads.run(_normalise, parts * rows, 2 * x.size, x, mean, scale, beta, out, slope)
+    threads.run(_normalise, len(x), 2 * x.size, x, mean, scale, beta, out)
     return out
 
 
-def normalise_sums(grad_output, out, x, mean, inv_std, negative_slope):
-    """-> Σ g and Σ g x̂ over the rows, each (P, C) float64, with g = grad_output · a' and x̂ = (x - mean) · inv_std."""
-    parts, rows, channels = x.shape
-    count = chunks(rows)
-    sums, products = np.zeros((2, parts * count, channels), x.dtype)
-    slope = x.dtype.type(negative_slope)
-    threads.run(
-        _normalise_sums, len(sums), 3 * x.size, grad_output, out, x, mean, inv_std, sums, products, slope, CHUNK
-    )
-    sums, products = (part.reshape(parts, count, channels).sum(axis=1, dtype=np.float64) for part in (sums, products))
-    return sums, products
-
-
-def normalise_backward(grad_output, out, x, mean, inv_std, gamma, mean_grad, mean_product, negative_slope):
-    """-> γ · inv_std · (g - mean_grad - x̂ · mean_product), shaped like x; the means (P, C), gamma (C,)."""
-    grad = memory.empty(x.shape, x.dtype)
-    parts, rows, _ = x.shape
-    slope = x.dtype.type(negative_slope)
-    arrays = (grad_output, out, x, mean, inv_std, gamma, mean_grad, mean_product, grad)
-    threads.run(_normalise_backward, parts * rows, 4 * x.size, *arrays, slope)
-    return grad
+def _sums(g, x, mean, inv_std):
+    """-> Σ g and Σ g x̂ (C,), both float64."""
+    sums, products = np.zeros((2, chunks(len(x)), x.shape[1]), x.dtype)
+    threads.run(_add_up, len(sums), 3 * x.size, g, x, mean, inv_std, sums, products, CHUNK)
+    return sums.sum(axis=0, dtype=np.float64), products.sum(axis=0, dtype=np.float64)
 
 
 @kernel
 def _moments(start, stop, x, mean, square, size):
-    _, rows, channels = x.shape
-    count = len(mean) // len(x)
+    rows, channels = x.shape
     for chunk in range(start, stop):
-        part = chunk // count
-        first = (chunk % count) * size
+        first = chunk * size
         last = min(rows, first + size)
         for row in range(first, last):
             for c in range(channels):
-                mean[chunk, c] += x[part, row, c]
+                mean[chunk, c] += x[row, c]
         for c in range(channels):
             mean[chunk, c] /= last - first
         for row in range(first, last):
             for c in range(channels):
-                deviation = x[part, row, c] - mean[chunk, c]
+                deviation = x[row, c] - mean[chunk, c]
                 square[chunk, c] += deviation * deviation
 
 
 @kernel
-def _normalise(start, stop, x, mean, scale, beta, out, slope):
-    _, rows, channels = x.shape
-    for line in range(start, stop):
-        part, row = line // rows, line % rows
-        for c in range(channels):
-            y = (x[part, row, c] - mean[part, c]) * scale[part, c] + beta[c]
-            out[part, row, c] = activated(y, slope)
+def _normalise(start, stop, x, mean, scale, beta, out):
+    for row in range(start, stop):
+        for c in range(x.shape[1]):
+            out[row, c] = (x[row, c] - mean[c]) * scale[c] + beta[c]
 
 
 @kernel
-def _normalise_sums(start, stop, grad_output, out, x, mean, inv_std, sums, products, slope, size):
-    _, rows, channels = x.shape
-    count = len(sums) // len(x)
+def _add_up(start, stop, g, x, mean, inv_std, sums, products, size):
+    rows, channels = x.shape
     for chunk in range(start, stop):
-        part = chunk // count
-        first = (chunk % count) * size
+        first = chunk * size
         for row in range(first, min(rows, first + size)):
             for c in range(channels):
-                g = passed_back(grad_output[part, row, c], out[part, row, c], slope)
-                sums[chunk, c] += g
-                products[chunk, c] += g * ((x[part, row, c] - mean[part, c]) * inv_std[part, c])
+                sums[chunk, c] += g[row, c]
+                products[chunk, c] += g[row, c] * ((x[row, c] - mean[c]) * inv_std[c])
 
 
 @kernel
-def _normalise_backward(start, stop, grad_output, out, x, mean, inv_std, gamma, mean_grad, mean_product, grad, slope):
-    _, rows, channels = x.shape
-    for line in range(start, stop):
-        part, row = line // rows, line % rows
-        for c in range(channels):
-            g = passed_back(grad_output[part, row, c], out[part, row, c], slope)
-            x_hat = (x[part, row, c] - mean[part, c]) * inv_std[part, c]
-            grad[part, row, c] = gamma[c] * inv_std[part, c] * (g - mean_grad[part, c] - x_hat * mean_product[part, c])
-
-
-def moments_plain(x):
-    """The twin of moments."""
-    x = x.astype(np.float64)
-    return x.mean(axis=1), x.var(axis=1)
-
-
-def normalise_plain(x, mean, scale, beta, negative_slope):
-    """The twin of normalise."""
-    out = (x - mean[:, None]) * scale[:, None]
-    add_bias_plain(out, beta, negative_slope)
-    return out
-
-
-def normalise_sums_plain(grad_output, out, x, mean, inv_std, negative_slope):
-    """The twin of normalise_sums."""
-    g = leaky_backward_plain(grad_output, out, negative_slope).astype(np.float64)
-    return g.sum(axis=1), (g * (x - mean[:, None]) * inv_std[:, None]).sum(axis=1)
-
-
-def normalise_backward_plain(grad_output, out, x, mean, inv_std, gamma, mean_grad, mean_product, negative_slope):
-    """The twin of normalise_backward."""
-    g = leaky_backward_plain(grad_output, out, negative_slope)
-    x_hat = (x - mean[:, None]) * inv_std[:, None]
-    return gamma * inv_std[:, None] * (g - mean_grad[:, None] - x_hat * mean_product[:, None])
+def _normalise_backward(start, stop, g, x, mean, inv_std, gamma, mean_grad, mean_product, grad):
+    for row in range(start, stop):
+        for c in range(x.shape[1]):
+            x_hat = (x[row, c] - mean[c]) * inv_std[c]
+            grad[row, c] = gamma[c] * inv_std[c] * (g[row, c] - mean_grad[c] - x_hat * mean_product[c])

@@ -1,8 +1,4 @@
-"""Bias and (leaky) ReLU in one pass over memory, forward and backward.
-
-Arrays are seen as (M, C): M rows of C channels, in place where the docstring says so. The activation is
-a(y) = y for y > 0, else s·y, with s = negative_slope; s = 0 is ReLU and s = 1 is no activation at all. Its derivative
-follows from the sign of its output, so the input need not be kept (leaky.py).
+"""One pass over memory: bias and its gradient, the (leaky) ReLU, dropout.
 
 Sums over rows are taken in chunks of CHUNK rows, a row of partial sums each, and the chunks are added in float64: this
 is accurate, and the same whatever the number of threads.
@@ -10,12 +6,10 @@ is accurate, and the same whatever the number of threads.
 
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
-from minigan.kernels.leaky import activated, passed_back
+from minigan.kernels.parallel import memory, threads
 
 CHUNK = 128
-EXPONENTIAL = 20  # elements that could be touched in the time that an exponential takes
 
 
 def chunks(rows):
@@ -23,14 +17,10 @@ def chunks(rows):
     return -(-rows // CHUNK)
 
 
-def add_bias(out, bias, negative_slope):
-    """out (M, C) ← a(out + bias), in place; bias (C,) or None."""
-    if bias is None:
-        if negative_slope == 1:
-            return
-        bias = np.zeros(out.shape[1], out.dtype)
-    slope = out.dtype.type(negative_slope)
-    threads.run(_add_bias, len(out), 2 * out.size, out, bias, slope)
+def add_bias(out, bias):
+    """out (M, C) ← out + bias, in place; bias (C,), or 0 for none."""
+    if not np.isscalar(bias):
+        threads.run(_add_bias, len(out), 2 * out.size, out, bias)
 
 
 def add(total, x):
@@ -38,81 +28,68 @@ def add(total, x):
     threads.run(_add, x.size, 2 * x.size, total.reshape(-1), x.reshape(-1))
 
 
-def leaky(x, negative_slope):
-    """x -> a(x), a new array of the same shape."""
+def column_sums(grad):
+    """grad (M, C) -> (C,), its sums over the rows."""
+    rows, channels = grad.shape
+    if channels < 4:  # too few to fill a vector register: NumPy adds long columns faster
+        return grad.sum(axis=0, dtype=np.float64).astype(grad.dtype)
+    partial = np.zeros((chunks(rows), channels), grad.dtype)
+    threads.run(_column_sums, len(partial), grad.size, grad, partial, CHUNK)
+    return partial[0] if len(partial) == 1 else partial.sum(axis=0, dtype=np.float64).astype(grad.dtype)
+
+
+def leaky_relu_forward(x, negative_slope):
     out = memory.empty(x.shape, x.dtype)
-    threads.run(_leaky, x.size, 2 * x.size, x.reshape(-1), out.reshape(-1), x.dtype.type(negative_slope))
-    return out
+    flat = np.ascontiguousarray(x).reshape(-1)
+    threads.run(_leaky, x.size, 2 * x.size, flat, out.reshape(-1), x.dtype.type(negative_slope))
+    return out, (out, negative_slope)
 
 
-def leaky_backward(grad_output, out, negative_slope):
-    """grad_output · a'(x) with the derivative read off out = a(x); all of one shape."""
+def leaky_relu_backward(grad_output, cache, *needed):
+    out, negative_slope = cache
     grad = memory.empty(out.shape, out.dtype)
-    arrays = (grad_output.reshape(-1), out.reshape(-1), grad.reshape(-1))
+    arrays = (np.ascontiguousarray(grad_output).reshape(-1), out.reshape(-1), grad.reshape(-1))
     threads.run(_leaky_backward, out.size, 3 * out.size, *arrays, out.dtype.type(negative_slope))
     return grad
 
 
-def tanh_backward(grad_output, out):
-    """grad_output · (1 - out²); contiguous arrays of one shape."""
-    grad = memory.empty(out.shape, out.dtype)
-    threads.run(_tanh_backward, out.size, 3 * out.size, *(a.reshape(-1) for a in (grad_output, out, grad)))
-    return grad
+def leaky_relu_jvp(t, cache):
+    return leaky_relu_backward(t, cache)
 
 
-def sigmoid(x):
-    """x -> σ(x) = 1 / (1 + e⁻ˣ), x of any shape, contiguous -> a new array like it.
-
-    For x < 0 as eˣ / (1 + eˣ): no exponential overflows and small values keep every digit.
-    """
-    return _map(_sigmoid, x)
+def no_curvature(s, t, cache):
+    return None
 
 
-def softplus(x):
-    """x -> log(1 + eˣ), computed as max(x, 0) + log1p(e^(-|x|)) so that no exponential can overflow; likewise."""
-    return _map(_softplus, x)
+def relu_forward(x):
+    return leaky_relu_forward(x, 0)
 
 
-def _map(function, x):
+def dropout_forward(x, kept, scale):
+    return _keep(x, kept, scale), (kept, scale)
+
+
+def dropout_backward(grad_output, cache, *needed):
+    return _keep(grad_output, *cache)
+
+
+leaky_relu = leaky_relu_forward, leaky_relu_backward, leaky_relu_jvp, no_curvature
+relu = relu_forward, leaky_relu_backward, leaky_relu_jvp, no_curvature
+dropout = dropout_forward, dropout_backward
+
+
+def _keep(x, kept, scale):
     out = memory.empty(x.shape, x.dtype)
-    threads.run(function, x.size, EXPONENTIAL * x.size, x.reshape(-1), out.reshape(-1))
+    arrays = (np.ascontiguousarray(x).reshape(-1), kept.reshape(-1), out.reshape(-1))
+    threads.run(_scale_kept, x.size, 3 * x.size, *arrays, x.dtype.type(scale))
     return out
-
-
-def keep(x, bits, least, scale):
-    """-> scale · x where bits ≥ least, 0 elsewhere; x of any shape, bits uint16 (x.size,), a new array like x."""
-    out = memory.empty(x.shape, x.dtype)
-    arrays = (np.ascontiguousarray(x).reshape(-1), bits, out.reshape(-1))
-    threads.run(_keep, x.size, 3 * x.size, *arrays, np.uint16(least), x.dtype.type(scale))
-    return out
-
-
-def add_bias_backward(grad_output, out, negative_slope):
-    """The mirror of add_bias: -> grad (M, C) = grad_output · a', and its sums over the rows, grad_bias (C,).
-
-    out (M, C) is what add_bias left. Without an activation grad is grad_output itself.
-    """
-    rows, channels = grad_output.shape
-    if channels < 4:  # too few to fill a vector register: NumPy adds long columns faster
-        grad = grad_output if negative_slope == 1 else leaky_backward(grad_output, out, negative_slope)
-        return grad, grad.sum(axis=0, dtype=np.float64).astype(grad.dtype)
-    partial = np.zeros((chunks(rows), channels), grad_output.dtype)
-    if negative_slope == 1:
-        threads.run(_column_sums, len(partial), grad_output.size, grad_output, partial, CHUNK)
-        grad = grad_output
-    else:
-        grad = memory.empty(grad_output.shape, grad_output.dtype)
-        slope = grad.dtype.type(negative_slope)
-        threads.run(_add_bias_backward, len(partial), 3 * grad.size, grad_output, out, grad, partial, slope, CHUNK)
-    total = partial[0] if len(partial) == 1 else partial.sum(axis=0, dtype=np.float64).astype(grad.dtype)
-    return grad, total
 
 
 @kernel
-def _add_bias(start, stop, out, bias, slope):
+def _add_bias(start, stop, out, bias):
     for row in range(start, stop):
         for c in range(out.shape[1]):
-            out[row, c] = activated(out[row, c] + bias[c], slope)
+            out[row, c] += bias[c]
 
 
 @kernel
@@ -122,103 +99,30 @@ def _add(start, stop, total, x):
 
 
 @kernel
+def _column_sums(start, stop, grad, partial, size):
+    rows, channels = grad.shape
+    for chunk in range(start, stop):
+        for row in range(chunk * size, min(rows, (chunk + 1) * size)):
+            for c in range(channels):
+                partial[chunk, c] += grad[row, c]
+
+
+@kernel
 def _leaky(start, stop, x, out, slope):
+    """NaN stays NaN, and with slope 0 infinity becomes 0 like every number below 0: their product, NaN, is not less."""
     for i in range(np.uintp(start), np.uintp(stop)):
-        out[i] = activated(x[i], slope)
+        below = slope * x[i]
+        out[i] = x[i] if not x[i] <= 0 else (below if below < slope else slope)
 
 
 @kernel
 def _leaky_backward(start, stop, grad_output, out, grad, slope):
     for i in range(np.uintp(start), np.uintp(stop)):
-        grad[i] = passed_back(grad_output[i], out[i], slope)
+        g = grad_output[i]
+        grad[i] = g if not out[i] <= 0 else (slope * g if slope else slope)
 
 
 @kernel
-def _tanh_backward(start, stop, grad_output, out, grad):
+def _scale_kept(start, stop, x, kept, out, scale):
     for i in range(np.uintp(start), np.uintp(stop)):
-        grad[i] = grad_output[i] * (out.dtype.type(1) - out[i] * out[i])
-
-
-@kernel
-def _sigmoid(start, stop, x, out):
-    one = x.dtype.type(1)
-    for i in range(np.uintp(start), np.uintp(stop)):
-        e = np.exp(-np.abs(x[i]))
-        out[i] = (one if x[i] >= 0 else e) / (one + e)
-
-
-@kernel
-def _softplus(start, stop, x, out):
-    for i in range(np.uintp(start), np.uintp(stop)):
-        out[i] = max(x[i], x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x[i])))
-
-
-@kernel
-def _keep(start, stop, x, bits, out, least, scale):
-    for i in range(np.uintp(start), np.uintp(stop)):
-        out[i] = scale * x[i] if bits[i] >= least else out.dtype.type(0)
-
-
-@kernel
-def _column_sums(start, stop, grad_output, partial, size):
-    rows, channels = grad_output.shape
-    for chunk in range(start, stop):
-        for row in range(chunk * size, min(rows, (chunk + 1) * size)):
-            for c in range(channels):
-                partial[chunk, c] += grad_output[row, c]
-
-
-@kernel
-def _add_bias_backward(start, stop, grad_output, out, grad, partial, slope, size):
-    rows, channels = grad_output.shape
-    for chunk in range(start, stop):
-        for row in range(chunk * size, min(rows, (chunk + 1) * size)):
-            for c in range(channels):
-                g = passed_back(grad_output[row, c], out[row, c], slope)
-                grad[row, c] = g
-                partial[chunk, c] += g
-
-
-def add_bias_plain(out, bias, negative_slope):
-    """The twin of add_bias."""
-    out += bias
-    out[:] = leaky_plain(out, negative_slope)
-
-
-def leaky_plain(x, negative_slope):
-    """The twin of leaky."""
-    slope = x.dtype.type(negative_slope)
-    return np.where(x <= 0, slope * x if slope else slope, x)
-
-
-def leaky_backward_plain(grad_output, out, negative_slope):
-    """The twin of leaky_backward."""
-    slope = grad_output.dtype.type(negative_slope)
-    return np.where(out <= 0, slope * grad_output if slope else slope, grad_output)
-
-
-def tanh_backward_plain(grad_output, out):
-    """The twin of tanh_backward."""
-    return grad_output * (1 - out**2)
-
-
-def sigmoid_plain(x):
-    """The twin of sigmoid."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, x.dtype.type(1), e) / (1 + e)
-
-
-def softplus_plain(x):
-    """The twin of softplus."""
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def keep_plain(x, bits, least, scale):
-    """The twin of keep."""
-    return np.where(bits.reshape(x.shape) >= least, x.dtype.type(scale) * x, 0).astype(x.dtype)
-
-
-def add_bias_backward_plain(grad_output, out, negative_slope):
-    """The twin of add_bias_backward."""
-    grad = leaky_backward_plain(grad_output, out, negative_slope)
-    return grad, grad.sum(axis=0)
+        out[i] = scale * x[i] if kept[i] else out.dtype.type(0)

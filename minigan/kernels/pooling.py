@@ -5,10 +5,13 @@ and `scatter` is its transpose: averaging is sum with a factor, its gradient sca
 upsampling is scatter with windows that touch, whose gradient is the sum.
 """
 
+import math
+
 import numpy as np
 
-from minigan.kernels import memory, threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import memory, threads
+from minigan.kernels.pointwise import no_curvature
 
 
 def window_sum(x, kernel_size, stride, output_size, factor):
@@ -47,6 +50,62 @@ def window_max_backward(grad_output, winner, image_shape, kernel_size, stride):
     arrays = (grad_output.reshape(-1), winner.reshape(-1), grad.reshape(-1))
     threads.run(_window_max_backward, len(grad), grad.size + winner.size, *arrays, *sizes)
     return grad
+
+
+def average_pool2d_forward(x, kernel_size, stride):
+    size = _sizes(x, kernel_size, stride)
+    out = window_sum(np.ascontiguousarray(x), kernel_size, stride, size, 1 / math.prod(kernel_size))
+    return out, (x.shape, kernel_size, stride)
+
+
+def average_pool2d_backward(grad_output, cache, *needed):
+    shape, kernel_size, stride = cache
+    return window_scatter(np.ascontiguousarray(grad_output), shape, kernel_size, stride, 1 / math.prod(kernel_size))
+
+
+def average_pool2d_jvp(t, cache):
+    return average_pool2d_forward(t, *cache[1:])[0]
+
+
+def max_pool2d_forward(x, kernel_size, stride):
+    out, winner = window_max(np.ascontiguousarray(x), kernel_size, stride, _sizes(x, kernel_size, stride))
+    return out, (winner, x.shape, kernel_size, stride)
+
+
+def max_pool2d_backward(grad_output, cache, *needed):
+    return window_max_backward(np.ascontiguousarray(grad_output), *cache)
+
+
+def max_pool2d_jvp(t, cache):
+    """Of each window, t at the place of the entry that won."""
+    winner, _, kernel_size, stride = cache
+    n, h, w, c = np.ogrid[tuple(map(slice, winner.shape))]
+    row, column = np.divmod(winner, kernel_size[1])
+    return t[n, h * stride[0] + row, w * stride[1] + column, c]
+
+
+def upsample_nearest2d_forward(x, scale):
+    n, h, w, c = x.shape
+    shape = (n, h * scale[0], w * scale[1], c)
+    return window_scatter(np.ascontiguousarray(x), shape, scale, scale, 1), scale
+
+
+def upsample_nearest2d_backward(grad_output, cache, *needed):
+    size = grad_output.shape[1] // cache[0], grad_output.shape[2] // cache[1]
+    return window_sum(np.ascontiguousarray(grad_output), cache, cache, size, 1)
+
+
+def upsample_nearest2d_jvp(t, cache):
+    return upsample_nearest2d_forward(t, cache)[0]
+
+
+average_pool2d = average_pool2d_forward, average_pool2d_backward, average_pool2d_jvp, no_curvature
+max_pool2d = max_pool2d_forward, max_pool2d_backward, max_pool2d_jvp, no_curvature
+upsample_nearest2d = upsample_nearest2d_forward, upsample_nearest2d_backward, upsample_nearest2d_jvp, no_curvature
+
+
+def _sizes(x, kernel_size, stride):
+    return tuple((s - k) // d + 1 for s, k, d in zip(x.shape[1:3], kernel_size, stride, strict=True))
 
 
 def _unsigned(*sizes):
@@ -115,39 +174,3 @@ def _window_max_backward(start, stop, grad_output, winner, grad, h, w, c, kh, kw
                     won = np.uintp(winner[source + k])
                     i, j = won // kw, won % kw
                     grad[((n * h + top * sh + i) * w + left * sw + j) * c + k] += grad_output[source + k]
-
-
-def _windows(x, kernel_size, stride):
-    """View (N, OH, OW, C, KH, KW) of the windows."""
-    view = np.lib.stride_tricks.sliding_window_view(x, kernel_size, axis=(1, 2))
-    return view[:, :: stride[0], :: stride[1]]
-
-
-def window_sum_plain(x, kernel_size, stride, output_size, factor):
-    """The twin of window_sum."""
-    return _windows(x, kernel_size, stride).sum(axis=(4, 5)) * x.dtype.type(factor)
-
-
-def window_scatter_plain(y, image_shape, kernel_size, stride, factor):
-    """The twin of window_scatter."""
-    x, (sh, sw), (oh, ow) = np.zeros(image_shape, y.dtype), stride, y.shape[1:3]
-    for i in range(kernel_size[0]):
-        for j in range(kernel_size[1]):
-            x[:, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw] += y.dtype.type(factor) * y
-    return x
-
-
-def window_max_plain(x, kernel_size, stride, output_size):
-    """The twin of window_max."""
-    windows = _windows(x, kernel_size, stride)
-    flat = windows.reshape(*windows.shape[:4], -1)
-    winner = flat.argmax(axis=4)
-    return np.take_along_axis(flat, winner[..., None], axis=4)[..., 0], winner
-
-
-def window_max_backward_plain(grad_output, winner, image_shape, kernel_size, stride):
-    """The twin of window_max_backward."""
-    grad, (sh, sw), kw = np.zeros(image_shape, grad_output.dtype), stride, kernel_size[1]
-    n, oh, ow, c = np.indices(winner.shape, sparse=True)
-    np.add.at(grad, (n, oh * sh + winner // kw, ow * sw + winner % kw, c), grad_output)
-    return grad

@@ -1,21 +1,46 @@
-"""Optimizer updates, one pass over memory each. All arrays are flat, of one dtype, and changed in place.
+"""Optimizer steps, one pass over memory for each parameter, and all parameters in one hand-over to the threads.
 
-param, grad (P,) and what the optimizer remembers (P,). The formulas stand in optim.py. An index that cannot be
+Each function takes what optim.py says of its rule, but for all parameters at once: a list of tuples of flat arrays of
+one size and dtype, (param, grad, …what the optimizer remembers), which it changes in place. An index that cannot be
 negative, and a division that does not ask whether it is by zero (jit.py), are what vector instructions need: Adam takes
 0.33 ns for a parameter with both and 3.5 ns with neither.
 """
 
+import math
+
 import numpy as np
 
-from minigan.kernels import threads
 from minigan.kernels.jit import kernel
+from minigan.kernels.parallel import threads
 
 
-def all_in_one(kernel, constants, updated):
-    """kernel(…, *arrays, *constants) for each tuple of flat arrays of one size in `updated`, in one hand-over.
+def sgd(updated, step, lr):
+    _all_in_one(_sgd, (lr,), updated)
 
-    The constants are given in the arrays' dtype.
-    """
+
+def momentum(updated, step, lr, mu):
+    _all_in_one(_momentum, (lr, mu), updated)
+
+
+def rmsprop(updated, step, lr, rho, eps):
+    _all_in_one(_rmsprop, (lr, rho, 1 - rho, eps), updated)
+
+
+def adagrad(updated, step, lr, eps):
+    _all_in_one(_adagrad, (lr, eps), updated)
+
+
+def adam(updated, step, lr, beta1, beta2, eps):
+    rate, root_factor = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)  # a division less per parameter
+    _all_in_one(_adam, (beta1, 1 - beta1, beta2, 1 - beta2, rate, root_factor, eps), updated)
+
+
+def moving_average(updated, rate):
+    _all_in_one(_moving_average, (rate,), updated)
+
+
+def _all_in_one(kernel, constants, updated):
+    """kernel(…, *arrays, *constants) for each tuple of arrays in `updated`, the constants in the arrays' dtype."""
     parts = threads.get_threads()
     typed = {dtype: [dtype.type(value) for value in constants] for dtype in {arrays[0].dtype for arrays in updated}}
     calls = [(arrays[0].size, arrays, typed[arrays[0].dtype]) for arrays in updated]
@@ -29,20 +54,20 @@ def _shares(start, stop, parts, kernel, calls):
 
 
 @kernel
-def sgd(start, stop, param, grad, lr):
+def _sgd(start, stop, param, grad, lr):
     for i in range(np.uintp(start), np.uintp(stop)):
         param[i] -= lr * grad[i]
 
 
 @kernel
-def momentum(start, stop, param, grad, velocity, lr, mu):
+def _momentum(start, stop, param, grad, velocity, lr, mu):
     for i in range(np.uintp(start), np.uintp(stop)):
         velocity[i] = mu * velocity[i] + grad[i]
         param[i] -= lr * velocity[i]
 
 
 @kernel
-def rmsprop(start, stop, param, grad, square, lr, rho, one_minus_rho, eps):
+def _rmsprop(start, stop, param, grad, square, lr, rho, one_minus_rho, eps):
     for i in range(np.uintp(start), np.uintp(stop)):
         g = grad[i]
         square[i] = rho * square[i] + one_minus_rho * g * g
@@ -50,7 +75,7 @@ def rmsprop(start, stop, param, grad, square, lr, rho, one_minus_rho, eps):
 
 
 @kernel
-def adagrad(start, stop, param, grad, square, lr, eps):
+def _adagrad(start, stop, param, grad, square, lr, eps):
     for i in range(np.uintp(start), np.uintp(stop)):
         g = grad[i]
         square[i] += g * g
@@ -58,7 +83,7 @@ def adagrad(start, stop, param, grad, square, lr, eps):
 
 
 @kernel
-def adam(start, stop, param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_factor, eps):
+def _adam(start, stop, param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_factor, eps):
     for i in range(np.uintp(start), np.uintp(stop)):
         g = grad[i]
         m = beta1 * mean[i] + rest1 * g
@@ -69,36 +94,7 @@ def adam(start, stop, param, grad, mean, square, beta1, rest1, beta2, rest2, rat
 
 
 @kernel
-def average(start, stop, averaged, param, rate):
+def _moving_average(start, stop, averaged, param, rate):
     """averaged ← averaged + rate · (param - averaged)."""
     for i in range(np.uintp(start), np.uintp(stop)):
         averaged[i] += rate * (param[i] - averaged[i])
-
-
-def sgd_plain(param, grad, lr):
-    param -= lr * grad
-
-
-def momentum_plain(param, grad, velocity, lr, mu):
-    velocity[:] = mu * velocity + grad
-    param -= lr * velocity
-
-
-def rmsprop_plain(param, grad, square, lr, rho, one_minus_rho, eps):
-    square[:] = rho * square + one_minus_rho * grad**2
-    param -= lr * grad / (np.sqrt(square) + eps)
-
-
-def adagrad_plain(param, grad, square, lr, eps):
-    square += grad**2
-    param -= lr * grad / (np.sqrt(square) + eps)
-
-
-def adam_plain(param, grad, mean, square, beta1, rest1, beta2, rest2, rate, root_factor, eps):
-    mean[:] = beta1 * mean + rest1 * grad
-    square[:] = beta2 * square + rest2 * grad**2
-    param -= rate * mean / (np.sqrt(square) * root_factor + eps)
-
-
-def average_plain(averaged, param, rate):
-    averaged += rate * (param - averaged)

@@ -19,11 +19,16 @@ from minigan.layers.activations import (
     tanh_backward,
     tanh_forward,
 )
-from minigan.layers.attention import SelfAttention2D, self_attention_backward, self_attention_forward
+from minigan.layers.attention import SelfAttention2D, self_attention, self_attention_backward, self_attention_forward
 from minigan.layers.base import Layer
-from minigan.layers.branches import Concatenation, Residual
+from minigan.layers.batch_norm import (
+    BatchNorm,
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_forward,
+)
 from minigan.layers.composite import Composite
-from minigan.layers.condition import one_hot, projection_backward, projection_forward
 from minigan.layers.container import Sequential
 from minigan.layers.conv import (
     Conv2D,
@@ -36,27 +41,14 @@ from minigan.layers.conv import (
 from minigan.layers.dense import Dense, dense_backward, dense_forward
 from minigan.layers.dropout import Dropout, dropout_backward, dropout_forward
 from minigan.layers.embedding import ConditionalBatchNorm, embedding_backward, embedding_forward
-from minigan.layers.group_norm import (
-    GroupNorm,
-    InstanceNorm,
-    LayerNorm,
-    group_norm_backward,
-    group_norm_forward,
-)
+from minigan.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, group_norm_backward, group_norm_forward
 from minigan.layers.minibatch import (
     MinibatchDiscrimination,
     minibatch_discrimination_backward,
     minibatch_discrimination_forward,
 )
 from minigan.layers.noise import GaussianNoise, gaussian_noise_backward, gaussian_noise_forward
-from minigan.layers.norm import (
-    BatchNorm,
-    batch_norm_backward,
-    batch_norm_forward,
-    batch_norm_inference_backward,
-    batch_norm_inference_forward,
-)
-from minigan.layers.progressive import (
+from minigan.layers.pixel_norm import (
     MinibatchStd,
     PixelNorm,
     minibatch_std_backward,
@@ -64,6 +56,7 @@ from minigan.layers.progressive import (
     pixel_norm_backward,
     pixel_norm_forward,
 )
+from minigan.layers.projection import one_hot, projection_backward, projection_forward
 from minigan.layers.resample import (
     AveragePool2D,
     MaxPool2D,
@@ -75,12 +68,13 @@ from minigan.layers.resample import (
     upsample_nearest2d_backward,
     upsample_nearest2d_forward,
 )
+from minigan.layers.residual import Concatenation, Residual
 from minigan.layers.reversal import GradientReversal, gradient_reversal_backward, gradient_reversal_forward
-from minigan.layers.reweight import (
+from minigan.layers.shape import Flatten, Reshape
+from minigan.layers.spectral_norm import (
     EqualizedRate,
     SpectralNorm,
     power_iteration,
     spectral_norm_backward,
     spectral_norm_forward,
 )
-from minigan.layers.shape import Flatten, Reshape

@@ -1,42 +1,48 @@
-"""Activations: functions of one number, applied to each entry. x of any shape -> out of the same shape, cache."""
+"""Activations: functions of one number, applied to each entry. x of any shape -> out of the same shape, cache.
+
+Their Jacobian is diagonal, so that J t is the backward pass of t; where they are curved, ∂⟨s, J t⟩/∂x = s t a''(x).
+"""
 
 import numpy as np
 
-from minigan.errors import InputError
-from minigan.kernels import memory, pointwise
+from minigan import kernels
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
+from minigan.layers.formula import Formula
 
 
 def sigmoid(x):
-    """σ(x) = 1 / (1 + e⁻ˣ), accurate and finite for every x (kernels/pointwise.py)."""
-    return pointwise.sigmoid(np.ascontiguousarray(x))
+    """σ(x) = 1 / (1 + e⁻ˣ); for x < 0 as eˣ / (1 + eˣ): no exponential overflows and small values keep every digit."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, x.dtype.type(1), e) / (1 + e)
 
 
 def softplus(x):
-    """log(1 + eˣ), accurate and finite for every x."""
-    return pointwise.softplus(np.ascontiguousarray(x))
+    """log(1 + eˣ) = max(x, 0) + log(1 + e^(-|x|)), so that no exponential can overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 def relu_forward(x):
     """y = max(x, 0)."""
-    return leaky_relu_forward(x, 0)
+    out = np.maximum(x, 0)
+    return out, out
 
 
 def relu_backward(grad_output, cache):
-    """∂L/∂x = g where x > 0, else 0."""
-    return leaky_relu_backward(grad_output, cache)
+    """∂L/∂x = g where x > 0, else 0; y > 0 says the same as x > 0."""
+    return np.where(cache > 0, grad_output, grad_output.dtype.type(0))
 
 
 def leaky_relu_forward(x, negative_slope):
-    """y = x where x > 0, else a x, with a = negative_slope (Maas et al. 2013)."""
-    out = pointwise.leaky(np.ascontiguousarray(x), negative_slope)
+    """y = x where x > 0, else a x, with a = negative_slope > 0 (Maas et al. 2013)."""
+    out = np.where(x > 0, x, x.dtype.type(negative_slope) * x)
     return out, (out, negative_slope)
 
 
 def leaky_relu_backward(grad_output, cache):
-    """∂L/∂x = g where x > 0, else a g. Since a ≥ 0, y > 0 says the same as x > 0."""
+    """∂L/∂x = g where x > 0, else a g. Since a > 0, y > 0 says the same as x > 0."""
     out, negative_slope = cache
-    return pointwise.leaky_backward(np.ascontiguousarray(grad_output), out, negative_slope)
+    return np.where(out > 0, grad_output, grad_output.dtype.type(negative_slope) * grad_output)
 
 
 def sigmoid_forward(x):
@@ -50,15 +56,25 @@ def sigmoid_backward(grad_output, cache):
     return grad_output * cache * (1 - cache)
 
 
+def sigmoid_jvp_backward(s, t, cache):
+    """s t a''(x) with a'' = y (1 - y) (1 - 2 y)."""
+    return s * t * cache * (1 - cache) * (1 - 2 * cache)
+
+
 def tanh_forward(x):
     """y = tanh(x)."""
-    out = np.tanh(x, out=memory.empty(x.shape, x.dtype))
+    out = np.tanh(x)
     return out, out
 
 
 def tanh_backward(grad_output, cache):
     """∂L/∂x = g (1 - y²)."""
-    return pointwise.tanh_backward(np.ascontiguousarray(grad_output), cache)
+    return grad_output * (1 - cache * cache)
+
+
+def tanh_jvp_backward(s, t, cache):
+    """s t a''(x) with a'' = -2 y (1 - y²)."""
+    return s * t * -2 * cache * (1 - cache * cache)
 
 
 def softplus_forward(x):
@@ -71,20 +87,25 @@ def softplus_backward(grad_output, cache):
     return grad_output * sigmoid(cache)
 
 
+def softplus_jvp_backward(s, t, cache):
+    """s t a''(x) with a'' = σ(x) (1 - σ(x))."""
+    return s * t * sigmoid(cache) * (1 - sigmoid(cache))
+
+
+relu = Formula(relu_forward, relu_backward, relu_backward, fast=kernels.relu)
+leaky_relu = Formula(leaky_relu_forward, leaky_relu_backward, leaky_relu_backward, fast=kernels.leaky_relu)
+
+
 class ReLU(Layer):
     """y = max(x, 0)."""
 
-    negative_slope = 0.0
-
-    def _forward(self, x, training):
-        return relu_forward(x)
-
-    def _backward(self, grad_output, cache, need):
-        return relu_backward(grad_output, cache)
+    formula = relu
 
 
 class LeakyReLU(Layer):
     """y = x where x > 0, else negative_slope · x."""
+
+    formula = leaky_relu
 
     def __init__(self, negative_slope=0.2):
         super().__init__()
@@ -95,38 +116,23 @@ class LeakyReLU(Layer):
     def __repr__(self):
         return f"LeakyReLU({self.negative_slope})"
 
-    def _forward(self, x, training):
-        return leaky_relu_forward(x, self.negative_slope)
-
-    def _backward(self, grad_output, cache, need):
-        return leaky_relu_backward(grad_output, cache)
+    def arguments(self):
+        return (self.negative_slope,)
 
 
 class Sigmoid(Layer):
     """y = 1 / (1 + e⁻ˣ). For a loss, leave it out: the losses take logits."""
 
-    def _forward(self, x, training):
-        return sigmoid_forward(x)
-
-    def _backward(self, grad_output, cache, need):
-        return sigmoid_backward(grad_output, cache)
+    formula = Formula(sigmoid_forward, sigmoid_backward, sigmoid_backward, sigmoid_jvp_backward)
 
 
 class Tanh(Layer):
     """y = tanh(x), the generator's last layer: pixels in [-1, 1]."""
 
-    def _forward(self, x, training):
-        return tanh_forward(x)
-
-    def _backward(self, grad_output, cache, need):
-        return tanh_backward(grad_output, cache)
+    formula = Formula(tanh_forward, tanh_backward, tanh_backward, tanh_jvp_backward)
 
 
 class Softplus(Layer):
     """y = log(1 + eˣ), a smooth max(x, 0)."""
 
-    def _forward(self, x, training):
-        return softplus_forward(x)
-
-    def _backward(self, grad_output, cache, need):
-        return softplus_backward(grad_output, cache)
+    formula = Formula(softplus_forward, softplus_backward, softplus_backward, softplus_jvp_backward)

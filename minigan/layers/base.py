@@ -4,18 +4,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan.errors import InputError, RunError
+from minigan.base.errors import InputError, RunError
+from minigan.kernels.parallel import memory
+from minigan.layers.formula import GradRequest
 
 
-class Need(NamedTuple):
-    """Which gradients a backward pass is asked for; replace: whether those of the parameters replace the old ones."""
+class Remembered(NamedTuple):
+    """What a forward pass leaves for the backward pass: the output's shape and dtype, and the formula's cache."""
 
-    params: bool = True
-    input: bool = True
-    replace: bool = False
-
-
-EVERYTHING = Need()
+    shape: tuple
+    dtype: np.dtype
+    cache: object
 
 
 class Layer:
@@ -24,20 +23,23 @@ class Layer:
     params: dict of arrays, what an optimizer moves; a dict entry may be replaced, e.g. by a float64 array.
     grads: dict of arrays of the same keys and shapes; `backward` adds to them, `zero_grad` clears them.
     buffers: dict of arrays that are saved but not optimised, e.g. running statistics.
+    remembered: what the last forward left for the backward pass that uses it up, or None.
 
     A layer computes in the dtype of its parameters (without any, in that of its input) and never changes its inputs.
-    A subclass writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input`,
-    which hands parameters' gradients to `_accumulate`, and, where the input can be wrong, `_check_input`.
+    A subclass names its `formula` and says in `arguments` what that takes besides x; its backward gives the gradient of
+    x and then those of the parameters, in the order of `params`. One that is no single formula writes `_forward(x,
+    training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input` instead. Where the input can be
+    wrong, `_check_input` says so.
     """
 
-    mixes_samples = False  # True: a sample's output depends on the other samples, and forward takes `parts`
-    absorbs_leaky = False  # True: forward takes `negative_slope` and applies the (leaky) ReLU that follows in one pass
+    uses_batch_statistics = False  # True: a sample's output depends on the others, and forward takes `num_splits`
+    formula = None  # the Formula that computes the layer
 
     def __init__(self):
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
         self.buffers: dict[str, np.ndarray] = {}
-        self._cache = None
+        self.remembered = None
 
     def __repr__(self):
         return f"{type(self).__name__}()"
@@ -52,30 +54,40 @@ class Layer:
         self._check_array("forward", "x", x)
         self._check_input(x)
         out, cache = self._forward(x, training, **options)
-        self._cache = (out.shape, out.dtype, cache)
+        self.remembered = Remembered(out.shape, out.dtype, cache)
         return out
 
-    def backward(self, grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
+    def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
         """∂L/∂x from grad_output = ∂L/∂y; adds ∂L/∂θ to `grads` unless need_param_grads is False.
 
-        With need_input_grad=False a layer with parameters saves the work of ∂L/∂x, and returns None. replace_grads=True
-        puts ∂L/∂θ in the place of what `grads` held: the same as zero_grad before, in fewer passes over memory.
+        need_input_grad=False saves the work of ∂L/∂x, and returns None.
         Uses up what the last forward remembered. Raises RunError without a forward to go with, InputError for a
         grad_output whose shape or dtype is not that of the output.
         """
-        if self._cache is None:
+        if self.remembered is None:
             raise RunError(
                 f"{self!r}.backward: there is no forward to go with it; each forward serves one backward, so call "
                 "forward again first."
             )
-        shape, dtype, cache = self._cache
+        shape, dtype, cache = self.remembered
         if not isinstance(grad_output, np.ndarray) or grad_output.shape != shape or grad_output.dtype != dtype:
             raise InputError(
                 f"{self!r}.backward: grad_output is {_describe(grad_output)}, expected {dtype} {shape}, the shape of "
                 "the output."
             )
-        self._cache = None
-        return self._backward(grad_output, cache, Need(need_param_grads, need_input_grad, replace_grads))
+        self.remembered = None
+        grad_input = self._backward(grad_output, cache, GradRequest(need_param_grads, need_input_grad))
+        return grad_input if need_input_grad else None
+
+    def check_splits(self, x, num_splits):
+        """How many samples are in each of `num_splits` equal consecutive parts; InputError if they cannot be equal.
+
+        For layers whose samples see each other: real and fake pictures go through D in one batch of two parts, and a
+        part must not see the other.
+        """
+        if len(x) % positive_int(repr(self), "num_splits", num_splits):
+            raise InputError(f"{self!r}.forward: a batch of {len(x)} cannot be split into {num_splits} equal parts.")
+        return len(x) // num_splits
 
     def zero_grad(self):
         """Set every gradient to zero."""
@@ -90,23 +102,46 @@ class Layer:
         for arrays in (self.params, self.grads, self.buffers):
             for name in arrays:
                 arrays[name] = arrays[name].astype(dtype)
-        self._cache = None
+        self.remembered = None
         return self
 
     def output_shape(self, input_shape):
         """The shape of one sample's output, given that of one sample's input (no batch axis)."""
         return tuple(input_shape)
 
+    def arguments(self):
+        """What the formula takes besides x."""
+        return tuple(self.params.values())
+
+    def _forward(self, x, training):
+        return self.formula.forward(x, *self.arguments())
+
+    def _backward(self, grad_output, cache, need):
+        found = self.formula.backward(grad_output, cache, need)
+        grad_input, *grads = found if isinstance(found, tuple) else (found,)
+        if need.params:
+            for name, grad in zip(self.params, grads, strict=False):  # without a bias, its gradient is left over
+                self._accumulate(name, grad)
+        return grad_input
+
+    def jvp(self, t, cache):
+        """J t, how the output moves when x moves along t: see Formula. cache: what a forward left."""
+        return self.formula.jvp(t, cache)
+
+    def jvp_backward(self, s, t, cache):
+        """Add ∂⟨s, J t⟩/∂θ to grads -> ∂⟨s, J t⟩/∂x, None where that is 0: see Formula."""
+        found = self.formula.jvp_backward(s, t, cache)
+        grad_input, *grads = found if isinstance(found, tuple) else (found,)
+        for name, grad in zip(self.params, grads, strict=False):
+            if grad is not None:
+                self._accumulate(name, grad)
+        return grad_input
+
     def _add_param(self, name, array):
         self.params[name] = array
         self.grads[name] = np.zeros_like(array)
 
-    def _accumulate(self, name, grad, need):
-        if name not in self.params:  # a layer without bias
-            return
-        if need.replace:
-            self.grads[name] = grad
-            return
+    def _accumulate(self, name, grad):
         if self.grads[name].dtype != grad.dtype:
             self.grads[name] = self.grads[name].astype(grad.dtype)
         self.grads[name] += grad
@@ -139,6 +174,14 @@ def _describe(value):
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     return f"a {type(value).__name__}"
+
+
+def joined(arrays):
+    """The parts of a batch as one batch again."""
+    if len(arrays) == 1:
+        return arrays[0]
+    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
+    return np.concatenate(arrays, out=memory.empty(shape, arrays[0].dtype))
 
 
 def positive_int(owner, name, value):

@@ -2,8 +2,7 @@
 
 import math
 
-from minigan.errors import InputError, RunError
-from minigan.layers.activations import LeakyReLU, ReLU
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
 
 
@@ -33,15 +32,12 @@ class _Joined(dict):
 class Sequential(Layer):
     """f = f_k ∘ … ∘ f_1. Forward runs the layers in order; backward, by the chain rule, in reverse.
 
-    A (leaky) ReLU is left to the layer before it where that one can apply it in the same pass over memory.
-
     layers: a list of layers. params, grads, buffers: those of all layers, keyed "<index>.<name>"; entries may be read
-    and replaced. forward takes `parts` and hands it to the layers whose samples see each other (BatchNorm).
+    and replaced. forward takes `num_splits` and hands it to the layers whose samples see each other (BatchNorm).
     """
 
     def __init__(self, layers):
         self.layers = list(layers)
-        self._passed = []  # the layers of the last forward, in order, that backward has yet to visit
         for layer in self.layers:
             if not hasattr(layer, "forward") or not hasattr(layer, "backward"):
                 raise InputError(f"Sequential: got {layer!r}, expected layers, each with a forward and a backward.")
@@ -53,41 +49,27 @@ class Sequential(Layer):
     buffers = property(lambda self: _Joined(self.layers, "buffers"))
 
     @property
-    def mixes_samples(self):
-        return any(getattr(layer, "mixes_samples", False) for layer in self.layers)
+    def uses_batch_statistics(self):
+        return any(getattr(layer, "uses_batch_statistics", False) for layer in self.layers)
 
     def __repr__(self):
         return f"Sequential([{', '.join(map(repr, self.layers))}])"
 
-    def forward(self, x, training=True, parts=1):
-        """f(x); see Layer.forward. parts: how many equal consecutive parts, normalised apart, make up the batch."""
-        self._passed = []
-        layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
-        for layer, follower in layers:
-            options = {"parts": parts} if getattr(layer, "mixes_samples", False) else {}
-            # not for subclasses of either, which may have formulas of their own
-            if vars(type(layer)).get("absorbs_leaky", False) and type(follower) in (ReLU, LeakyReLU):
-                options["negative_slope"] = follower.negative_slope
-                next(layers)
+    def forward(self, x, training=True, num_splits=1):
+        """f(x); see Layer.forward. num_splits: how many equal consecutive parts, normalised apart, the batch has."""
+        for layer in self.layers:
+            options = {"num_splits": num_splits} if getattr(layer, "uses_batch_statistics", False) else {}
             x = layer.forward(x, training, **options)
-            self._passed.append(layer)
         return x
 
-    def backward(self, grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
+    def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
         """∂L/∂x; see Layer.backward. Without need_input_grad it ends at the first layer with parameters."""
-        if not self._passed:
-            raise RunError("Sequential.backward: there is no forward to go with it; call forward again first.")
-        passed = list(self._passed)
-        while not need_input_grad and not passed[0].params and len(passed) > 1:
-            passed.pop(0)
-        for layer in reversed(passed):
-            options = {"replace_grads": replace_grads, "need_input_grad": need_input_grad or layer is not passed[0]}
-            if type(layer).backward not in (Layer.backward, Sequential.backward):  # a class's own may not take these
+        first = 0 if need_input_grad else next((i for i, layer in enumerate(self.layers) if layer.params), 0)
+        for layer in reversed(self.layers[first:]):
+            options = {"need_input_grad": need_input_grad or layer is not self.layers[first]}
+            if type(layer).backward not in (Layer.backward, Sequential.backward):  # a class's own may not take it
                 options = {}
-                if replace_grads and need_param_grads:
-                    layer.zero_grad()
             grad_output = layer.backward(grad_output, need_param_grads, **options)
-        self._passed = []
         return grad_output
 
     def zero_grad(self):

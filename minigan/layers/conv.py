@@ -1,15 +1,15 @@
-"""Convolution and transposed convolution: the same matrix products, read in the two directions.
+"""Convolution and transposed convolution: each one's backward pass is the other's forward pass.
 
-A convolution's input gradient, taken by itself as a layer, is the transposed convolution: the same array is the weight
-of both, and each one's backward pass is the other's forward pass.
+The same array is the weight of both: (KH, KW, C, O) of a convolution from C to O channels is that of the transposed
+convolution from O to C. PH and PW are paddings, SH and SW strides.
 """
 
 import numpy as np
 
-from minigan import init
-from minigan.errors import InputError
-from minigan.kernels import lowering, pointwise
-from minigan.layers.base import EVERYTHING, Layer, pair, positive_int
+from minigan import init, kernels
+from minigan.base.errors import InputError
+from minigan.layers.base import Layer, pair, positive_int
+from minigan.layers.formula import Formula
 
 
 def conv2d_output_size(size, kernel_size, stride, padding):
@@ -23,64 +23,91 @@ def conv_transpose2d_output_size(size, kernel_size, stride, padding, output_padd
     return tuple((s - 1) * d - 2 * p + k + extra for s, k, d, p, extra in axes)
 
 
-def conv2d_forward(x, weight, bias, stride, padding, negative_slope=1):
-    """y[n, h, w, o] = a(b[o] + Σ_{i,j,c} x[n, h·SH + i - PH, w·SW + j - PW, c] · W[i, j, c, o]).
+def windows_of(x, kernel_size, stride, padding):
+    """-> (N, OH, OW, C, KH, KW), a view: [n, h, w, c, i, j] is x[n, h·SH + i - PH, w·SW + j - PW, c], 0 outside x."""
+    (KH, KW), (SH, SW), (PH, PW) = kernel_size, stride, padding
+    padded = np.pad(x, ((0, 0), (PH, PH), (PW, PW), (0, 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, (KH, KW), axis=(1, 2))[:, ::SH, ::SW]
 
-    a is the leaky ReLU of negative_slope: 1 for none, 0 for ReLU. x (N, H, W, C), weight (KH, KW, C, O), bias (O,) or
-    None, stride and padding pairs -> out (N, OH, OW, O), cache. As matrices M = V U, see kernels/lowering.py.
+
+def add_windows(grad_output, weight, size, stride, padding):
+    """-> (N, *size, C): each y[n, h, w, o] adds y · W[i, j, c, o] to the pixel (h·SH + i - PH, w·SW + j - PW), for all
+    i, j and c; what falls outside is lost. Here y is grad_output (N, OH, OW, O), and weight (KH, KW, C, O)."""
+    (N, OH, OW, _), (KH, KW, C, _), (H, W) = grad_output.shape, weight.shape, size
+    (SH, SW), (PH, PW) = stride, padding
+    padded = np.zeros((N, H + 2 * PH, W + 2 * PW, C), grad_output.dtype)
+    for i, j in np.ndindex(KH, KW):
+        padded[:, i : i + SH * OH : SH, j : j + SW * OW : SW] += grad_output @ weight[i, j].T
+    return padded[:, PH : PH + H, PW : PW + W]
+
+
+def conv2d_forward(x, weight, bias, stride, padding):
+    """y[n, h, w, o] = b[o] + Σ_{i,j,c} x[n, h·SH + i - PH, w·SW + j - PW, c] · W[i, j, c, o], x being 0 outside.
+
+    x (N, H, W, C), weight W (KH, KW, C, O), bias b (O,), or 0 for none, stride and padding pairs (height, width)
+    -> out (N, OH, OW, O), cache.
     """
-    size = conv2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding)
-    way = lowering.lowering(x.shape, weight.shape, stride, padding, size, x.dtype)
-    x, u = np.ascontiguousarray(x), way.weight_side(weight)
-    out = lowering.convolve(way, x, u, bias, negative_slope)
-    return out, (way, x, u, out, negative_slope)
+    windows = windows_of(x, weight.shape[:2], stride, padding)
+    out = np.tensordot(windows, weight, axes=([4, 5, 3], [0, 1, 2])) + bias
+    return out, (x.shape[1:3], windows, weight, stride, padding)
 
 
-def conv2d_backward(grad_output, cache, need=EVERYTHING):
-    """With g = grad_output · a': ∂L/∂b = Σ_{n,h,w} g, and with dM made of g, ∂L/∂W from dU = Vᵀ dM, ∂L/∂x from dM Uᵀ.
+def conv2d_backward(grad_output, cache):
+    """With g = ∂L/∂y: ∂L/∂W[i, j, c, o] = Σ_{n,h,w} x[n, h·SH + i - PH, w·SW + j - PW, c] · g[n, h, w, o];
+    ∂L/∂x: each g[n, h, w, o] adds W[i, j, c, o] · g to the pixel it looked at; ∂L/∂b[o] = Σ_{n,h,w} g[n, h, w, o].
 
-    grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, C, O), grad_bias (O,); None for what
-    `need` leaves out.
+    grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, C, O), grad_bias (O,).
     """
-    way, x, u, out, negative_slope = cache
-    rows = np.ascontiguousarray(grad_output).reshape(-1, out.shape[3])
-    grad, grad_bias = pointwise.add_bias_backward(rows, out.reshape(rows.shape), negative_slope)
-    grad_input, grad_weight = lowering.convolve_backward(way, grad.reshape(out.shape), x, u, need)
-    return grad_input, grad_weight, grad_bias
+    size, windows, weight, stride, padding = cache
+    grad_input = add_windows(grad_output, weight, size, stride, padding)
+    grad_weight = np.einsum("nhwcij,nhwo->ijco", windows, grad_output, optimize=True)
+    return grad_input, grad_weight, grad_output.sum(axis=(0, 1, 2))
 
 
 def conv_transpose2d_forward(x, weight, bias, stride, padding, output_padding):
-    """y = the input gradient of the convolution with this weight, at grad_output = x, plus b: each input pixel adds its
-    value times the kernel to the output, `stride` pixels apart (Dumoulin and Visin 2016, chapter 4).
+    """y[n, h·SH + i - PH, w·SW + j - PW, o] gets x[n, h, w, c] · W[i, j, o, c] from each h, w, i, j and c, and b[o].
 
-    x (N, H, W, C), weight (KH, KW, O, C), bias (O,) or None, the rest pairs -> out (N, OH, OW, O), cache. As matrices
-    dV = dM Uᵀ with dM made of x, see kernels/lowering.py.
+    Each input pixel adds its value times the kernel to the output, `stride` pixels apart: the input gradient of the
+    convolution with this weight, at grad_output = x (Dumoulin and Visin 2016, chapter 4).
+    x (N, H, W, C), weight W (KH, KW, O, C), bias b (O,), or 0 for none, the rest pairs -> out (N, OH, OW, O), cache.
     """
     size = conv_transpose2d_output_size(x.shape[1:3], weight.shape[:2], stride, padding, output_padding)
-    shape = (len(x), *size, weight.shape[2])
-    way = lowering.lowering(shape, weight.shape, stride, padding, x.shape[1:3], x.dtype)
-    x, u = np.ascontiguousarray(x), way.weight_side(weight)
-    return lowering.convolve_transposed(way, x, u, bias), (way, x, u)
+    return add_windows(x, weight, size, stride, padding) + bias, (x, weight, stride, padding)
 
 
-def conv_transpose2d_backward(grad_output, cache, need=EVERYTHING):
-    """With g = grad_output: ∂L/∂b = Σ_{n,h,w} g, and with V made of g, ∂L/∂W from dU = Vᵀ dM, and ∂L/∂x from M = V U:
-    the convolution of g.
+def conv_transpose2d_backward(grad_output, cache):
+    """With g = ∂L/∂y: ∂L/∂x[n, h, w, c] = Σ_{i,j,o} g[n, h·SH + i - PH, w·SW + j - PW, o] · W[i, j, o, c], the
+    convolution of g; ∂L/∂W[i, j, o, c] = Σ_{n,h,w} g[n, h·SH + i - PH, w·SW + j - PW, o] · x[n, h, w, c];
+    ∂L/∂b[o] = Σ_{n,h,w} g[n, h, w, o].
 
-    grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, O, C), grad_bias (O,); None for what
-    `need` leaves out.
+    grad_output (N, OH, OW, O) -> grad_input (N, H, W, C), grad_weight (KH, KW, O, C), grad_bias (O,).
     """
-    way, x, u = cache
-    grad = np.ascontiguousarray(grad_output)
-    grad_input, grad_weight = lowering.convolve_transposed_backward(way, grad, x, u, need)
-    _, grad_bias = (
-        pointwise.add_bias_backward(grad.reshape(-1, grad.shape[3]), None, 1) if need.params else (None, None)
-    )
-    return grad_input, grad_weight, grad_bias
+    x, weight, stride, padding = cache
+    windows = windows_of(grad_output, weight.shape[:2], stride, padding)
+    grad_input = np.tensordot(windows, weight, axes=([4, 5, 3], [0, 1, 2]))
+    grad_weight = np.einsum("nhwoij,nhwc->ijoc", windows, x, optimize=True)
+    return grad_input, grad_weight, grad_output.sum(axis=(0, 1, 2))
+
+
+def conv2d_jvp(t, cache):
+    """J t is the convolution of t, without bias. t (N, H, W, C) -> (N, OH, OW, O)."""
+    _, _, weight, stride, padding = cache
+    return conv2d_forward(t, weight, 0, stride, padding)[0]
+
+
+def conv2d_jvp_backward(s, t, cache):
+    """∂⟨s, J t⟩/∂W is the weight's gradient with t in the place of x; by x and b it is 0."""
+    _, _, weight, stride, padding = cache
+    windows = windows_of(t, weight.shape[:2], stride, padding)
+    return None, np.einsum("nhwcij,nhwo->ijco", windows, s, optimize=True), None
+
+
+conv2d = Formula(conv2d_forward, conv2d_backward, conv2d_jvp, conv2d_jvp_backward, fast=kernels.conv2d)
+conv_transpose2d = Formula(conv_transpose2d_forward, conv_transpose2d_backward, fast=kernels.conv_transpose2d)
 
 
 class _Convolution(Layer):
-    """What the two layers share; each has its own _output_size and _formula_backward."""
+    """What the two layers share; each has its own _output_size."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed):
         super().__init__()
@@ -111,16 +138,12 @@ class _Convolution(Layer):
             )
         return (*size, self.out_channels)
 
+    def arguments(self):
+        return self.params["weight"], self.params.get("bias", 0), self.stride, self.padding
+
     def _check_input(self, x):
         self._check_features(x, 4, self.in_channels, "(N, H, W, C)")
         self.output_shape(x.shape[1:])
-
-    def _backward(self, grad_output, cache, need):
-        grad_input, grad_weight, grad_bias = self._formula_backward(grad_output, cache, need)
-        if need.params:
-            self._accumulate("weight", grad_weight, need)
-            self._accumulate("bias", grad_bias, need)
-        return grad_input
 
 
 class Conv2D(_Convolution):
@@ -131,8 +154,7 @@ class Conv2D(_Convolution):
     rng: the Generator that draws the weight (Glorot uniform); the bias starts at 0.
     """
 
-    absorbs_leaky = True
-    _formula_backward = staticmethod(conv2d_backward)
+    formula = conv2d
 
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True, rng=None, dtype=np.float32
@@ -142,13 +164,10 @@ class Conv2D(_Convolution):
     def _output_size(self, size):
         return conv2d_output_size(size, self.kernel_size, self.stride, self.padding)
 
-    def _forward(self, x, training, negative_slope=1):
-        bias = self.params.get("bias")
-        return conv2d_forward(x, self.params["weight"], bias, self.stride, self.padding, negative_slope)
-
 
 class ConvTranspose2D(_Convolution):
-    """Transposed convolution (N, H, W, in_channels) -> (N, OH, OW, out_channels), the adjoint of a Conv2D.
+    """Transposed convolution (N, H, W, in_channels) -> (N, OH, OW, out_channels), the adjoint of a Conv2D; formula in
+    conv_transpose2d_forward.
 
     kernel_size, stride, padding, output_padding: an int or (height, width). output_padding, smaller than the stride,
     chooses among the output sizes that a convolution would have mapped to this input size.
@@ -156,7 +175,7 @@ class ConvTranspose2D(_Convolution):
     rng: the Generator that draws the weight (Glorot uniform); the bias starts at 0.
     """
 
-    _formula_backward = staticmethod(conv_transpose2d_backward)
+    formula = conv_transpose2d
 
     def __init__(
         self,
@@ -181,7 +200,5 @@ class ConvTranspose2D(_Convolution):
     def _output_size(self, size):
         return conv_transpose2d_output_size(size, self.kernel_size, self.stride, self.padding, self.output_padding)
 
-    def _forward(self, x, training):
-        return conv_transpose2d_forward(
-            x, self.params["weight"], self.params.get("bias"), self.stride, self.padding, self.output_padding
-        )
+    def arguments(self):
+        return (*super().arguments(), self.output_padding)

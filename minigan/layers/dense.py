@@ -2,43 +2,47 @@
 
 import numpy as np
 
-from minigan import init
-from minigan.kernels import gemm, memory, pointwise
-from minigan.layers.base import EVERYTHING, Layer, positive_int
+from minigan import init, kernels
+from minigan.layers.base import Layer, positive_int
+from minigan.layers.formula import Formula
 
 
-def dense_forward(x, weight, bias, negative_slope=1):
-    """y = a(x W + b), with a the leaky ReLU of that slope: 1 for none, 0 for ReLU.
+def dense_forward(x, weight, bias):
+    """y = x W + b. x (N, D), weight (D, F), bias (F,), or 0 for none -> out (N, F), cache."""
+    return x @ weight + bias, (x, weight)
 
-    x (N, D), weight (D, F), bias (F,) or None -> out (N, F), cache.
+
+def dense_backward(grad_output, cache):
+    """With g = ∂L/∂y: ∂L/∂x = g Wᵀ, ∂L/∂W = xᵀ g, ∂L/∂b = Σₙ gₙ.
+
+    grad_output (N, F) -> grad_input (N, D), grad_weight (D, F), grad_bias (F,).
     """
-    out = memory.empty((x.shape[0], weight.shape[1]), x.dtype)
-    gemm.product(x, weight, out, bias, negative_slope)
-    return out, (x, weight, out, negative_slope)
+    x, weight = cache
+    return grad_output @ weight.T, x.T @ grad_output, grad_output.sum(axis=0)
 
 
-def dense_backward(grad_output, cache, need=EVERYTHING):
-    """With g = grad_output · a': ∂L/∂x = g Wᵀ, ∂L/∂W = xᵀ g, ∂L/∂b = Σₙ gₙ.
+def dense_jvp(t, cache):
+    """J t = t W. t (N, D) -> (N, F)."""
+    _, weight = cache
+    return t @ weight
 
-    grad_output (N, F) -> grad_input (N, D), grad_weight (D, F), grad_bias (F,); None for what `need` leaves out.
-    """
-    x, weight, out, negative_slope = cache
-    grad, grad_bias = pointwise.add_bias_backward(np.ascontiguousarray(grad_output), out, negative_slope)
-    grad_input = memory.empty(x.shape, x.dtype) if need.input else None
-    grad_weight = memory.empty(weight.shape, weight.dtype) if need.params else None
-    wanted = ((x.T, grad, grad_weight), (grad, weight.T, grad_input))
-    gemm.products(*(triple for triple in wanted if triple[2] is not None))
-    return grad_input, grad_weight, grad_bias
+
+def dense_jvp_backward(s, t, cache):
+    """∂⟨s, t W⟩/∂W = tᵀ s: the weight's gradient with t in the place of x; by x and b it is 0."""
+    return None, t.T @ s, None
+
+
+dense = Formula(dense_forward, dense_backward, dense_jvp, dense_jvp_backward, fast=kernels.dense)
 
 
 class Dense(Layer):
-    """y = x W + b for x (N, in_features) -> (N, out_features).
+    """y = x W + b for x (N, in_features) -> (N, out_features); formula in dense_forward.
 
     params: weight (in_features, out_features), bias (out_features,) unless bias=False.
     rng: the Generator that draws the weight (Glorot uniform); the bias starts at 0.
     """
 
-    absorbs_leaky = True
+    formula = dense
 
     def __init__(self, in_features, out_features, bias=True, rng=None, dtype=np.float32):
         super().__init__()
@@ -55,15 +59,8 @@ class Dense(Layer):
     def output_shape(self, input_shape):
         return (self.out_features,)
 
+    def arguments(self):
+        return self.params["weight"], self.params.get("bias", 0)
+
     def _check_input(self, x):
         self._check_features(x, 2, self.in_features, f"(N, {self.in_features})")
-
-    def _forward(self, x, training, negative_slope=1):
-        return dense_forward(x, self.params["weight"], self.params.get("bias"), negative_slope)
-
-    def _backward(self, grad_output, cache, need):
-        grad_input, grad_weight, grad_bias = dense_backward(grad_output, cache, need)
-        if need.params:
-            self._accumulate("weight", grad_weight, need)
-            self._accumulate("bias", grad_bias, need)
-        return grad_input

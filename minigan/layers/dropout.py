@@ -2,27 +2,27 @@
 
 import numpy as np
 
-from minigan import init
-from minigan.errors import InputError
-from minigan.kernels import pointwise
+from minigan import init, kernels
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
+from minigan.layers.formula import Formula
 
 
-def dropout_forward(x, rate, rng):
+def dropout_forward(x, kept, scale):
     """y = x m / (1 - p): each entry is dropped (m = 0) with probability p, and the mean stays the same.
 
-    p is `rate`, rounded to one of 65536: each entry has 16 random bits, a fourth of what the generator makes at a time.
-    x of any shape -> out of the same shape, cache.
+    x of any shape, kept m of the same shape, bool, scale = 1 / (1 - p) -> out of the same shape, cache.
     """
-    bits = rng.integers(0, 2**64, -(-x.size // 4), np.uint64).view(np.uint16)[: x.size]
-    least = min(round(rate * 65536), 65535)
-    scale = 65536 / (65536 - least)
-    return pointwise.keep(x, bits, least, scale), (bits, least, scale)
+    return np.where(kept, x * x.dtype.type(scale), x.dtype.type(0)), (kept, scale)
 
 
 def dropout_backward(grad_output, cache):
     """∂L/∂x = g m / (1 - p), with the same m."""
-    return pointwise.keep(grad_output, *cache)
+    kept, scale = cache
+    return np.where(kept, grad_output * grad_output.dtype.type(scale), grad_output.dtype.type(0))
+
+
+dropout = Formula(dropout_forward, dropout_backward, fast=kernels.dropout)
 
 
 class Dropout(Layer):
@@ -40,7 +40,10 @@ class Dropout(Layer):
     def _forward(self, x, training):
         if not training or self.rate == 0:
             return x.copy(), None
-        return dropout_forward(x, self.rate, self.rng)
+        # p is rounded to one of 65536: each entry has 16 random bits, a fourth of what the generator makes at a time
+        bits = self.rng.integers(0, 2**64, -(-x.size // 4), np.uint64).view(np.uint16)[: x.size]
+        least = min(round(self.rate * 65536), 65535)
+        return dropout.forward(x, (bits >= least).reshape(x.shape), 65536 / (65536 - least))
 
     def _backward(self, grad_output, cache, need):
-        return grad_output.copy() if cache is None else dropout_backward(grad_output, cache)
+        return grad_output.copy() if cache is None else dropout.backward(grad_output, cache)

@@ -3,17 +3,9 @@
 import numpy as np
 
 from minigan import init
-from minigan.errors import InputError
-from minigan.kernels import memory
-from minigan.layers.base import Layer, positive_int
-from minigan.layers.condition import one_hot
-from minigan.layers.minibatch import check_parts
-from minigan.layers.norm import (
-    batch_norm_backward,
-    batch_norm_forward,
-    batch_norm_inference_backward,
-    batch_norm_inference_forward,
-)
+from minigan.base.errors import InputError
+from minigan.layers.base import positive_int
+from minigan.layers.batch_norm import Statistics
 
 
 def embedding_forward(indices, weight):
@@ -33,12 +25,14 @@ def embedding_forward(indices, weight):
 
 
 def embedding_backward(grad_output, cache):
-    """∂L/∂W[k] = Σ_{n: i_n = k} g_n = (Eᵀ g)[k], with E the one-hot rows of the indices: equal indices add up.
+    """∂L/∂W[k] = Σ_{n: i_n = k} g_n: equal indices add up.
 
     grad_output (N, E) -> grad_weight (K, E); rows that no index named get 0.
     """
     indices, count = cache
-    return one_hot(indices, count, grad_output.dtype).T @ grad_output
+    grad_weight = np.zeros((count, grad_output.shape[1]), grad_output.dtype)
+    np.add.at(grad_weight, indices, grad_output)
+    return grad_weight
 
 
 def conditional_affine_forward(x, condition, gamma_weight, beta_weight):
@@ -48,8 +42,7 @@ def conditional_affine_forward(x, condition, gamma_weight, beta_weight):
     """
     samples = x.reshape(len(x), -1, x.shape[-1])
     gamma, beta = 1 + condition @ gamma_weight, condition @ beta_weight
-    out = np.multiply(samples, gamma[:, None], out=memory.empty(samples.shape, x.dtype))
-    out += beta[:, None]
+    out = gamma[:, None] * samples + beta[:, None]
     return out.reshape(x.shape), (samples, condition, gamma_weight, beta_weight, gamma)
 
 
@@ -61,87 +54,58 @@ def conditional_affine_backward(grad_output, cache):
     """
     samples, condition, gamma_weight, beta_weight, gamma = cache
     grad = grad_output.reshape(samples.shape)
-    grad_input = np.multiply(grad, gamma[:, None], out=memory.empty(grad.shape, grad.dtype))
     grad_gamma, grad_beta = np.einsum("npc,npc->nc", grad, samples), grad.sum(axis=1)
     grad_condition = grad_gamma @ gamma_weight.T + grad_beta @ beta_weight.T
-    return grad_input.reshape(grad_output.shape), grad_condition, condition.T @ grad_gamma, condition.T @ grad_beta
+    grad_input = (gamma[:, None] * grad).reshape(grad_output.shape)
+    return grad_input, grad_condition, condition.T @ grad_gamma, condition.T @ grad_beta
 
 
-class ConditionalBatchNorm(Layer):
+class ConditionalBatchNorm(Statistics):
     """Batch norm whose γ and β come from a vector c per sample: y = (1 + c W_γ) x̂ + c W_β, x̂ as in batch_norm_forward
     (de Vries et al. 2017; Miyato et al. 2018, projection discriminator; this form Brock et al. 2019, BigGAN).
 
     forward(x, c) takes x (N, C) or (N, H, W, C) and c (N, in_features); backward returns both gradients. So it fits in
-    no Sequential, but in a block that passes c on. Running statistics as in BatchNorm, and `parts` too.
+    no Sequential, but in a block that passes c on. Running statistics as in BatchNorm, and `num_splits` too.
     params: gamma.weight W_γ and beta.weight W_β, both (in_features, num_features), drawn from N(0, 0.02²), so that it
     starts near a plain batch norm. buffers: running_mean, running_var (num_features,).
     """
 
-    mixes_samples = True
-    momentum, eps = 0.1, 1e-5
-
     def __init__(self, num_features, in_features, rng=None, dtype=np.float32):
-        super().__init__()
-        self.num_features = positive_int("ConditionalBatchNorm", "num_features", num_features)
+        super().__init__(num_features, 0.1, 1e-5, dtype)
         self.in_features = positive_int("ConditionalBatchNorm", "in_features", in_features)
         init.check_rng("ConditionalBatchNorm", rng)
         for name in ("gamma.weight", "beta.weight"):
             self._add_param(name, init.normal((self.in_features, self.num_features), rng, dtype, std=0.02))
-        self.buffers["running_mean"] = np.zeros(self.num_features, dtype)
-        self.buffers["running_var"] = np.ones(self.num_features, dtype)
 
     def __repr__(self):
         return f"ConditionalBatchNorm({self.num_features}, {self.in_features})"
 
-    def forward(self, x, condition, training=True, parts=1):
-        """y for x under `condition`; see Layer.forward. parts: how many equal parts of the batch, normalised apart."""
-        return super().forward(x, training, condition=condition, parts=parts)
+    def forward(self, x, condition, training=True, num_splits=1):
+        """y for x under `condition`; see Layer.forward. num_splits: equal parts of the batch, normalised apart."""
+        return super().forward(x, training, condition=condition, num_splits=num_splits)
 
-    def backward(self, grad_output, need_param_grads=True, need_input_grad=True, replace_grads=False):
+    def backward(self, grad_output, need_param_grads=True, need_input_grad=True):
         """-> (∂L/∂x, ∂L/∂condition); see Layer.backward. Both are always computed."""
-        return super().backward(grad_output, need_param_grads, need_input_grad, replace_grads)
+        return super().backward(grad_output, need_param_grads)
 
-    def _check_input(self, x):
-        if x.ndim not in (2, 4):
-            raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected (N, C) or (N, H, W, C).")
-        self._check_features(x, x.ndim, self.num_features, "(N, C) or (N, H, W, C)")
-
-    def _forward(self, x, training, condition, parts):
+    def _forward(self, x, training, condition, num_splits):
         self._check_array("forward", "condition", condition)
         if condition.shape != (len(x), self.in_features):
             raise InputError(
                 f"{self!r}.forward: condition has shape {condition.shape}, expected {(len(x), self.in_features)}, a "
                 "row for each sample of x."
             )
-        normal, norm_cache = self._normalise(x, training, parts)
+        one, nothing = np.ones(self.num_features, x.dtype), np.zeros(self.num_features, x.dtype)
+        normal, norm_cache = self._normalise(x, training, num_splits, one, nothing)
         out, affine_cache = conditional_affine_forward(
             normal, condition, self.params["gamma.weight"], self.params["beta.weight"]
         )
         return out, (norm_cache, affine_cache)
 
-    def _normalise(self, x, training, parts):
-        """x̂, and its backward function with what it needs; in training the running statistics move."""
-        one, nothing = np.ones(self.num_features, x.dtype), np.zeros(self.num_features, x.dtype)
-        running_mean, running_var = self.buffers["running_mean"], self.buffers["running_var"]
-        if not training:
-            normal, cache = batch_norm_inference_forward(x, one, nothing, running_mean, running_var, self.eps)
-            return normal, (batch_norm_inference_backward, cache)
-        count = check_parts(self, x, parts) * (x[0].size // self.num_features)
-        if count < 2:
-            raise InputError(
-                f"{self!r}.forward: one value per channel has no variance; train with a batch of at least 2, or use "
-                "training=False."
-            )
-        normal, cache, mean, var = batch_norm_forward(x, one, nothing, self.eps, parts)
-        for part in range(parts):
-            running_mean += self.momentum * (mean[part] - running_mean)
-            running_var += self.momentum * (var[part] * (count / (count - 1)) - running_var)
-        return normal, (batch_norm_backward, cache)
-
     def _backward(self, grad_output, cache, need):
-        (norm_backward, norm_cache), affine_cache = cache
+        norm_cache, affine_cache = cache
         grad_normal, grad_condition, *grads = conditional_affine_backward(grad_output, affine_cache)
         if need.params:
             for name, grad in zip(("gamma.weight", "beta.weight"), grads, strict=True):
-                self._accumulate(name, grad, need)
-        return norm_backward(grad_normal, norm_cache)[0], grad_condition
+                self._accumulate(name, grad)
+        return self._normalise_backward(grad_normal, norm_cache, need)[0], grad_condition

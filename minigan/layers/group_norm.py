@@ -2,65 +2,77 @@
 
 import numpy as np
 
-from minigan.errors import InputError
-from minigan.kernels import group_norm
+from minigan import kernels
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer, positive_int
+from minigan.layers.formula import Formula
+
+
+def group_mean(x, groups):
+    """⟨x⟩: the mean over the pixels and the channels of one group in one sample, for each of them: (N, …, C) -> like x.
+
+    float64, so that nothing overflows on the way.
+    """
+    grouped = x.reshape(len(x), -1, groups, x.shape[-1] // groups)
+    mean = grouped.mean(axis=(1, 3), keepdims=True, dtype=np.float64)
+    return np.broadcast_to(mean, grouped.shape).reshape(x.shape)
 
 
 def group_norm_forward(x, gamma, beta, groups, eps):
     """y = γ x̂ + β with x̂ = (x - μ) / √(σ² + eps) (Wu and He 2018, equations 1, 2, 6 and 7).
 
-    μ and σ² are the mean and biased variance over the pixels and channels of one group in one sample; a group is one
-    of `groups` equal runs of neighbouring channels. x (N, C) or (N, H, W, C), gamma and beta (C,), C a multiple of
-    `groups` -> out like x, cache.
+    μ = ⟨x⟩ and σ² = ⟨(x - μ)²⟩ are over the pixels and channels of one group in one sample; a group is one of `groups`
+    equal runs of neighbouring channels. x (N, C) or (N, H, W, C), gamma and beta (C,), C a multiple of `groups`
+    -> out like x, cache.
     """
-    samples = _samples(x)
-    out, mean, inv_std = group_norm.normalise(samples, gamma, beta, groups, eps)
-    return out.reshape(x.shape), (samples, mean, inv_std, gamma, groups)
+    deviation = x - group_mean(x, groups)
+    r = 1 / np.sqrt(group_mean(deviation**2, groups) + eps)
+    x_hat = deviation * r
+    return (gamma * x_hat + beta).astype(x.dtype), (x_hat, r, gamma, groups)
 
 
 def group_norm_backward(grad_output, cache):
-    """With h = γ g: ∂L/∂x = 1/√(σ² + eps) · (h - ⟨h⟩ - x̂ ⟨h x̂⟩), ∂L/∂γ = Σ g x̂, ∂L/∂β = Σ g.
+    """With r = 1/√(σ² + eps) and h = γ g: ∂L/∂x = r (h - ⟨h⟩ - x̂ ⟨h x̂⟩), ∂L/∂γ = Σ g x̂, ∂L/∂β = Σ g.
 
     ⟨·⟩ is the mean over a group; the two are there because μ and σ² depend on every x of the group. γ differs within
     a group, so that it stands inside these means, unlike in batch norm.
     -> grad_input like x, grad_gamma (C,), grad_beta (C,).
     """
-    grad_input, grad_gamma, grad_beta = group_norm.normalise_backward(_samples(grad_output), *cache)
-    return grad_input.reshape(grad_output.shape), grad_gamma, grad_beta
+    x_hat, r, gamma, groups = cache
+    g, over = grad_output, tuple(range(grad_output.ndim - 1))
+    h = gamma * g
+    grad_input = r * (h - group_mean(h, groups) - x_hat * group_mean(h * x_hat, groups))
+    return tuple(grad.astype(g.dtype) for grad in (grad_input, (g * x_hat).sum(axis=over), g.sum(axis=over)))
 
 
-def group_norm_tangent(t, cache):
-    """J t = γ/√(σ² + eps) · (t - ⟨t⟩ - x̂ ⟨t x̂⟩), how y changes as x moves along t.
-
-    t like x -> J t like x. The Jacobian of x̂ is a symmetric matrix P, so J = γ P while the backward pass is Jᵀ = P γ:
-    this is the backward pass with γ = 1, then times γ.
-    """
-    samples, mean, inv_std, gamma, groups = cache
-    moved, _, _ = group_norm.normalise_backward(_samples(t), samples, mean, inv_std, np.ones_like(gamma), groups)
-    moved *= gamma
-    return moved.reshape(t.shape)
+def group_norm_jvp(t, cache):
+    """J t = γ r (t - ⟨t⟩ - x̂ ⟨t x̂⟩), how y changes as x moves along t. t like x -> J t like x."""
+    x_hat, r, gamma, groups = cache
+    return (gamma * r * (t - group_mean(t, groups) - x_hat * group_mean(t * x_hat, groups))).astype(t.dtype)
 
 
-def group_norm_tangent_backward(s, t, cache):
+def group_norm_jvp_backward(s, t, cache):
     """The gradient of Φ = ⟪s, J t⟫, the sum of s · J t over all entries, with s and t constant.
 
-    Let r = 1/√(σ² + eps), h = γ s, p = ⟨h x̂⟩, q = ⟨t x̂⟩ and c = ⟨h t⟩ - ⟨h⟩⟨t⟩. A group of M entries gives
-    Φ = M r (c - p q). As x moves along w, r changes by -r² ⟨x̂ w⟩ and x̂ by r (w - ⟨w⟩ - x̂ ⟨x̂ w⟩), hence p by
-    r (⟨h w⟩ - ⟨h⟩⟨w⟩ - p ⟨x̂ w⟩) and q likewise, while c stays. Collecting what stands beside each entry of w:
-
+    Let h = γ s, p = ⟨h x̂⟩, q = ⟨t x̂⟩ and c = ⟨h t⟩ - ⟨h⟩⟨t⟩. A group of M entries gives Φ = M r (c - p q). As x moves
+    along w, r changes by -r² ⟨x̂ w⟩ and x̂ by r (w - ⟨w⟩ - x̂ ⟨x̂ w⟩), hence p by r (⟨h w⟩ - ⟨h⟩⟨w⟩ - p ⟨x̂ w⟩) and q
+    likewise, while c stays. Collecting what stands beside each entry of w:
         ∂Φ/∂x = -r² (x̂ (c - 3 p q) + q (h - ⟨h⟩) + p (t - ⟨t⟩)),    ∂Φ/∂γ = Σ s r (t - ⟨t⟩ - x̂ q),    ∂Φ/∂β = 0.
-
     Nowhere is ⟨x̂²⟩ = 1 used, which eps makes untrue.
-    s and t like x -> grad_input like x, grad_gamma (C,).
+    s and t like x -> grad_input like x, grad_gamma (C,), None.
     """
-    grad_input, grad_gamma = group_norm.normalise_tangent_backward(_samples(s), _samples(t), *cache)
-    return grad_input.reshape(s.shape), grad_gamma
+    x_hat, r, gamma, groups = cache
+    h = gamma * s
+    mean_h, mean_t, p, q = (group_mean(a, groups) for a in (h, t, h * x_hat, t * x_hat))
+    c = group_mean(h * t, groups) - mean_h * mean_t
+    grad_input = -(r**2) * (x_hat * (c - 3 * p * q) + q * (h - mean_h) + p * (t - mean_t))
+    grad_gamma = (s * r * (t - mean_t - x_hat * q)).sum(axis=tuple(range(s.ndim - 1)))
+    return grad_input.astype(s.dtype), grad_gamma.astype(s.dtype), None
 
 
-def _samples(x):
-    """x as the kernels see it, (N, pixels, C)."""
-    return np.ascontiguousarray(x).reshape(len(x), -1, x.shape[-1])
+group_norm = Formula(
+    group_norm_forward, group_norm_backward, group_norm_jvp, group_norm_jvp_backward, fast=kernels.group_norm
+)
 
 
 class GroupNorm(Layer):
@@ -70,6 +82,8 @@ class GroupNorm(Layer):
     and a sample never sees its batch. Every mean must be over two numbers or more, since (x - μ) of one number is 0.
     params: gamma (num_channels,) starting at 1, beta (num_channels,) at 0.
     """
+
+    formula = group_norm
 
     def __init__(self, num_groups, num_channels, eps=1e-5, dtype=np.float32):
         super().__init__()
@@ -99,27 +113,8 @@ class GroupNorm(Layer):
                 "output beta whatever x is; expected more pixels, or more channels in a group."
             )
 
-    def _forward(self, x, training):
-        return group_norm_forward(x, self.params["gamma"], self.params["beta"], self.num_groups, self.eps)
-
-    def _backward(self, grad_output, cache, need):
-        grad_input, grad_gamma, grad_beta = group_norm_backward(grad_output, cache)
-        if need.params:
-            self._accumulate("gamma", grad_gamma, need)
-            self._accumulate("beta", grad_beta, need)
-        return grad_input
-
-    def _tangent(self, t, cache):
-        """J t, the derivative of the output along t (like x), at the input of the forward that returned `cache`."""
-        return group_norm_tangent(t, cache)
-
-    def _tangent_backward(self, s, t, cache, need):
-        """∂/∂x of ⟪s, J t⟫, like x, for constant s (like the output) and t (like x); ∂/∂γ goes to `grads`."""
-        grad_input, grad_gamma = group_norm_tangent_backward(s, t, cache)
-        if need.params:
-            self._accumulate("gamma", grad_gamma, need)
-            self._accumulate("beta", np.zeros_like(grad_gamma), need)  # matters where gradients are to be replaced
-        return grad_input
+    def arguments(self):
+        return self.params["gamma"], self.params["beta"], self.num_groups, self.eps
 
 
 class InstanceNorm(GroupNorm):

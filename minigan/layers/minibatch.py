@@ -3,20 +3,8 @@
 import numpy as np
 
 from minigan import init
-from minigan.errors import InputError
-from minigan.kernels import gemm, memory, threads
-from minigan.layers.base import EVERYTHING, Layer, positive_int
-
-
-def check_parts(layer, x, parts):
-    """How many samples are in each of the `parts` equal consecutive parts of x; InputError if they cannot be equal.
-
-    For layers whose samples see each other: real and fake pictures go through D in one batch of two parts, and a part
-    must not see the other.
-    """
-    if len(x) % positive_int(repr(layer), "parts", parts):
-        raise InputError(f"{layer!r}.forward: a batch of {len(x)} cannot be split into {parts} equal parts.")
-    return len(x) // parts
+from minigan.layers.base import Layer, positive_int
+from minigan.layers.formula import Formula
 
 
 def closeness_forward(m):
@@ -24,10 +12,9 @@ def closeness_forward(m):
 
     m (P, M, B, K): P parts, M samples of B kernels of K dimensions -> out (P, M, B), cache.
     """
-    parts, size, kernels, _ = m.shape
-    closeness = memory.empty((parts, size, size, kernels), m.dtype)
-    threads.run(_closeness, parts * size, 2 * size * m.size, m, closeness)
-    return closeness.sum(axis=2), (m, closeness)
+    c = np.exp(-np.abs(m[:, :, None] - m[:, None]).sum(axis=4))
+    c[:, np.arange(m.shape[1]), np.arange(m.shape[1])] = 0  # the sum is over j ≠ i
+    return c.sum(axis=2), (m, c)
 
 
 def closeness_backward(grad_output, cache):
@@ -37,57 +24,31 @@ def closeness_backward(grad_output, cache):
     number, 0 is taken for its slope, the mean of the slopes -1 and 1 on the two sides.
     grad_output (P, M, B) -> grad_m (P, M, B, K).
     """
-    m, closeness = cache
-    grad_m = memory.empty(m.shape, m.dtype)
-    threads.run(_closeness_backward, len(m) * m.shape[1], 2 * m.shape[1] * m.size, grad_output, m, closeness, grad_m)
-    return grad_m
+    m, c = cache
+    pull = (grad_output[:, :, None] + grad_output[:, None]) * c
+    return -(pull[..., None] * np.sign(m[:, :, None] - m[:, None])).sum(axis=2)
 
 
-def _closeness(start, stop, m, closeness):
-    """Samples start to stop, counted through all parts, of closeness_forward's c."""
-    for part, i in _samples(start, stop, m.shape[1]):
-        closeness[part, i] = np.exp(-np.abs(m[part, i] - m[part]).sum(axis=-1))
-        closeness[part, i, i] = 0  # the sum is over j ≠ i
-
-
-def _closeness_backward(start, stop, grad_output, m, closeness, grad_m):
-    """Samples start to stop, counted through all parts, of closeness_backward."""
-    for part, i in _samples(start, stop, m.shape[1]):
-        pull = (grad_output[part, i] + grad_output[part]) * closeness[part, i]
-        grad_m[part, i] = -(pull[..., None] * np.sign(m[part, i] - m[part])).sum(axis=0)
-
-
-def _samples(start, stop, size):
-    return (divmod(n, size) for n in range(start, stop))
-
-
-def minibatch_discrimination_forward(x, weight, kernels, parts=1):
+def minibatch_discrimination_forward(x, weight, kernels, num_splits=1):
     """y = [x, o]: to each sample's features x_i the numbers o_i = o(x T) that say how close it is to the others.
 
     x (N, D), weight T (D, B K) for B = kernels, the columns of a kernel side by side; see closeness_forward for o.
-    Each of the `parts` equal consecutive parts of the batch sees only itself. -> out (N, D + B), cache.
+    Each of the `num_splits` equal consecutive parts of the batch sees only itself. -> out (N, D + B), cache.
     """
-    m = gemm.product(x, weight, out=memory.empty((len(x), weight.shape[1]), x.dtype))
-    close, cache = closeness_forward(m.reshape(parts, -1, kernels, weight.shape[1] // kernels))
-    out = memory.empty((len(x), x.shape[1] + kernels), x.dtype)
-    return np.concatenate([x, close.reshape(len(x), kernels)], axis=1, out=out), (x, weight, cache)
+    m = (x @ weight).reshape(num_splits, len(x) // num_splits, kernels, -1)
+    o, close = closeness_forward(m)
+    return np.concatenate([x, o.reshape(len(x), kernels)], axis=1), (x, weight, close)
 
 
-def minibatch_discrimination_backward(grad_output, cache, need=EVERYTHING):
+def minibatch_discrimination_backward(grad_output, cache):
     """With ∂L/∂y = [g, h] and d = ∂L/∂(x T), made of h by closeness_backward: ∂L/∂x = g + d Tᵀ, ∂L/∂T = xᵀ d.
 
-    grad_output (N, D + B) -> grad_input (N, D), grad_weight (D, B K); None for what `need` leaves out.
+    grad_output (N, D + B) -> grad_input (N, D), grad_weight (D, B K).
     """
     x, weight, close = cache
-    own, more = grad_output[:, : x.shape[1]], grad_output[:, x.shape[1] :]
-    grad_m = closeness_backward(more.reshape(close[0].shape[:3]), close).reshape(len(x), -1)
-    grad_input = grad_weight = None
-    if need.params:
-        grad_weight = gemm.product(x.T, grad_m, out=memory.empty(weight.shape, weight.dtype))
-    if need.input:
-        grad_input = gemm.product(grad_m, weight.T, out=memory.empty(x.shape, x.dtype))
-        grad_input += own
-    return grad_input, grad_weight
+    g, h = grad_output[:, : x.shape[1]], grad_output[:, x.shape[1] :]
+    d = closeness_backward(h.reshape(close[1].shape[0], close[1].shape[1], -1), close).reshape(len(x), -1)
+    return g + d @ weight.T, x.T @ d
 
 
 class MinibatchDiscrimination(Layer):
@@ -97,11 +58,12 @@ class MinibatchDiscrimination(Layer):
 
     The same in training and in use, where what is found for a sample depends on what it is shown with.
     params: weight (in_features, kernels · dimensions), the T of the paper. No bias, which differences would cancel.
-    forward takes `parts`: a batch made of that many equal parts, such as real and fake, is compared part by part.
+    forward takes `num_splits`: a batch made of that many equal parts, such as real and fake, is compared part by part.
     rng: the Generator that draws the weight (Glorot uniform).
     """
 
-    mixes_samples = True
+    uses_batch_statistics = True
+    formula = Formula(minibatch_discrimination_forward, minibatch_discrimination_backward)
 
     def __init__(self, in_features, kernels=50, dimensions=5, rng=None, dtype=np.float32):
         super().__init__()
@@ -120,12 +82,6 @@ class MinibatchDiscrimination(Layer):
     def _check_input(self, x):
         self._check_features(x, 2, self.in_features, f"(N, {self.in_features})")
 
-    def _forward(self, x, training, parts=1):
-        check_parts(self, x, parts)
-        return minibatch_discrimination_forward(x, self.params["weight"], self.kernels, parts)
-
-    def _backward(self, grad_output, cache, need):
-        grad_input, grad_weight = minibatch_discrimination_backward(grad_output, cache, need)
-        if need.params:
-            self._accumulate("weight", grad_weight, need)
-        return grad_input
+    def _forward(self, x, training, num_splits=1):
+        self.check_splits(x, num_splits)
+        return self.formula.forward(x, self.params["weight"], self.kernels, num_splits)

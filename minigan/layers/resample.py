@@ -1,52 +1,91 @@
 """Pooling and upsampling: images of another size, without parameters."""
 
-import math
-
 import numpy as np
 
-from minigan.errors import InputError
-from minigan.kernels import pooling
+from minigan import kernels
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer, pair
 from minigan.layers.conv import conv2d_output_size
+from minigan.layers.formula import Formula
+
+
+def pool_windows(x, kernel_size, stride):
+    """-> (N, OH, OW, C, KH, KW), a view: [n, h, w, c, i, j] is x[n, h·SH + i, w·SW + j, c]."""
+    return np.lib.stride_tricks.sliding_window_view(x, kernel_size, axis=(1, 2))[:, :: stride[0], :: stride[1]]
 
 
 def average_pool2d_forward(x, kernel_size, stride):
     """y = mean of each window. x (N, H, W, C) -> out (N, OH, OW, C), cache."""
-    size = conv2d_output_size(x.shape[1:3], kernel_size, stride, (0, 0))
-    out = pooling.window_sum(np.ascontiguousarray(x), kernel_size, stride, size, 1 / math.prod(kernel_size))
-    return out, (x.shape, kernel_size, stride)
+    return pool_windows(x, kernel_size, stride).mean(axis=(4, 5)), (x.shape, kernel_size, stride)
 
 
 def average_pool2d_backward(grad_output, cache):
     """A pixel gets g / (KH·KW) from every window it lies in. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
-    shape, kernel_size, stride = cache
-    grad = np.ascontiguousarray(grad_output)
-    return pooling.window_scatter(grad, shape, kernel_size, stride, 1 / math.prod(kernel_size))
+    shape, (KH, KW), (SH, SW) = cache
+    OH, OW = grad_output.shape[1:3]
+    grad_input = np.zeros(shape, grad_output.dtype)
+    for i, j in np.ndindex(KH, KW):
+        grad_input[:, i : i + SH * OH : SH, j : j + SW * OW : SW] += grad_output / (KH * KW)
+    return grad_input
+
+
+def average_pool2d_jvp(t, cache):
+    """J t = the mean of each window of t."""
+    _, kernel_size, stride = cache
+    return average_pool2d_forward(t, kernel_size, stride)[0]
 
 
 def max_pool2d_forward(x, kernel_size, stride):
-    """y = largest entry of each window. x (N, H, W, C) -> out (N, OH, OW, C), cache."""
-    size = conv2d_output_size(x.shape[1:3], kernel_size, stride, (0, 0))
-    out, winner = pooling.window_max(np.ascontiguousarray(x), kernel_size, stride, size)
+    """y = largest entry of each window. x (N, H, W, C) -> out (N, OH, OW, C), cache.
+
+    The cache holds which entry of the window that was, counted row by row (N, OH, OW, C); of equal ones the first.
+    """
+    windows = pool_windows(x, kernel_size, stride)
+    entries = windows.reshape(*windows.shape[:4], -1)
+    winner = entries.argmax(axis=4)
+    out = np.take_along_axis(entries, winner[..., None], axis=4)[..., 0]
     return out, (winner, x.shape, kernel_size, stride)
 
 
 def max_pool2d_backward(grad_output, cache):
-    """g goes to the winner of each window, the first one on a tie. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
-    return pooling.window_max_backward(np.ascontiguousarray(grad_output), *cache)
+    """g goes to the winner of each window. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
+    winner, shape, (_, KW), (SH, SW) = cache
+    n, h, w, c = np.indices(winner.shape, sparse=True)
+    grad_input = np.zeros(shape, grad_output.dtype)
+    np.add.at(grad_input, (n, h * SH + winner // KW, w * SW + winner % KW, c), grad_output)
+    return grad_input
+
+
+def max_pool2d_jvp(t, cache):
+    """J t: of each window, t at the place of the entry that won."""
+    winner, _, (_, KW), (SH, SW) = cache
+    n, h, w, c = np.indices(winner.shape, sparse=True)
+    return t[n, h * SH + winner // KW, w * SW + winner % KW, c]
 
 
 def upsample_nearest2d_forward(x, scale):
     """y[n, h, w, c] = x[n, ⌊h/SH⌋, ⌊w/SW⌋, c]: a pixel becomes a block. -> out (N, H·SH, W·SW, C), cache."""
-    n, h, w, c = x.shape
-    shape = (n, h * scale[0], w * scale[1], c)
-    return pooling.window_scatter(np.ascontiguousarray(x), shape, scale, scale, 1), (scale, (h, w))
+    return x.repeat(scale[0], axis=1).repeat(scale[1], axis=2), scale
 
 
 def upsample_nearest2d_backward(grad_output, cache):
     """∂L/∂x = the sum of g over each pixel's block. grad_output (N, H·SH, W·SW, C) -> grad_input (N, H, W, C)."""
-    scale, size = cache
-    return pooling.window_sum(np.ascontiguousarray(grad_output), scale, scale, size, 1)
+    (N, OH, OW, C), (SH, SW) = grad_output.shape, cache
+    return grad_output.reshape(N, OH // SH, SH, OW // SW, SW, C).sum(axis=(2, 4))
+
+
+def upsample_nearest2d_jvp(t, cache):
+    """J t: t repeated likewise."""
+    return upsample_nearest2d_forward(t, cache)[0]
+
+
+average_pool2d = Formula(
+    average_pool2d_forward, average_pool2d_backward, average_pool2d_jvp, fast=kernels.average_pool2d
+)
+max_pool2d = Formula(max_pool2d_forward, max_pool2d_backward, max_pool2d_jvp, fast=kernels.max_pool2d)
+upsample_nearest2d = Formula(
+    upsample_nearest2d_forward, upsample_nearest2d_backward, upsample_nearest2d_jvp, fast=kernels.upsample_nearest2d
+)
 
 
 class _Pool2D(Layer):
@@ -67,6 +106,9 @@ class _Pool2D(Layer):
             raise InputError(f"{self!r}: pictures of {tuple(input_shape[:2])} pixels are smaller than the window.")
         return (*size, input_shape[2])
 
+    def arguments(self):
+        return self.kernel_size, self.stride
+
     def _check_input(self, x):
         self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
         self.output_shape(x.shape[1:])
@@ -75,25 +117,19 @@ class _Pool2D(Layer):
 class AveragePool2D(_Pool2D):
     """The mean of each window: (N, H, W, C) -> (N, OH, OW, C). kernel_size and stride: an int or (height, width)."""
 
-    def _forward(self, x, training):
-        return average_pool2d_forward(x, self.kernel_size, self.stride)
-
-    def _backward(self, grad_output, cache, need):
-        return average_pool2d_backward(grad_output, cache)
+    formula = average_pool2d
 
 
 class MaxPool2D(_Pool2D):
     """The largest entry of each window: (N, H, W, C) -> (N, OH, OW, C). kernel_size and stride: an int or pair."""
 
-    def _forward(self, x, training):
-        return max_pool2d_forward(x, self.kernel_size, self.stride)
-
-    def _backward(self, grad_output, cache, need):
-        return max_pool2d_backward(grad_output, cache)
+    formula = max_pool2d
 
 
 class UpsampleNearest2D(Layer):
     """Each pixel repeated scale times in both directions: (N, H, W, C) -> (N, H·SH, W·SW, C). scale: an int or pair."""
+
+    formula = upsample_nearest2d
 
     def __init__(self, scale=2):
         super().__init__()
@@ -108,8 +144,5 @@ class UpsampleNearest2D(Layer):
     def _check_input(self, x):
         self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
 
-    def _forward(self, x, training):
-        return upsample_nearest2d_forward(x, self.scale)
-
-    def _backward(self, grad_output, cache, need):
-        return upsample_nearest2d_backward(grad_output, cache)
+    def arguments(self):
+        return (self.scale,)

@@ -2,8 +2,9 @@
 
 import math
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer
+from minigan.layers.formula import Formula
 
 
 def gradient_reversal_forward(x, strength):
@@ -23,6 +24,8 @@ def gradient_reversal_backward(grad_output, cache):
 class GradientReversal(Layer):
     """y = x on the way forward; the gradient comes back times -strength. strength may be set between passes."""
 
+    formula = Formula(gradient_reversal_forward, gradient_reversal_backward)
+
     def __init__(self, strength=1.0):
         super().__init__()
         if not (isinstance(strength, int | float) and 0 <= strength < math.inf):
@@ -32,8 +35,5 @@ class GradientReversal(Layer):
     def __repr__(self):
         return f"GradientReversal({self.strength:g})"
 
-    def _forward(self, x, training):
-        return gradient_reversal_forward(x, self.strength)
-
-    def _backward(self, grad_output, cache, need):
-        return gradient_reversal_backward(grad_output, cache)
+    def arguments(self):
+        return (self.strength,)

@@ -2,12 +2,34 @@
 
 import math
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers.base import Layer, positive_int
+from minigan.layers.formula import Formula
+
+
+def reshape_forward(x, *shape):
+    """(N, …) -> (N, *shape), the same numbers in the same order."""
+    out = x.reshape(len(x), *shape)
+    return out, (x.shape, out.shape)
+
+
+def reshape_backward(grad_output, cache):
+    """∂L/∂x: the same numbers again, in the shape of x."""
+    return grad_output.reshape(cache[0])
+
+
+def reshape_jvp(t, cache):
+    """J t: t in the shape of y."""
+    return t.reshape(cache[1])
+
+
+reshape = Formula(reshape_forward, reshape_backward, reshape_jvp)
 
 
 class Reshape(Layer):
     """(N, …) -> (N, *shape), the same numbers in the same order."""
+
+    formula = reshape
 
     def __init__(self, shape):
         super().__init__()
@@ -25,24 +47,20 @@ class Reshape(Layer):
             )
         return self.shape
 
+    def arguments(self):
+        return self.shape
+
     def _check_input(self, x):
         self.output_shape(x.shape[1:])
-
-    def _forward(self, x, training):
-        return x.reshape(len(x), *self.shape), x.shape
-
-    def _backward(self, grad_output, cache, need):
-        return grad_output.reshape(cache)
 
 
 class Flatten(Layer):
     """(N, …) -> (N, D), the same numbers in the same order."""
 
+    formula = reshape
+
     def output_shape(self, input_shape):
         return (math.prod(input_shape),)
 
-    def _forward(self, x, training):
-        return x.reshape(len(x), -1), x.shape
-
-    def _backward(self, grad_output, cache, need):
-        return grad_output.reshape(cache)
+    def arguments(self):
+        return (-1,)

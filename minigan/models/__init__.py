@@ -2,7 +2,7 @@
 
 import difflib
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.models.base import Preset, Sizes
 from minigan.models.biggan import BIGGAN
 from minigan.models.cogan import COGAN

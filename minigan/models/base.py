@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan import init
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import Sequential
 
 
@@ -16,7 +16,7 @@ class Sizes(NamedTuple):
     """What a pair of networks must fit.
 
     The generator takes (N, inputs), [z, e_y] of latent_dim and `conditions` numbers, and gives samples (N,
-    *sample_shape); the discriminator takes (N, *seen_shape), which has more channels where it is told the condition by
+    *sample_shape); the discriminator takes (N, *seen_shape), which has more channels where it is given the condition by
     some, and gives (N, outputs), or (N, J · outputs) where it judges J things at once.
     """
 
@@ -42,23 +42,23 @@ class Preset:
     build(sizes, rng, noise_rng, dtype) -> (generator, discriminator): rng draws the weights, noise_rng is kept by the
     layers that are random while training. defaults: the config fields that differ from the general defaults.
     sample_shape, classes: the shape of one sample of the data it is meant for, and how many classes there are.
-    The networks may work on something else than pictures. encode: a batch of real samples, and the condition of each
-    where there are any, to what D judges; pictures: what G makes to samples like the data's; show: the same to pictures
-    for people, which may show more. guide: what G gets to know of encoded real samples while it is trained (N, P), or
-    None; second: the other pictures of pairs, as they would look among the first, or None. minutes: what a default run
-    takes on two cores. multiple: what height and width of pictures must divide by, None for networks that take points
-    too. least_latent: the fewest numbers z may have.
+    The networks may work on something else than pictures. to_discriminator: a batch of real samples, and the condition
+    of each where there are any, to what D judges; to_samples: what G makes to samples like the data's; to_display: the
+    same to pictures for people, which may show more. extra_input: what else G gets of real samples as D judges them
+    while it is trained (N, P), or None; partner: the other pictures of pairs, as they would look among the first, or
+    None. minutes: what a default run takes on two cores. multiple: what height and width of pictures must divide by,
+    None for networks that take points too. least_latent: the fewest numbers z may have.
     """
 
     name: str
     summary: str
     source: str
     build: Callable
-    encode: Callable = as_it_is
-    pictures: Callable = as_it_is
-    show: Callable = as_it_is
-    guide: Callable | None = None
-    second: Callable | None = None
+    to_discriminator: Callable = as_it_is
+    to_samples: Callable = as_it_is
+    to_display: Callable = as_it_is
+    extra_input: Callable | None = None
+    partner: Callable | None = None
     defaults: dict = field(default_factory=dict)
     sample_shape: tuple[int, ...] = (28, 28, 1)
     classes: int = 10
@@ -107,7 +107,7 @@ def features(discriminator):
     if isinstance(discriminator, Sequential):
         return Sequential(discriminator.layers[:-1])
     body = copy.copy(discriminator)
-    body.parts = {name: features(part) if name in body.heads else part for name, part in body.parts.items()}
+    body.children = {name: features(part) if name in body.heads else part for name, part in body.children.items()}
     return body
 
 

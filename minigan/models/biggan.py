@@ -1,4 +1,4 @@
-"""BigGAN (Brock et al. 2019) in small: residual blocks told the class, a part of z for each block, self-attention."""
+"""BigGAN (Brock et al. 2019) in small: residual blocks given the class and a part of z each, self-attention."""
 
 import numpy as np
 
@@ -32,27 +32,27 @@ class UpBlock(Composite):
     main: CBN, ReLU, u, 3x3, CBN, ReLU, 3x3, with u repeating pixels; shortcut: 1x1, u.
     """
 
-    def forward(self, x, c, training=True, parts=1):
+    def forward(self, x, c, training=True, num_splits=1):
         """x (N, H, W, C), c (N, E) -> y (N, 2H, 2W, C')."""
-        h = self._told("norm1", x, c, training, parts)
-        h = self._told("norm2", self._run("main1", h, training), c, training, parts)
+        h = self._conditional_norm("norm1", x, c, training, num_splits)
+        h = self._conditional_norm("norm2", self._run("main1", h, training), c, training, num_splits)
         return self._run("main2", h, training) + self._run("shortcut", x, training)
 
     def backward(self, grad_output, need):
         """-> ∂L/∂x and ∂L/∂c, the latter from both normalisations."""
-        grad, grad_c2 = self._back_told("norm2", self._back("main2", grad_output, need, inner=True), need)
-        grad, grad_c1 = self._back_told("norm1", self._back("main1", grad, need, inner=True), need)
+        grad, grad_c2 = self._conditional_norm_back("norm2", self._back("main2", grad_output, need, inner=True), need)
+        grad, grad_c1 = self._conditional_norm_back("norm1", self._back("main1", grad, need, inner=True), need)
         return grad + self._back("shortcut", grad_output, need, inner=True), grad_c1 + grad_c2
 
-    def _told(self, name, x, c, training, parts):
-        return self.parts[name].forward(np.ascontiguousarray(x), c, training, parts=parts)
+    def _conditional_norm(self, name, x, c, training, num_splits):
+        return self.children[name].forward(np.ascontiguousarray(x), c, training, num_splits=num_splits)
 
-    def _back_told(self, name, grad, need):
-        return self.parts[name].backward(np.ascontiguousarray(grad), need.params, True, need.replace)
+    def _conditional_norm_back(self, name, grad, need):
+        return self.children[name].backward(np.ascontiguousarray(grad), need.params, True)
 
 
 class BigGenerator(Composite):
-    """G([z, e_y]): with E y the embedded class and z = [z_0, z_1, z_2] cut in three, z_0 begins, and block k is told
+    """G([z, e_y]): with E y the embedded class and z = [z_0, z_1, z_2] cut in three, z_0 begins, and block k is given
     c_k = [E y, z_k] (skip-z). Without conditions c_k is z_k."""
 
     def __init__(self, sizes, rng, dtype):
@@ -67,12 +67,12 @@ class BigGenerator(Composite):
 
         def block(k):
             inputs, outputs = G_WIDTHS[k - 1], G_WIDTHS[k]
-            told = int(self.cuts[k + 1] - self.cuts[k]) + (EMBEDDING if sizes.conditions else 0)
+            given = int(self.cuts[k + 1] - self.cuts[k]) + (EMBEDDING if sizes.conditions else 0)
             return UpBlock(
                 {
-                    "norm1": ConditionalBatchNorm(inputs, told, rng=rng, dtype=dtype),
+                    "norm1": ConditionalBatchNorm(inputs, given, rng=rng, dtype=dtype),
                     "main1": Sequential([ReLU(), UpsampleNearest2D(2), conv(inputs, outputs)]),
-                    "norm2": ConditionalBatchNorm(outputs, told, rng=rng, dtype=dtype),
+                    "norm2": ConditionalBatchNorm(outputs, given, rng=rng, dtype=dtype),
                     "main2": Sequential([ReLU(), conv(outputs, outputs)]),
                     "shortcut": Sequential([conv(inputs, outputs, 1), UpsampleNearest2D(2)]),
                 }
@@ -81,7 +81,7 @@ class BigGenerator(Composite):
         wide, middle, narrow = G_WIDTHS
         first = wrap(Dense(int(self.cuts[1]), h * w * wide, rng=rng, dtype=dtype))
         picture = [BatchNorm(narrow, dtype=dtype), ReLU(), conv(narrow, channels), Tanh()]
-        parts = {
+        children = {
             "first": Sequential([first, Reshape((h, w, wide))]),
             "block1": block(1),
             "attention": SelfAttention2D(middle, rng=rng, dtype=dtype),
@@ -89,26 +89,26 @@ class BigGenerator(Composite):
             "last": Sequential(picture),
         }
         if sizes.conditions:
-            parts["embedding"] = Dense(sizes.conditions, EMBEDDING, bias=False, rng=rng, dtype=dtype)
-        super().__init__(parts)
+            children["embedding"] = Dense(sizes.conditions, EMBEDDING, bias=False, rng=rng, dtype=dtype)
+        super().__init__(children)
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         z = [x[:, a:b] for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)]
-        if "embedding" in self.parts:
+        if "embedding" in self.children:
             embedded = self._run("embedding", x[:, self.latent_dim :], training)
-            told = [np.concatenate([embedded, part], axis=1) for part in z]
+            given = [np.concatenate([embedded, part], axis=1) for part in z]
         else:
-            told = [np.ascontiguousarray(part) for part in z]
+            given = [np.ascontiguousarray(part) for part in z]
         h = self._run("first", z[0], training)
-        h = self.parts["block1"].forward(h, told[1], training, parts)
-        h = self.parts["block2"].forward(self._run("attention", h, training), told[2], training, parts)
-        return self._run("last", h, training, parts), None
+        h = self.children["block1"].forward(h, given[1], training, num_splits)
+        h = self.children["block2"].forward(self._run("attention", h, training), given[2], training, num_splits)
+        return self._run("last", h, training, num_splits), None
 
     def _backward(self, grad_output, cache, need):
-        grad, grad_2 = self.parts["block2"].backward(self._back("last", grad_output, need, inner=True), need)
-        grad, grad_1 = self.parts["block1"].backward(self._back("attention", grad, need, inner=True), need)
+        grad, grad_2 = self.children["block2"].backward(self._back("last", grad_output, need, inner=True), need)
+        grad, grad_1 = self.children["block1"].backward(self._back("attention", grad, need, inner=True), need)
         grads = [self._back("first", grad, need)]
-        if "embedding" in self.parts:
+        if "embedding" in self.children:
             embedded = self._back("embedding", grad_1[:, :EMBEDDING] + grad_2[:, :EMBEDDING], need)
             grads += [grad_1[:, EMBEDDING:], grad_2[:, EMBEDDING:], embedded]
         else:
@@ -143,7 +143,7 @@ def build_biggan(sizes, rng, noise_rng, dtype):
 
 BIGGAN = Preset(
     name="biggan",
-    summary="residual blocks told the class, skip-z, self-attention, spectral norm, orthogonal pull, hinge loss",
+    summary="residual blocks given the class, skip-z, self-attention, spectral norm, orthogonal pull, hinge loss",
     source="Brock et al. 2019",
     build=build_biggan,
     defaults={

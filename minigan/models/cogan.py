@@ -24,7 +24,7 @@ from minigan.models.base import Preset, quarter_size, redraw_weights
 from minigan.models.dcgan import HALVE
 
 
-def encode(x, conditions=None):
+def to_discriminator(x, conditions=None):
     """Unpaired pictures x (N, H, W, C) -> (N, H, W, 2C): each beside the negative of the next one of its condition, not
     of its own unless there is no other."""
     order = np.arange(len(x)) if conditions is None else np.argsort(conditions, kind="stable")
@@ -35,16 +35,16 @@ def encode(x, conditions=None):
     return np.concatenate([x, -x[others]], axis=3)
 
 
-def first(x):
+def to_samples(x):
     return x[..., : x.shape[3] // 2]
 
 
-def back(x):
+def partner(x):
     """The second pictures as they would be among the first: the negative of the negative."""
     return -x[..., x.shape[3] // 2 :]
 
 
-def show(x):
+def to_display(x):
     """The two beside each other: (N, H, 2W, C)."""
     return np.concatenate(np.split(x, 2, axis=3), axis=2)
 
@@ -52,8 +52,8 @@ def show(x):
 class PairGenerator(Composite):
     """y = [last_1(trunk(x)), last_2(trunk(x))]: the gradients of both pictures meet in the trunk."""
 
-    def _forward(self, x, training, parts):
-        h = self._run("trunk", x, training, parts)
+    def _forward(self, x, training, num_splits):
+        h = self._run("trunk", x, training, num_splits)
         return np.concatenate([self._run(name, h, training) for name in ("last1", "last2")], axis=3), None
 
     def _backward(self, grad_output, cache, need):
@@ -68,15 +68,15 @@ class PairDiscriminator(Composite):
 
     heads = ("trunk",)
 
-    def __init__(self, parts, channels):
-        super().__init__(parts)
+    def __init__(self, children, channels):
+        super().__init__(children)
         self.channels = channels
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         c = self.channels
         first, second = (np.concatenate([own, x[..., 2 * c :]], axis=3) for own in (x[..., :c], x[..., c : 2 * c]))
         h = np.concatenate([self._run("first1", first, training), self._run("first2", second, training)])
-        logits = self._run("trunk", h, training, 2 * parts)
+        logits = self._run("trunk", h, training, 2 * num_splits)
         return np.concatenate(np.split(logits, 2), axis=1), None
 
     def _backward(self, grad_output, cache, need):
@@ -113,10 +113,10 @@ COGAN = Preset(
     summary="two GANs with common weights: a digit and its negative from one z, learned without pairs",
     source="Liu and Tuzel 2016",
     build=build_cogan,
-    encode=encode,
-    pictures=first,
-    show=show,
-    second=back,
+    to_discriminator=to_discriminator,
+    to_samples=to_samples,
+    to_display=to_display,
+    partner=partner,
     defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
     minutes=4.5,
 )

@@ -1,4 +1,4 @@
-"""Conditional GANs on the dcgan networks; how D is told the label is in told.py."""
+"""Conditional GANs on the dcgan networks; how D is given the label is in conditioning.py."""
 
 from minigan.models.base import Preset
 from minigan.models.dcgan import FAST, build_dcgan
@@ -8,18 +8,18 @@ LONGER = {**FAST, "lr": 1e-3, "batch_size": 64, "epochs": 4}
 
 CGAN = Preset(
     name="cgan",
-    summary="G and D told the label: beside z, and as ten more channels of the picture",
+    summary="G and D conditional on the label: beside z, and as ten more channels of the picture",
     source="Mirza and Osindero 2014",
     build=build_dcgan,
-    defaults={**LONGER, "condition": "labels", "told_by": "concatenation"},
+    defaults={**LONGER, "condition": "labels", "conditioning": "concatenation"},
     minutes=4,
 )
 
 ACGAN = Preset(
     name="acgan",
-    summary="G told the label, D asked for it: both also minimise the cross-entropy of D's classifier",
+    summary="G given the label, D asked for it: both also minimise the cross-entropy of D's classifier",
     source="Odena et al. 2017",
     build=build_dcgan,
-    defaults={**LONGER, "condition": "labels", "told_by": "auxiliary", "epochs": 6},
+    defaults={**LONGER, "condition": "labels", "conditioning": "auxiliary", "epochs": 6},
     minutes=4.5,
 )

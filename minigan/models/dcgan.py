@@ -82,7 +82,7 @@ FAST = {"lr": 1.5e-3, "beta1": 0.5, "batch_size": 128, "ema_decay": 0.999, "epoc
 
 DIGITS = Preset(
     name="digits",
-    summary="the dcgan networks told the digit, faster, averaged G, dropout in D: what train does unasked",
+    summary="the dcgan networks conditional on the digit, faster, averaged G, dropout in D: what train does unasked",
     source="Radford et al. 2016; projection of Miyato and Koyama 2018; averaging as in Karras et al. 2018",
     build=build_digits,
     defaults={**FAST, "condition": "labels", "clusters": 10},
@@ -90,7 +90,7 @@ DIGITS = Preset(
 
 DIGITS_UNCONDITIONAL = Preset(
     name="digits-unconditional",
-    summary="the dcgan networks without labels: told which of 100 clusters, found by k-means, a picture lies in",
+    summary="the dcgan networks without labels: conditional on the one of 100 k-means clusters that a picture lies in",
     source="as digits; clusters in the place of labels as in Sage et al. 2018",
     build=build_dcgan,
     defaults={**FAST, "condition": "clusters", "clusters": 100},

@@ -1,7 +1,7 @@
 """Densely connected networks (Huang et al. 2017): every layer of a block sees the outputs of all layers before it."""
 
 from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Sequential
-from minigan.layers.branches import Concatenation
+from minigan.layers.residual import Concatenation
 from minigan.models.base import Preset, quarter_size
 from minigan.models.classifier import FEATURES
 from minigan.models.dcgan import dcgan_generator

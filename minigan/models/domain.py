@@ -10,7 +10,7 @@ FEATURES = 128
 def domain_features(sample_shape, rng, dtype):
     """Pictures (N, H, W, C) to features (N, 128): 4x4/2 convolutions→32→64 with batch norm, dense→128, ReLU after each.
 
-    The two domains are to be normalised apart: forward(x, parts=2).
+    The two domains are to be normalised apart: forward(x, num_splits=2).
     """
     h, w, channels = quarter_size(sample_shape)
     layers = []

@@ -8,14 +8,14 @@ training, l_k comes from real pictures, so no level waits for another; samples a
 
 All levels of a sample are in one array (N, H, W, (2K + 1) C): h_0, l_0, h_1, l_1, …, x_K, the coarser ones repeated up
 to full size, so that one pair of networks, one optimizer and one loss (of K + 1 logits a sample) do for all. A
-condition is told to every level, as in the paper's class-conditional model.
+condition is given to every level, as in the paper's class-conditional model.
 """
 
 import itertools
 
 import numpy as np
 
-from minigan.errors import InputError
+from minigan.base.errors import InputError
 from minigan.layers import BatchNorm, Composite, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, quarter_size
 from minigan.models.dcgan import HALVE
@@ -55,7 +55,7 @@ def join(levels, coarsest):
     return np.concatenate([*planes, up(coarsest, LEVELS)], axis=3)
 
 
-def encode(x, conditions=None):
+def to_discriminator(x, conditions=None):
     """All levels of pictures x (N, H, W, C) in one array."""
     levels = []
     for _ in range(LEVELS):
@@ -65,26 +65,26 @@ def encode(x, conditions=None):
     return join(levels, x)
 
 
-def pictures(x):
+def to_samples(x):
     """x_0 = h_0 + l_0, kept within [-1, 1]."""
     (h, low), *_ = split(x)[0]
     return np.clip(h + low, -1, 1)
 
 
-def show(x):
+def to_display(x):
     """The levels beside each other as they are built, x_K, …, x_0: (N, H, (K + 1) W, C)."""
     levels, coarsest = split(x)
     steps = [up(coarsest, LEVELS), *(up(h + low, k) for k, (h, low) in reversed(list(enumerate(levels))))]
     return np.clip(np.concatenate(steps, axis=2), -1, 1)
 
 
-def guide(x):
-    """The l_k of encoded pictures, as G takes them: (N, P)."""
+def extra_input(x):
+    """The l_k of pictures as D judges them, as G takes them: (N, P)."""
     return np.concatenate([low.reshape(len(low), -1) for _, low in split(x)[0]], axis=1)
 
 
 class PyramidGenerator(Composite):
-    """All G_k. Takes [z, guide] while trained, and z alone to build samples level by level.
+    """All G_k. Takes [z, extra_input] while trained, and z alone to build samples level by level.
 
     z is cut into a part for each level, e_y joined to each; a level's noise is a plane that a dense layer makes of it.
     G_k: 3x3 convolutions [l_k, plane]→32→32→C, batch norm and ReLU between. The coarsest: dense z→128→h·w·C, tanh.
@@ -95,13 +95,13 @@ class PyramidGenerator(Composite):
         self.shape, self.inputs = sizes.sample_shape, sizes.inputs
         self.cuts = np.linspace(0, sizes.latent_dim, LEVELS + 2).astype(int)
         widths = np.diff(self.cuts) + sizes.conditions
-        parts = {}
+        children = {}
         for k in range(LEVELS):
             size = (4 * h // 2**k, 4 * w // 2**k)
-            parts[f"noise{k}"] = Sequential(
+            children[f"noise{k}"] = Sequential(
                 [Dense(widths[k], size[0] * size[1], rng=rng, dtype=dtype), Reshape((*size, 1))]
             )
-            parts[f"level{k}"] = Sequential(
+            children[f"level{k}"] = Sequential(
                 [
                     Conv2D(c + 1, 32, 3, padding=1, rng=rng, dtype=dtype),
                     BatchNorm(32, dtype=dtype),
@@ -112,7 +112,7 @@ class PyramidGenerator(Composite):
                     Conv2D(32, c, 3, padding=1, rng=rng, dtype=dtype),
                 ]
             )
-        parts["coarsest"] = Sequential(
+        children["coarsest"] = Sequential(
             [
                 Dense(widths[-1], 128, rng=rng, dtype=dtype),
                 ReLU(),
@@ -121,29 +121,29 @@ class PyramidGenerator(Composite):
                 Reshape((h, w, c)),
             ]
         )
-        super().__init__(parts)
+        super().__init__(children)
 
-    def _forward(self, x, training, parts):
-        told = x[:, self.cuts[-1] : self.inputs]
-        z = [np.concatenate([x[:, a:b], told], axis=1) for a, b in itertools.pairwise(self.cuts)]
+    def _forward(self, x, training, num_splits):
+        given = x[:, self.cuts[-1] : self.inputs]
+        z = [np.concatenate([x[:, a:b], given], axis=1) for a, b in itertools.pairwise(self.cuts)]
         lows = self._lows(x[:, self.inputs :]) if x.shape[1] > self.inputs else None
         if lows is None and training:
-            raise InputError("lapgan's generator is trained level by level: give generate the guide of real pictures.")
+            raise InputError("lapgan's generator is trained level by level: give generate the preset's extra_input.")
         coarsest = picture = self._run("coarsest", z[-1], training)
         levels = []
         for k in reversed(range(LEVELS)):
             low = up(picture) if lows is None else lows[k]
             plane = self._run(f"noise{k}", z[k], training)
-            high = self._run(f"level{k}", np.concatenate([low, plane], axis=3), training, parts)
+            high = self._run(f"level{k}", np.concatenate([low, plane], axis=3), training, num_splits)
             levels.insert(0, (high, low))
             picture = high + low
         return join(levels, coarsest), None
 
-    def _lows(self, guide):
+    def _lows(self, planes):
         h, w, c = self.shape
         shapes = [(h // 2**k, w // 2**k, c) for k in range(LEVELS)]
         cuts = np.cumsum([np.prod(shape) for shape in shapes])
-        return [part.reshape(-1, *shape) for part, shape in zip(np.split(guide, cuts[:-1], 1), shapes, strict=True)]
+        return [part.reshape(-1, *shape) for part, shape in zip(np.split(planes, cuts[:-1], 1), shapes, strict=True)]
 
     def _backward(self, grad_output, cache, need):
         c = self.shape[2]
@@ -167,25 +167,25 @@ class PyramidDiscriminator(Composite):
 
     def __init__(self, sizes, rng, dtype):
         h, w, c = quarter_size(sizes.sample_shape)
-        self.channels, options, parts = c, {"rng": rng, "dtype": dtype}, {}
+        self.channels, options, children = c, {"rng": rng, "dtype": dtype}, {}
         self.pyramid = (2 * LEVELS + 1) * c
-        told = sizes.seen_shape[-1] - self.pyramid
+        given = sizes.seen_shape[-1] - self.pyramid
         for k, widths in enumerate(((32, 64), (64,))):
-            layers, last = [], 2 * c + told
+            layers, last = [], 2 * c + given
             for width in widths:
                 layers += [Conv2D(last, width, **HALVE, **options), LeakyReLU(0.2)]
                 last = width
-            parts[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, sizes.outputs, **options)])
-        first, last = Dense(h * w * (c + told), 128, **options), Dense(128, sizes.outputs, **options)
-        parts["coarsest"] = Sequential([Flatten(), first, LeakyReLU(0.2), last])
-        super().__init__(parts)
+            children[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, sizes.outputs, **options)])
+        first, last = Dense(h * w * (c + given), 128, **options), Dense(128, sizes.outputs, **options)
+        children["coarsest"] = Sequential([Flatten(), first, LeakyReLU(0.2), last])
+        super().__init__(children)
 
-    def _forward(self, x, training, parts):
-        told = x[..., self.pyramid :]
+    def _forward(self, x, training, num_splits):
+        given = x[..., self.pyramid :]
         levels, coarsest = split(x[..., : self.pyramid])
         outputs = []
         for k, planes in enumerate([*((h + low, low) for h, low in levels), (coarsest,)]):
-            seen = np.concatenate([*planes, told[:, :: 2**k, :: 2**k]], axis=3)
+            seen = np.concatenate([*planes, given[:, :: 2**k, :: 2**k]], axis=3)
             outputs.append(self._run(self.heads[k], seen, training))
         return np.concatenate(outputs, axis=1), (x.shape, np.cumsum([out.shape[1] for out in outputs])[:-1])
 
@@ -214,10 +214,10 @@ LAPGAN = Preset(
     summary="a Laplacian pyramid 7→14→28 with a conditional GAN for each level",
     source="Denton et al. 2015",
     build=build_lapgan,
-    encode=encode,
-    pictures=pictures,
-    show=show,
-    guide=guide,
+    to_discriminator=to_discriminator,
+    to_samples=to_samples,
+    to_display=to_display,
+    extra_input=extra_input,
     defaults={"lr": 5e-4, "beta1": 0.5, "ema_decay": 0.999, "epochs": 3},
     minutes=4,
     least_latent=LEVELS + 1,

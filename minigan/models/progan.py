@@ -48,21 +48,11 @@ class Growing(Composite):
         """progress: how many stages' lengths of training have passed."""
         self.stage, self.fade = stage_and_fade(progress)
 
-    def _rest(self, need):
-        """Gradients of the parts that took no part: 0."""
-        if need.params and need.replace:
-            for name in self.parts.keys() - self._used():
-                self.parts[name].zero_grad()
-
-    def _used(self):
-        edges = {f"edge{self.stage}"} | ({f"edge{self.stage - 1}"} if self.fade < 1 else set())
-        return {"core"} | {f"block{s}" for s in range(1, self.stage + 1)} | edges
-
 
 class GrowingGenerator(Growing):
     """core: z→7x7 features; block_s: twice the size; edge_s: features to a picture of stage s."""
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         h = self._run("core", x, training)
         for s in range(1, self.stage + 1):
             before, h = h, self._run(f"block{s}", h, training)
@@ -79,7 +69,6 @@ class GrowingGenerator(Growing):
             back = self._back(f"block{s}", back, need, inner=True)
             if s == self.stage and self.fade < 1:
                 back = back + self._back(f"edge{s - 1}", (1 - fade) * up_backward(grad), need, inner=True)
-        self._rest(need)
         return self._back("core", back, need)
 
 
@@ -88,7 +77,7 @@ class GrowingDiscriminator(Growing):
 
     heads = ("core",)
 
-    def _forward(self, x, training, parts):
+    def _forward(self, x, training, num_splits):
         for _ in range(LAST - self.stage):
             x = down(x)
         h = self._run(f"edge{self.stage}", x, training)
@@ -97,7 +86,7 @@ class GrowingDiscriminator(Growing):
             if s == self.stage and self.fade < 1:
                 fade = x.dtype.type(self.fade)
                 h = fade * h + (1 - fade) * self._run(f"edge{s - 1}", down(x), training)
-        return self._run("core", h, training, parts), None
+        return self._run("core", h, training, num_splits), None
 
     def _backward(self, grad_output, cache, need):
         back, fade = self._back("core", grad_output, need, inner=True), grad_output.dtype.type(self.fade)
@@ -108,7 +97,6 @@ class GrowingDiscriminator(Growing):
                 back = fade * back
             back = self._back(f"block{s}", back, need, inner=True)
         grad_input = self._back(f"edge{self.stage}", back, need)
-        self._rest(need)
         if not need.input:
             return None
         if aside is not None:

@@ -18,7 +18,7 @@ from minigan.layers import (
     Tanh,
     UpsampleNearest2D,
 )
-from minigan.layers.branches import Residual
+from minigan.layers.residual import Residual
 from minigan.models.base import Preset, quarter_size
 from minigan.models.classifier import FEATURES
 

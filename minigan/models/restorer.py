@@ -26,10 +26,10 @@ class Filled(Composite):
         super().__init__({"main": main})
 
     def output_shape(self, input_shape):
-        return self.parts["main"].output_shape(input_shape)
+        return self.children["main"].output_shape(input_shape)
 
-    def _forward(self, x, training, parts):
-        made, hole = self._run("main", x, training, parts), (x[..., -1:] + 1) / 2
+    def _forward(self, x, training, num_splits):
+        made, hole = self._run("main", x, training, num_splits), (x[..., -1:] + 1) / 2
         return x[..., :-1] + hole * made, (hole, made)
 
     def _backward(self, grad_output, cache, need):

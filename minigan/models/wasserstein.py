@@ -13,7 +13,7 @@ def build_wgan_gp(sizes, rng, noise_rng, dtype):
 
 WGAN = Preset(
     name="wgan",
-    summary="a critic instead of a judge: Wasserstein loss, weights clipped to ±0.01, RMSprop, 5 critic steps",
+    summary="a critic, not a classifier: Wasserstein loss, weights clipped to ±0.01, RMSprop, 5 critic steps",
     source="Arjovsky et al. 2017, algorithm 1",
     build=build_dcgan,
     defaults={

@@ -40,11 +40,11 @@ def build_wavegan(sizes, rng, noise_rng, dtype):
     return generator, discriminator
 
 
-# told the pitch alone, G gave each pitch one sound only; told nothing, it made no tones in 600 steps
+# given the pitch alone, G made one sound only of each; given nothing, it made no tones in 600 steps
 WAVEGAN = Preset(
     name="wavegan",
-    summary="dcgan laid flat, for sounds, told the pitch and a cluster within it: what python -m minigan.audio trains",
-    source="Donahue et al. 2019; told as digits is",
+    summary="dcgan laid flat, for sounds, given the pitch and a cluster within it: what python -m minigan.audio trains",
+    source="Donahue et al. 2019; conditional as digits is",
     build=build_wavegan,
     defaults={"lr": 1e-3, "beta1": 0.5, "ema_decay": 0.99, "epochs": 3, "condition": "labels", "clusters": 4},
     sample_shape=(1, 1024, 1),

@@ -6,10 +6,11 @@ labels: beside few labels its samples bring what those pictures showed, beside a
 
 import numpy as np
 
-from minigan import datasets, plotting
-from minigan.classifier import Classifier
-from minigan.errors import InputError
+from minigan import datasets
+from minigan.base.errors import InputError
+from minigan.metrics.judge import Classifier
 from minigan.recognition.common import Outcome, accuracy, balanced
+from minigan.tools import plotting
 
 STEPS = 600
 BATCH_SIZE = 128
@@ -23,17 +24,17 @@ def run(data, gan, steps, seed, follow):
     check(gan, data)
     rng = np.random.default_rng([seed, 3])
     few = balanced(data.labels, FEW, rng)
-    figures = {}
+    accuracies = {}
     for name, chosen in ((f"{FEW:,} labels", few), (f"all {len(data.labels):,} labels", np.arange(len(data.labels)))):
         images, labels = data.images[chosen], data.labels[chosen]
         asked = rng.choice(labels, min(TIMES * len(labels), len(data.labels)))
         samples = datasets.to_uint8(gan.sample(len(asked), rng, asked))
         more = np.concatenate([images, samples]), np.concatenate([labels, asked])
-        figures[name] = learnt(data, images, labels, steps, seed, f"seed {seed}, {name}", follow)
-        figures[f"{name} + samples"] = learnt(data, *more, steps, seed, f"seed {seed}, {name} + samples", follow)
+        accuracies[name] = learnt(data, images, labels, steps, seed, f"seed {seed}, {name}", follow)
+        accuracies[f"{name} + samples"] = learnt(data, *more, steps, seed, f"seed {seed}, {name} + samples", follow)
     shown = np.repeat(np.arange(data.classes), SHOWN)
     grid = gan.sample(len(shown), rng, shown)
-    return Outcome(figures, {"samples.png": lambda path: plotting.save_samples(path, grid, columns=SHOWN)})
+    return Outcome(accuracies, {"samples.png": lambda path: plotting.save_samples(path, grid, columns=SHOWN)})
 
 
 def check(gan, data):
@@ -57,4 +58,4 @@ def learnt(data, images, labels, steps, seed, title, follow):
             BATCH_SIZE,
             watch=watch,
         )
-    return accuracy(classifier.judge(data.test)[1], data.test_labels)
+    return accuracy(classifier.predict(data.test)[1], data.test_labels)

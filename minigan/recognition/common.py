@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minigan import datasets
-from minigan.errors import InputError
-from minigan.fitting import fit, ways
-from minigan.kernels import threads
+from minigan.base.errors import InputError
+from minigan.kernels.parallel import threads
+from minigan.tools.training_loop import fit, ways
 
 CHUNK = 500  # pictures judged at a time
 WARM = 0.5  # of the steps, in which the learning rate is constant
@@ -37,10 +37,10 @@ class Data:
 class Outcome:
     """What an experiment found with one seed.
 
-    figures: what was tried -> its accuracy on test pictures. drawings: file name -> a function that draws it at a path.
+    accuracies: what was tried -> that on test pictures. drawings: file name -> a function that draws it at a path.
     """
 
-    figures: dict[str, float]
+    accuracies: dict[str, float]
     drawings: dict[str, Callable] = field(default_factory=dict)
 
 

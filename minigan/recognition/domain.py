@@ -13,10 +13,11 @@ import math
 
 import numpy as np
 
-from minigan import datasets, losses, optim, plotting
+from minigan import datasets, losses, optim
 from minigan.models.domain import domain_features, domain_head, label_head
 from minigan.recognition.common import Outcome, accuracy, learn, outputs
 from minigan.recognition.textures import on_textures
+from minigan.tools import plotting
 
 STEPS = 4000
 BATCH_SIZE = 64
@@ -47,16 +48,19 @@ class DomainAdversarial:
         if target is None:
             features = self.features.forward(source)
         else:
-            features = self.features.forward(np.concatenate([source, target]), parts=2)
+            features = self.features.forward(np.concatenate([source, target]), num_splits=2)
         value, grad = losses.softmax_cross_entropy(self.labels.forward(features[: len(source)]), labels)
         grad_features = np.zeros_like(features)
-        grad_features[: len(source)] = self.labels.backward(grad, replace_grads=True)
+        self.labels.zero_grad()
+        grad_features[: len(source)] = self.labels.backward(grad)
         confused = 0.0
         if target is not None:
             real, fake = np.split(self.domains.forward(features), [len(source)])
             confused, *grads = losses.NonSaturating().discriminator(real, fake)
-            grad_features += self.domains.backward(np.concatenate(grads), replace_grads=True)
-        self.features.backward(grad_features, need_input_grad=False, replace_grads=True)
+            self.domains.zero_grad()
+            grad_features += self.domains.backward(np.concatenate(grads))
+        self.features.zero_grad()
+        self.features.backward(grad_features, need_input_grad=False)
         return value, confused
 
     def step(self, source, labels, target, strength):
@@ -112,7 +116,7 @@ def run(data, gan, steps, seed, follow):
         "adversarial": (source, data.labels[first], target),
         "trained on textured": (target, data.labels[second], None),
     }
-    figures, guesses = {}, {}
+    accuracies, guesses = {}, {}
     for (name, learnt), rng in zip(tries.items(), order_rng.spawn(len(tries)), strict=True):
         network = DomainAdversarial(target.shape[1:], data.classes, seed)
         fit(network, *learnt, steps, rng, f"seed {seed}, {name}", follow)
@@ -120,11 +124,12 @@ def run(data, gan, steps, seed, follow):
             if name == "adversarial":
                 settle(network.features, unlabelled)
             logits = outputs(network, test)
-            figures[f"{name}: {domain}"] = accuracy(logits, data.test_labels)
+            accuracies[f"{name}: {domain}"] = accuracy(logits, data.test_labels)
         guesses[name] = logits[:SHOWN].argmax(axis=1)
     before, after = guesses["trained on clean"], guesses["adversarial"]
     captions = [
         f"{label}: taken for {old}, then {new}"
         for label, old, new in zip(data.test_labels[:SHOWN], before, after, strict=True)
     ]
-    return Outcome(figures, {"pictures.png": lambda path: plotting.save_captioned(path, target_test[:SHOWN], captions)})
+    drawings = {"pictures.png": lambda path: plotting.save_captioned(path, target_test[:SHOWN], captions)}
+    return Outcome(accuracies, drawings)

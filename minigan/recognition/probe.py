@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from minigan import datasets, metrics, optim, plotting
-from minigan.errors import InputError
+from minigan import datasets, metrics, optim
+from minigan.base.errors import InputError
 from minigan.gan import GAN
 from minigan.layers import Dense, Flatten, Sequential
 from minigan.losses import softmax_cross_entropy
 from minigan.models.base import as_it_is
 from minigan.recognition.common import Outcome, accuracy, learn, outputs
+from minigan.tools import plotting
 
 STEPS = 2000
 BATCH_SIZE = 128
@@ -27,14 +28,14 @@ def run(data, gan, steps, seed, follow):
     """-> the Outcome for one seed: of the probes, and of the network that was never trained."""
     untrained = GAN(replace(gan.config, seed=seed), gan.sample_shape, gan.conditions.shares)
     bodies = {"pixels": Flatten(), "untrained D": features(untrained), "trained D": features(gan)}
-    figures = {}
+    accuracies = {}
     for name, body in bodies.items():
         probe = Probe(body, data, seed)
         probe.fit(data, steps, f"seed {seed}, {name}", follow)
         logits = outputs(probe, data.test)
-        figures[name] = accuracy(logits, data.test_labels)
+        accuracies[name] = accuracy(logits, data.test_labels)
     matrix = metrics.confusion(data.test_labels, logits.argmax(axis=1), logits.shape[1])
-    return Outcome(figures, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
+    return Outcome(accuracies, {"confusion.png": lambda path: plotting.save_confusion(path, matrix, data.names)})
 
 
 def features(gan):
@@ -42,8 +43,9 @@ def features(gan):
 
     InputError for a discriminator that is no chain of layers, or judges something else than the picture alone.
     """
-    network = gan.discriminator
-    if type(network) is not Sequential or gan.told.channels or gan.preset.encode is not as_it_is:
+    network = gan.discriminator.network
+    seen = gan.discriminator.channels(gan.conditions.count)
+    if type(network) is not Sequential or seen or gan.preset.to_discriminator is not as_it_is:
         raise InputError(
             f"the discriminator of the preset {gan.config.preset} does not judge a picture by itself in a chain of "
             "layers; name a --run of another, such as digits."
@@ -76,7 +78,8 @@ class Probe:
             chosen = batches.next_indices()
             logits = self.forward(datasets.to_float(data.images[chosen]))
             value, grad = softmax_cross_entropy(logits, data.labels[chosen])
-            self.head.backward(grad, need_input_grad=False, replace_grads=True)
+            self.head.zero_grad()
+            self.head.backward(grad, need_input_grad=False)
             optimizer.step()
             return value
 

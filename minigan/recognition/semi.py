@@ -9,10 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from minigan import datasets, losses, optim, plotting
+from minigan import datasets, losses, optim
 from minigan.layers import Sequential
 from minigan.models.semi import LATENT, semi_discriminator, semi_generator
 from minigan.recognition.common import Outcome, accuracy, balanced, learn, outputs
+from minigan.tools import plotting
 
 STEPS = 5000
 LABELS = (100, 1000)
@@ -40,8 +41,10 @@ class SemiSupervised:
         features = self.features.forward(np.concatenate([labelled, unlabelled, made]))
         known, real, fake = np.split(self.head.forward(features), ends)
         value, *grads = losses.semi_supervised(known, labels, real, fake)
-        grad = self.head.backward(np.concatenate(grads), replace_grads=True)
-        self.features.backward(grad, need_input_grad=False, replace_grads=True)
+        self.head.zero_grad()
+        grad = self.head.backward(np.concatenate(grads))
+        self.features.zero_grad()
+        self.features.backward(grad, need_input_grad=False)
         return value, features[slice(*ends)].mean(axis=0)
 
     def g_loss(self, target, made):
@@ -56,14 +59,16 @@ class SemiSupervised:
         value, target = self.d_loss(labelled, labels, unlabelled, made)
         self.d_optimizer.step()
         _, grad = self.g_loss(target, made)
-        self.generator.backward(grad, need_input_grad=False, replace_grads=True)
+        self.generator.zero_grad()
+        self.generator.backward(grad, need_input_grad=False)
         self.g_optimizer.step()
         return value
 
     def step_alone(self, labelled, labels):
         """Move D once by the labels alone. -> its loss."""
         value, grad = losses.softmax_cross_entropy(self.discriminator.forward(labelled), labels)
-        self.discriminator.backward(grad, need_input_grad=False, replace_grads=True)
+        self.discriminator.zero_grad()
+        self.discriminator.backward(grad, need_input_grad=False)
         self.d_optimizer.step()
         return value
 
@@ -74,16 +79,16 @@ class SemiSupervised:
 
 def run(data, gan, steps, seed, follow):
     """-> the Outcome for one draw of the labels: with 100 and with 1,000 of them, alone and beside all pictures."""
-    figures, drawings = {}, {}
+    accuracies, drawings = {}, {}
     for count in LABELS:
         chosen = balanced(data.labels, count, np.random.default_rng([seed, count]))
         for name, unlabelled in ((f"{count:,} labels alone", False), (f"{count:,} labels and a GAN", True)):
             game = SemiSupervised(data.sample_shape, data.classes, [seed, count])
             fit(game, data, chosen, unlabelled, steps, seed, f"seed {seed}, {name}", follow)
-            figures[name] = accuracy(outputs(game.discriminator, data.test), data.test_labels)
+            accuracies[name] = accuracy(outputs(game.discriminator, data.test), data.test_labels)
         samples = game.generator.forward(game.draw(SHOWN), training=False)
         drawings[f"samples_{count}.png"] = partial(plotting.save_samples, samples=samples)
-    return Outcome(figures, drawings)
+    return Outcome(accuracies, drawings)
 
 
 def fit(game, data, chosen, unlabelled, steps, seed, title, follow):

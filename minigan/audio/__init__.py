@@ -1,0 +1,1 @@
+"""Short sounds, as pictures of a height of 1."""

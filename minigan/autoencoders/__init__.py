@@ -1,0 +1,1 @@
+"""Plain and variational autoencoders, to compare GANs with."""

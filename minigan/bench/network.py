@@ -1,0 +1,185 @@
+"""The time of a training step by layer, and the worker that makes the steps which are measured."""
+
+import time
+from collections import defaultdict
+
+import numpy as np
+
+from minigan.bench import process
+from minigan.bench.kernels import earned
+from minigan.bench.work import PLAYERS, Shadows, layer_work, leaves, random_batch, rows, step_flops
+from minigan.gan import build_gan
+from minigan.kernels.parallel import threads
+
+SGEMM_SIZES = (1024, 1536, 2048)  # rows and columns of the products that show what the machine can do
+GROWN = 1000  # lengths of a stage: networks that grow have long been full-size
+
+
+# ---- timing
+
+
+def sgemm_gflops(repeats):
+    """The most GFLOP/s that this machine shows in a float32 matrix product, the best of `repeats` per size."""
+    rng, best = np.random.default_rng(0), 0.0
+    for size in SGEMM_SIZES:
+        a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
+        out = np.empty_like(a)
+        for _ in range(repeats + 1):  # the first finds the pages of out
+            start = time.perf_counter()
+            np.matmul(a, b, out=out)
+            best = max(best, 2 * size**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def layer_times(gan, real, steps, conditions=None):
+    """Where the milliseconds of a training step go: a list of dicts, one per row, and "everything else" at the end.
+
+    A row is a layer of a chain, or a named part of a network that is none, see work.rows. Each has network,
+    layer, forward_ms, input_grad_ms, weight_grad_ms, optimizer_ms, total_ms, share of the step, and gflops. Medians of
+    `steps` cycles of n_critic steps, divided by n_critic, timed inside the step. Two things are shared out rather than
+    timed: a row's backward passes, in the ratio of the two gradients made one at a time, in further steps, by the
+    layers within; and an optimizer's step, by the number of parameters. A layer without one weight of that name has all
+    of its backward passes under input_grad. The tangent pass of a penalty on D's gradient is a forward pass here, and
+    what it adds to the weights' gradients a backward one.
+    """
+    whole = _clocked_steps(gan, (real, conditions), steps, split=False)
+    apart = _clocked_steps(gan, (real, conditions), steps, split=True)
+    work, step_ms, found = layer_work(gan, len(real)), whole["step"], []
+    for player in PLAYERS:
+        named = rows(getattr(gan, player).network)
+        sizes = [sum(param.size for param in layer.params.values()) for _, layer in named]
+        for i, (name, _) in enumerate(named):
+            key = player, i
+            both = whole.get((*key, "backward"), 0.0)
+            parts = [apart.get((*key, kind), 0.0) for kind in ("input", "weight")]
+            of_input, of_weight = (both * part / (sum(parts) or 1) for part in parts)
+            times = {
+                "forward_ms": whole.get((*key, "forward"), 0.0),
+                "input_grad_ms": of_input,
+                "weight_grad_ms": of_weight,
+                "optimizer_ms": whole[player, "optimizer"] * sizes[i] / sum(sizes),
+            }
+            found.append(_row(player, name, times, step_ms, sum(work[key])))
+    rest = step_ms - sum(row["total_ms"] for row in found)
+    found.append(_row("", "everything else", {}, step_ms, 0) | {"total_ms": rest, "share": rest / step_ms})
+    return found
+
+
+def _row(player, name, times, step_ms, flops):
+    names = ("forward_ms", "input_grad_ms", "weight_grad_ms", "optimizer_ms")
+    total = sum(times.values())
+    passes = total - times.get("optimizer_ms", 0.0)
+    return {
+        "network": player,
+        "layer": name,
+        **{key: times.get(key, 0.0) for key in names},
+        "total_ms": total,
+        "share": total / step_ms,
+        "gflops": flops / passes / 1e6 if flops else None,
+    }
+
+
+def _clocked_steps(gan, batch, cycles, split):
+    """{key: median ms per step} of so many cycles of n_critic steps; split: see _Clocks."""
+    records, per = [], gan.config.n_critic
+    with _Clocks(gan, split) as spent:
+        for _ in range(cycles + 1):  # the first is not counted
+            spent.clear()
+            start = time.perf_counter()
+            for _ in range(per):
+                gan.train_step(*batch)
+            spent["step"] = time.perf_counter() - start
+            records.append(dict(spent))
+    keys = {key: None for record in records[1:] for key in record}  # in order
+    return {key: 1e3 / per * float(np.median([record.get(key, 0.0) for record in records[1:]])) for key in keys}
+
+
+class _Clocks(Shadows):
+    """`with _Clocks(gan, split) as spent:` — the seconds spent in each pass of each row add up in `spent`.
+
+    split: instead, those spent on the two gradients of the layers within each row, made one at a time.
+    """
+
+    def __init__(self, gan, split):
+        super().__init__()
+        self.gan, self.split, self.spent = gan, split, defaultdict(float)
+
+    def __enter__(self):
+        for player in PLAYERS:
+            for i, (_, row) in enumerate(rows(getattr(self.gan, player).network)):
+                for layer in leaves(row):
+                    for name, kind in (("jvp", "forward"), ("jvp_backward", "weight" if self.split else "backward")):
+                        self.put(layer, name, self._timed(getattr(layer, name), (player, i, kind)))
+                    if self.split:
+                        self.put(layer, "backward", self._split(layer, (player, i)))
+                if not self.split:
+                    self.put(row, "forward", self._timed(row.forward, (player, i, "forward")))
+                    self.put(row, "backward", self._timed(row.backward, (player, i, "backward")))
+        for player, optimizer in (("generator", self.gan.g_optimizer), ("discriminator", self.gan.d_optimizer)):
+            self.put(optimizer, "step", self._timed(optimizer.step, (player, "optimizer")))
+        return self.spent
+
+    def _timed(self, method, key):
+        def call(*arguments, **options):
+            start = time.perf_counter()
+            result = method(*arguments, **options)
+            self.spent[key] += time.perf_counter() - start
+            return result
+
+        return call
+
+    def _split(self, layer, key):
+        method = layer.backward
+
+        def call(grad_output, need_param_grads=True, need_input_grad=True):
+            needs = need_param_grads, need_input_grad
+            has_weight = "weight" in layer.params and need_param_grads
+            if not (has_weight and need_input_grad):
+                return self._timed(method, (*key, "weight" if has_weight else "input"))(grad_output, *needs)
+            remembered = layer.remembered  # a backward pass uses it up
+            grad_input = self._timed(method, (*key, "input"))(grad_output, need_param_grads=False)
+            layer.remembered = remembered
+            self._timed(method, (*key, "weight"))(grad_output, need_input_grad=False)
+            return grad_input
+
+        return call
+
+
+# ---- the worker
+
+
+def notes(gan):
+    """What is to be known of the preset's metrics, in words."""
+    found = []
+    if gan.config.n_critic > 1:
+        found.append(f"a step is the mean over {gan.config.n_critic}, in one of which G moves")
+    if hasattr(gan.generator, "grow"):
+        found.append("at full size, where it ends")
+    return found
+
+
+def _build(request):
+    threads.set_threads(request["threads"])
+    batch = request["batch"]
+    gan = build_gan(request["preset"], batch_size=batch, sample_shape=request.get("sample_shape"))
+    if hasattr(gan.generator, "grow"):
+        gan.step = GROWN * gan.config.grow_steps * gan.config.n_critic
+    real, conditions = random_batch(gan, batch)
+
+    def cycle():
+        with np.errstate(all="ignore"):
+            for _ in range(gan.config.n_critic):
+                gan.train_step(real, conditions)
+
+    tasks = {
+        "step": process.timed(cycle, gan.config.n_critic),
+        "layers": lambda cycles: {"layers": layer_times(gan, real, cycles, conditions)},
+        "kernels": lambda steps: {"kernels": earned(cycle, steps)},
+        "sgemm": lambda repeats: {"gflops": sgemm_gflops(repeats)},
+        "flops": lambda count: {"flops": count * step_flops(gan, batch)},  # after what is measured: it needs memory
+    }
+    return tasks, {"notes": notes(gan)}
+
+
+if __name__ == "__main__":
+    process.serve(_build)

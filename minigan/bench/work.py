@@ -1,0 +1,176 @@
+"""What a training step computes: the multiply-adds of its layers, counted while the step runs, and the layers' rows."""
+
+import copy
+import math
+from collections import defaultdict
+from typing import NamedTuple
+
+import numpy as np
+
+from minigan.layers import (
+    Composite,
+    ConditionalBatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    MinibatchDiscrimination,
+    SelfAttention2D,
+    Sequential,
+)
+
+PLAYERS = ("generator", "discriminator")
+FEW = 2  # samples of the step that is counted: the work grows in proportion to them
+
+
+class Work(NamedTuple):
+    """Multiply-adds of one sample in one layer, or FLOPs of one training step: two for each of the direct algorithm."""
+
+    forward: float
+    input_grad: float
+    weight_grad: float
+
+
+def multiply_adds(layer, input_shape):
+    """Work of one sample in a layer that is not made of layers, all zero but for the following.
+
+    Dense: D·F. Conv2D: OH·OW·KH·KW·I·O. ConvTranspose2D: H·W·KH·KW·I·O, with its input's pixels. Of a layer around one
+    of these (spectral norm, equalised rate): those of the one within. Minibatch discrimination: its product with T.
+    Conditional batch norm: c W_γ and c W_β. For all these either gradient takes as many again.
+    SelfAttention2D with P pixels: projections to queries, keys (D) and values (E) and back from values, P·C·(2D + 2E),
+    and scores and their use, P²·(D + E). Of the latter twice as many on the way to the input, since both factors want
+    a gradient; on the way to the weights the projections only.
+    """
+    layer = getattr(layer, "layer", layer)
+    if isinstance(layer, SelfAttention2D):
+        pixels, narrow = math.prod(input_shape[:2]), layer.params["query.weight"].shape[1]
+        half = layer.params["value.weight"].shape[1]
+        projections, products = pixels * layer.channels * 2 * (narrow + half), pixels**2 * (narrow + half)
+        return Work(projections + products, projections + 2 * products, projections)
+    one = 0
+    if isinstance(layer, Dense):
+        one = layer.in_features * layer.out_features
+    elif isinstance(layer, Conv2D | ConvTranspose2D):
+        pixels = input_shape if isinstance(layer, ConvTranspose2D) else layer.output_shape(input_shape)
+        one = math.prod(pixels[:2]) * math.prod(layer.kernel_size) * layer.in_channels * layer.out_channels
+    elif isinstance(layer, MinibatchDiscrimination):
+        one = layer.in_features * layer.kernels * layer.dimensions
+    elif isinstance(layer, ConditionalBatchNorm):
+        one = 2 * layer.in_features * layer.num_features
+    return Work(one, one, one)
+
+
+def rows(network):
+    """[(name, layer)] of the layers of a chain, or of the children of a network that is none."""
+    if isinstance(network, Composite):
+        return [(f"{name}: {title(part)}", part) for name, part in network.children.items()]
+    return [(title(layer), layer) for layer in network.layers]
+
+
+def title(layer):
+    """How the layer calls itself, or how many it is made of."""
+    count = len(list(leaves(layer)))
+    return repr(layer) if not is_made_of_layers(layer) else f"{type(layer).__name__} of {count} layers"
+
+
+def is_made_of_layers(layer):
+    return isinstance(layer, Sequential | Composite)
+
+
+def leaves(layer):
+    """The layers within that are not made of layers themselves."""
+    if not is_made_of_layers(layer):
+        yield layer
+        return
+    for inner in layer.children.values() if isinstance(layer, Composite) else layer.layers:
+        yield from leaves(inner)
+
+
+def random_batch(gan, n):
+    """-> n samples of noise like real ones (n, …) and their conditions, if any."""
+    rng = np.random.default_rng(1)
+    real = np.tanh(rng.standard_normal((n, *gan.sample_shape), dtype=np.float32)).astype(gan.dtype)
+    return real, gan.conditions.draw(n, rng)
+
+
+class Shadows:
+    """Methods and functions replaced for a while: `with Shadows() as shadows: shadows.put(owner, name, replacement)`.
+
+    Methods are shadowed by attributes of the instances, so that their classes, which Sequential looks at, stay.
+    """
+
+    def __init__(self):
+        self._shadowed = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for owner, name, before in reversed(self._shadowed):
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+    def put(self, owner, name, replacement):
+        self._shadowed.append((owner, name, vars(owner).get(name)))
+        setattr(owner, name, replacement)
+
+
+def layer_work(gan, batch):
+    """{(player, row): Work} in FLOPs of a training step on `batch` real samples, the mean over a cycle of n_critic.
+
+    Counted while a copy of the GAN makes the cycle: each layer with the shape of what it really gets, each pass as
+    often as it is really made, each gradient only where it is asked for. Of a penalty on D's gradient the tangent pass
+    counts as a forward pass of its layers, and what it adds to their weights' gradients as one of those.
+    """
+    gan = copy.deepcopy(gan)
+    counts, shapes = defaultdict(lambda: [0, 0, 0]), {}
+    places = {}
+
+    def add(layer, n, which):
+        counts[places[id(layer)]][which] += n * multiply_adds(layer, shapes[id(layer)])[which]
+
+    def watch(layer):
+        forward, backward, jvp, jvp_backward = layer.forward, layer.backward, layer.jvp, layer.jvp_backward
+
+        def counted_forward(x, *arguments, **options):
+            shapes[id(layer)] = x.shape[1:]
+            add(layer, len(x), 0)
+            return forward(x, *arguments, **options)
+
+        def counted_backward(grad, need_param_grads=True, need_input_grad=True):
+            for which, needed in ((1, need_input_grad), (2, need_param_grads)):
+                if needed:
+                    add(layer, len(grad), which)
+            return backward(grad, need_param_grads, need_input_grad)
+
+        shadows.put(layer, "forward", counted_forward)
+
+        def counted_jvp(t, cache):
+            add(layer, len(t), 0)
+            return jvp(t, cache)
+
+        def counted_jvp_backward(s, t, cache):
+            add(layer, len(t), 2)
+            return jvp_backward(s, t, cache)
+
+        shadows.put(layer, "backward", counted_backward)
+        shadows.put(layer, "jvp", counted_jvp)
+        shadows.put(layer, "jvp_backward", counted_jvp_backward)
+
+    with Shadows() as shadows, np.errstate(all="ignore"):
+        for player in PLAYERS:
+            for i, (_, row) in enumerate(rows(getattr(gan, player).network)):
+                for layer in leaves(row):
+                    places[id(layer)] = player, i
+                    watch(layer)
+        for _ in range(gan.config.n_critic):
+            gan.train_step(*random_batch(gan, FEW))
+        scale = 2 * batch / FEW / gan.config.n_critic
+        keys = [(player, i) for player in PLAYERS for i in range(len(rows(getattr(gan, player).network)))]
+    return {key: Work(*(scale * count for count in counts[key])) for key in keys}
+
+
+def step_flops(gan, batch):
+    """FLOPs of one training step on `batch` real samples, the mean over a cycle of n_critic."""
+    return sum(sum(work) for work in layer_work(gan, batch).values())

@@ -1,0 +1,3 @@
+"""The game of two networks: players, moves, conditions, settings, training, and looks inside."""
+
+from minigan.gan.gan import GAN, build_gan

@@ -1,0 +1,1 @@
+"""Threads, memory that is used again, and how a thread waits for another."""

@@ -1,0 +1,1 @@
+"""Winograd convolution, of fewer multiplications: Toom and Cook's products of polynomials."""
