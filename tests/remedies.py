@@ -37,7 +37,7 @@ def activations(kind):
     """A change of the networks: every leaky ReLU replaced."""
 
     def change(gan):
-        for network in (gan.generator, gan.discriminator):
+        for network in (gan.generator.network, gan.discriminator.network):
             network.layers = [kind() if type(layer) is LeakyReLU else layer for layer in network.layers]
 
     return change
@@ -45,11 +45,11 @@ def activations(kind):
 
 def minibatch_discrimination(gan):
     """D's last layer sees, beside its features, how close each sample is to the others of its batch."""
-    *body, last = gan.discriminator.layers
+    *body, last = gan.discriminator.network.layers
     rng = np.random.default_rng([gan.config.seed, 6])
     closeness = MinibatchDiscrimination(last.in_features, KERNELS, rng=rng)
     judge = Dense(last.in_features + KERNELS, last.out_features, rng=rng)
-    gan.discriminator.layers = [*body, closeness, judge]
+    gan.discriminator.network.layers = [*body, closeness, judge]
 
 
 def unchanged(gan):

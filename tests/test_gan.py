@@ -7,8 +7,9 @@ import pytest
 from small_gans import certain, encoded, generate, reals, same, small, snapshot, some_conditions, train
 
 import minigan
-from minigan.base.errors import InputError
+from minigan.base.errors import InputError, RunError
 from minigan.gan import build_gan
+from minigan.gan.conditioning import CONDITIONING
 from minigan.gan.gan import SAMPLE_CHUNK
 from minigan.layers import sigmoid
 from minigan.losses import LOSSES
@@ -276,3 +277,20 @@ WRONG = [
 def test_errors(call, message):
     with pytest.raises(InputError, match=message):
         call(small("toy"))
+
+
+@pytest.mark.parametrize("conditioning", ["none", *CONDITIONING])
+def test_the_players_keep_the_contract_of_layers(conditioning):
+    """A backward goes with one forward, and with a gradient like the logits."""
+    given = {} if conditioning == "none" else {"condition": "labels", "conditioning": conditioning}
+    gan = small("mlp", **given)
+    D, x, y = gan.discriminator, reals(gan), some_conditions(gan)
+    with pytest.raises(RunError, match="there is no forward to go with it"):
+        D.backward(np.ones((4, 1)))
+    logits = D.forward(x, y)
+    for wrong in (logits[:3], logits.astype(np.float32), None):
+        with pytest.raises(InputError, match=r"grad_output is .*, expected float64 \(4, 1\)"):
+            D.backward(wrong)
+    D.backward(np.ones_like(logits))
+    with pytest.raises(RunError, match="there is no forward to go with it"):
+        D.backward(np.ones_like(logits))

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import remedies
 from small_gans import certain, extra_input, generate, reals, small, some_conditions
 
 from minigan import penalties
@@ -153,3 +154,16 @@ def test_each_way_d_learns_from_its_condition(conditioning):
     else:
         right, wrong = (D.forward(real, y).mean() for y in (conditions, (conditions + 5) % 10))
         assert right > wrong + 0.1
+
+
+# ---- the script that tries them
+
+
+@pytest.mark.parametrize(("name", "kinds"), [("tanh", {"Tanh"}), ("minibatch discrimination", {"LeakyReLU"})])
+def test_the_scripts_changes_reach_the_networks(name, kinds):
+    """And not the players around them, of which nobody would see it."""
+    gan = small("listing")
+    remedies.REMEDIES[name][1](gan)
+    inner = [type(layer).__name__ for layer in gan.discriminator.network.layers]
+    assert {kind for kind in inner if kind in ("LeakyReLU", "Tanh", "ReLU")} == kinds
+    assert ("MinibatchDiscrimination" in inner) == (name == "minibatch discrimination")

@@ -36,5 +36,16 @@ def test_fit_refuses_what_the_command_refuses(quick, tmp_path):
         minigan.fit("dcgn", steps=1)
     with pytest.raises(InputError, match="there is no setting 'step'"):
         minigan.fit("toy", step=1)
+    with pytest.raises(InputError, match="there is no preset"):
+        minigan.fit(minigan.build_gan("toy"))
+    minigan.fit("toy", out=tmp_path / "run", quiet=True, steps=2, batch_size=16)
+    with pytest.raises(InputError, match="which goes on in its own folder"):
+        minigan.fit(tmp_path / "run", out=tmp_path / "other", steps=3)
+    assert not (tmp_path / "other").exists()
     with pytest.raises(InputError, match="nowhere"):
         minigan.load(tmp_path / "nowhere")
+
+
+def test_a_folder_of_a_presets_name_is_not_taken_for_the_preset(quick, tmp_path):
+    minigan.fit("toy", out=tmp_path / "toy", quiet=True, steps=2, batch_size=16)  # here, under that name
+    assert minigan.fit("toy", out=tmp_path / "new", quiet=True, steps=1, batch_size=16).step == 1

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigan import penalties
 from minigan.layers import one_hot, projection_backward, projection_forward
+from minigan.layers.base import Remembered, recall
 from minigan.losses import softmax_cross_entropy
 
 
@@ -52,6 +53,7 @@ class Discriminator(Conditional):
 
     def __init__(self, network, count=0):
         super().__init__(network, count)
+        self.remembered = None
 
     @staticmethod
     def outputs(count):
@@ -65,14 +67,15 @@ class Discriminator(Conditional):
         """x (N, …, C), y (N,) -> logits (N · J, 1). num_splits: how many parts, such as real and fake, make up the
         batch; batch norm sees each by itself."""
         out = self.network.forward(self.see(x, y), training, num_splits)
-        self.shape, self.y = out.shape, y
+        logits = self.logits(out, y)
         self._grad_auxiliary = None
-        self._out = out
-        return self.logits(out, y)
+        self.remembered = Remembered(logits.shape, logits.dtype, (out, y))
+        return logits
 
     def backward(self, grad_logits, need_param_grads=True, need_input_grad=True):
-        """-> ∂L/∂x (N, …, C)."""
-        grad = self.spread(grad_logits, self.y, self.shape)
+        """-> ∂L/∂x (N, …, C). Errors as of Layer.backward."""
+        out, y = recall(self, grad_logits)
+        grad = self.spread(grad_logits, y, out.shape)
         if self._grad_auxiliary is not None:
             grad = grad + self._grad_auxiliary
         grad = self.network.backward(grad, need_param_grads, need_input_grad)
@@ -167,9 +170,10 @@ class Auxiliary(Discriminator):
         return np.pad(grad_logits, ((0, 0), (0, self.count))).reshape(shape)
 
     def auxiliary_loss(self):
-        each, y = self._each(self._out, self.y)
+        out, y = self.remembered.cache
+        each, y = self._each(out, y)
         value, grad = softmax_cross_entropy(np.ascontiguousarray(each[:, 1:]), y)
-        self._grad_auxiliary = np.pad(grad, ((0, 0), (1, 0))).reshape(self.shape)
+        self._grad_auxiliary = np.pad(grad, ((0, 0), (1, 0))).reshape(out.shape)
         return value
 
 

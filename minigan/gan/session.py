@@ -3,6 +3,7 @@
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from minigan.gan.run import Run, load_gan
 from minigan.gan.trainer import Trainer
 from minigan.metrics import evaluation
 from minigan.metrics.judge import shipped_judge
+from minigan.models import PRESETS
 
 MAY_CHANGE = (
     "epochs",
@@ -42,7 +44,9 @@ def fit(preset, dataset=None, out=None, quiet=False, **settings):
     given = {"preset": preset, "dataset": dataset, **settings}
     given = {name: value for name, value in given.items() if value is not None}
     with ExitStack() as claim:
-        if Run(preset).config_path.exists():
+        if isinstance(preset, str | Path) and preset not in PRESETS and Run(preset).config_path.exists():
+            if out is not None:
+                raise InputError(f"{preset} is a run, which goes on in its own folder; leave out={str(out)!r} out.")
             del given["preset"]
             trainer = resume(preset, given, claim, quiet)
         else:

@@ -17,6 +17,24 @@ class Remembered(NamedTuple):
     cache: object
 
 
+def recall(layer, grad_output):
+    """The cache that the layer's last forward left, which is used up. RunError where there is none, InputError for a
+    grad_output that is not like the output."""
+    if layer.remembered is None:
+        raise RunError(
+            f"{layer!r}.backward: there is no forward to go with it; each forward serves one backward, so call "
+            "forward again first."
+        )
+    shape, dtype, cache = layer.remembered
+    if not isinstance(grad_output, np.ndarray) or grad_output.shape != shape or grad_output.dtype != dtype:
+        raise InputError(
+            f"{layer!r}.backward: grad_output is {_describe(grad_output)}, expected {dtype} {shape}, the shape of the "
+            "output."
+        )
+    layer.remembered = None
+    return cache
+
+
 class Layer:
     """A differentiable function with parameters: y = f(x; θ).
 
@@ -64,18 +82,7 @@ class Layer:
         Uses up what the last forward remembered. Raises RunError without a forward to go with, InputError for a
         grad_output whose shape or dtype is not that of the output.
         """
-        if self.remembered is None:
-            raise RunError(
-                f"{self!r}.backward: there is no forward to go with it; each forward serves one backward, so call "
-                "forward again first."
-            )
-        shape, dtype, cache = self.remembered
-        if not isinstance(grad_output, np.ndarray) or grad_output.shape != shape or grad_output.dtype != dtype:
-            raise InputError(
-                f"{self!r}.backward: grad_output is {_describe(grad_output)}, expected {dtype} {shape}, the shape of "
-                "the output."
-            )
-        self.remembered = None
+        cache = recall(self, grad_output)
         grad_input = self._backward(grad_output, cache, GradRequest(need_param_grads, need_input_grad))
         return grad_input if need_input_grad else None
 
@@ -117,12 +124,7 @@ class Layer:
         return self.formula.forward(x, *self.arguments())
 
     def _backward(self, grad_output, cache, need):
-        found = self.formula.backward(grad_output, cache, need)
-        grad_input, *grads = found if isinstance(found, tuple) else (found,)
-        if need.params:
-            for name, grad in zip(self.params, grads, strict=False):  # without a bias, its gradient is left over
-                self._accumulate(name, grad)
-        return grad_input
+        return self._share_out(self.formula.backward(grad_output, cache, need), need.params)
 
     def jvp(self, t, cache):
         """J t, how the output moves when x moves along t: see Formula. cache: what a forward left."""
@@ -130,9 +132,12 @@ class Layer:
 
     def jvp_backward(self, s, t, cache):
         """Add ∂⟨s, J t⟩/∂θ to grads -> ∂⟨s, J t⟩/∂x, None where that is 0: see Formula."""
-        found = self.formula.jvp_backward(s, t, cache)
+        return self._share_out(self.formula.jvp_backward(s, t, cache))
+
+    def _share_out(self, found, to_params=True):
+        """Of what a formula gives, add the parameters' gradients to theirs, if wanted, and return that of x."""
         grad_input, *grads = found if isinstance(found, tuple) else (found,)
-        for name, grad in zip(self.params, grads, strict=False):
+        for name, grad in zip(self.params, grads if to_params else (), strict=False):  # a bias that is none has one too
             if grad is not None:
                 self._accumulate(name, grad)
         return grad_input
