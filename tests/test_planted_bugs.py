@@ -112,7 +112,7 @@ BUGS = {  # the layer, module, function: what stands there, what stands there in
         "bias averaged": ("grad_output.sum(axis=0)", "grad_output.mean(axis=0)"),
     },
     ("dense", base.Layer, "_accumulate"): {"assigned, not added": ("+= grad", "[...] = grad")},
-    ("dense", base.Layer, "_backward"): {"need_param_grads ignored": ("if need.params:", "if True:")},
+    ("dense", base.Layer, "_backward"): {"need_param_grads ignored": ("cache, need), need.params", "cache), True")},
     ("conv", conv, "conv2d_backward"): {
         "sign of the weight's": ('= np.einsum("nhwcij', '= -np.einsum("nhwcij'),
         "kernel transposed": ("grad_output, weight, size", "grad_output, weight.swapaxes(0, 1), size"),
