@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-pytest.register_assert_rewrite("image_to_image_calls", "training_runs")  # or their assertions would not say what
+# Or their assertions would not say what.
+pytest.register_assert_rewrite("image_to_image_calls", "small_gans", "training_runs")
 
 from image_to_image_calls import load_digits, load_few
 from training_runs import EVERY, TOY, begin, contents, samples_for_pictures

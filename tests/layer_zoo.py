@@ -6,6 +6,7 @@ from minigan import layers
 from minigan.models.restorer import Filled
 
 LAYERS = {}  # name -> function(rng) -> (layer, shape of x, shape of its condition or None)
+TINY = float(np.finfo(np.float32).smallest_subnormal)
 
 
 def kind(build):

@@ -1,4 +1,4 @@
-"""Presets cut down to a few pixels, in float64, for the tests of the game."""
+"""Presets cut down to a few pixels, in float64, for the tests of the game, and the check of G's gradient in it."""
 
 import copy
 
@@ -7,6 +7,8 @@ import numpy as np
 from minigan.gan import build_gan
 from minigan.layers import Dropout, EqualizedRate, SpectralNorm, power_iteration
 from minigan.models import PRESETS
+
+SEVERAL = [("cogan", 2), ("lapgan", 3)]  # whose D judges several things at once, and how many
 
 
 def small(preset, dtype=np.float64, **overrides):
@@ -127,3 +129,62 @@ def slope(f, move, scale, tolerance, h=1e-5):
 
     coarse, fine = central(h), central(h / 4)
     return None if abs(coarse - fine) > tolerance * scale else fine
+
+
+def judged(gan, discriminator, x, conditions):
+    """D's logits of x, given the conditions by gan.config.conditioning, and C's mean cross-entropy if D has a C."""
+    if conditions is None:
+        return discriminator.forward(x).reshape(-1, 1), 0.0
+    conditioning, label = gan.config.conditioning, np.eye(gan.conditions.count)[conditions]
+    if conditioning == "concatenation":
+        channels = np.ones((*x.shape[:-1], 1)) * label.reshape(len(x), *[1] * (x.ndim - 2), -1)
+        return discriminator.forward(np.concatenate([x, channels], axis=-1)).reshape(-1, 1), 0.0
+    times = dict(SEVERAL).get(gan.config.preset, 1)
+    outputs = discriminator.forward(x).reshape(times * len(x), -1)
+    label = label.repeat(times, axis=0)
+    if conditioning == "projection":
+        return outputs[:, :1] + (outputs[:, 1:] * label).sum(axis=1, keepdims=True), 0.0
+    probability = np.exp(outputs[:, 1:]) / np.exp(outputs[:, 1:]).sum(axis=1, keepdims=True)
+    return outputs[:, :1], -np.log((probability * label).sum(axis=1)).mean()
+
+
+def check_generator_gradient(gan, tolerance=1e-6, entries=6):
+    """g_step's gradient of every parameter of G: `entries` entries each, and a random direction through all of them."""
+    z, conditions = gan.draw_z(4, copy.deepcopy(gan.rng)), some_conditions(gan)
+    params = gan.generator.params
+    start = {name: param.copy() for name, param in params.items()}
+    gan.g_step(generate(gan, gan.draw_z(4, gan.rng), conditions), conditions)
+    grads = {name: grad.copy() for name, grad in gan.generator.grads.items()}
+    stayed = [name for name in params if np.array_equal(params[name], start[name])]
+    assert len(stayed) <= 0.12 * len(params), "all but what has yet to grow"
+    assert not any(grads[name].any() for name in stayed)
+    for name, param in params.items():
+        param[...] = start[name]
+
+    def objective():
+        asked = z if conditions is None else np.concatenate([z, np.eye(gan.conditions.count)[conditions]], axis=1)
+        asked = asked if extra_input(gan) is None else np.concatenate([asked, extra_input(gan)], axis=1)
+        logits, entropy = judged(gan, gan.discriminator.network, gan.generator.network.forward(asked), conditions)
+        return gan.loss.generator(logits)[0] + entropy
+
+    rng, compared, skipped = np.random.default_rng(7), 0, 0
+    overall = max(abs(grad).max() for grad in grads.values())
+    assert overall > 1e-3
+    for name, param in params.items():
+        flat, grad = param.reshape(-1), grads[name].reshape(-1)
+        # A bias right before a batch norm has no effect at all: its gradient is 0 but for rounding, on both sides.
+        scale = max(abs(grad).max(), 1e-3 * overall)
+        directions = [np.eye(1, flat.size, i)[0] for i in rng.choice(flat.size, min(entries, flat.size), replace=False)]
+        directions.append(rng.choice([-1.0, 1.0], flat.size) / flat.size**0.5)
+        for direction in directions:
+
+            def move(step, flat=flat, direction=direction):
+                flat += step * direction
+
+            numeric = slope(objective, move, scale, tolerance / 2)
+            if numeric is None:
+                skipped += 1
+                continue
+            compared += 1
+            assert abs(direction @ grad - numeric) <= tolerance * scale, (name, direction.argmax())
+    assert skipped <= 0.2 * (skipped + compared), f"{skipped} near a kink, {compared} compared"

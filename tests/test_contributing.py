@@ -63,7 +63,7 @@ class Scale(Layer):
                 "    return normal(rng, *shape), rng.standard_normal(shape[-1])\n\n\n",
             )
         ],
-        "tests/test_planted_bugs.py": [
+        "tests/layers/test_planted_bugs.py": [
             ("\nWINDOWS, CACHED", 'LAYERS["scale"] = (lambda: minigan.layers.Scale(3), PICTURE)\n'),
             (
                 "\n@cache\ndef report",
@@ -187,7 +187,10 @@ def relu_backward(grad_output, cache):
                 '        ("grad_output, grad_output.dtype", "2 * grad_output, grad_output.dtype", "Twice"),\n    ],\n',
             )
         ],
-        "tests/test_grade.py": [("15 exercises", INSTEAD, "16 exercises"), ("14 deselected", INSTEAD, "15 deselected")],
+        "tests/classroom/test_grade.py": [
+            ("15 exercises", INSTEAD, "16 exercises"),
+            ("14 deselected", INSTEAD, "15 deselected"),
+        ],
         "notebooks/README.md": [("holds fifteen exercises", INSTEAD, "holds sixteen exercises")],
         "README.md": [(": fifteen [", INSTEAD, ": sixteen [")],
     },

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from test_extremes import TINY
+from layer_zoo import TINY
 
 from minigan import losses, optim, penalties
 from minigan.base.errors import RunError

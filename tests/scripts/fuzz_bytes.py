@@ -1,4 +1,4 @@
-"""Bytes for tests/fuzz.py: ways of spoiling any, and IDX, gzip, .npy and .npz files that lie."""
+"""Bytes for tests/scripts/fuzz.py: ways of spoiling any, and IDX, gzip, .npy and .npz files that lie."""
 
 import gzip
 import io

@@ -20,7 +20,10 @@ if hasattr(os, "fork"):
 
 def test_some_hundred_broken_inputs():
     process = subprocess.run(
-        [sys.executable, "tests/fuzz.py", "--inputs", "540", "--seed", "100"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "tests/scripts/fuzz.py", "--inputs", "540", "--seed", "100"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-2000:]
     rows = re.findall(r"^(\w.*?) +(\d+) +(\d+) +(\d+) +0 ", process.stdout, re.MULTILINE)

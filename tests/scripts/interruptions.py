@@ -1,6 +1,6 @@
 """Training that is killed, again and again, at random moments: nothing may be lost but the steps since a checkpoint.
 
-    python tests/interruptions.py --kills 200
+    python tests/scripts/interruptions.py --kills 200
 
 A script to run by hand (test_interruptions.py runs it with few kills). A child trains, is killed by SIGKILL, is resumed
 by another child and killed again, until the run is complete; then the next run begins. Half of the kills come at any
@@ -33,6 +33,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from training_runs import assert_same, contents, log_rows
 

@@ -1,6 +1,6 @@
 """A long training watched from outside: memory, the time of a step and open files must not grow.
 
-    python tests/long_run.py --minutes 30 --out long_run.png
+    python tests/scripts/long_run.py --minutes 30 --out long_run.png
 
 A script to run by hand on a machine that is otherwise idle (test_long_run.py has a version of seconds). The command
 `python -m minigan.train` runs in a process of its own, which knows nothing of being watched and writes its log,
@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from minigan.base.files import atomic_write
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WARM_UP = 0.2  # of the time
 BLOCKS = 12
 STUDENT = 2.228  # 97.5 % quantile of Student's t with BLOCKS - 2 degrees of freedom

@@ -96,7 +96,7 @@ def wait_until(holds):
 
 PROCESS = """
 import sys
-sys.path[:0] = ["tests"]
+sys.path[:0] = ["tests", "tests/kernels"]
 from test_together import digest, shared_work
 with shared_work(1):
     print(digest("dcgan"))
@@ -191,7 +191,7 @@ def test_one_thread_and_two_agree(name, dtype):
 
 PLAIN = """
 import sys
-sys.path[:0] = ["tests"]
+sys.path[:0] = ["tests", "tests/kernels"]
 import numba, numpy as np
 from layer_zoo import LAYERS, made, passes
 assert numba.config.DISABLE_JIT

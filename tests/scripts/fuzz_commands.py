@@ -1,4 +1,4 @@
-"""Command lines for tests/fuzz.py: every command with flags and values of all kinds, in a folder with a few files.
+"""Command lines for fuzz.py: every command with flags and values of all kinds, in a folder with a few files.
 
 Where a command's long work would begin, such as the first training step, it raises Begun instead: then the command line
 was found good, and nothing else of it is replaced. The known data sets are small ones, drawn here.

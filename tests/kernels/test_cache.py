@@ -12,7 +12,7 @@ import pytest
 
 from minigan.base.files import private_folder
 
-PACKAGE = Path(__file__).resolve().parents[1] / "minigan"
+PACKAGE = Path(__file__).resolve().parents[2] / "minigan"
 SOURCE = """
 import numpy as np
 from minigan.kernels import pointwise

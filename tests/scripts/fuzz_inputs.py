@@ -1,4 +1,4 @@
-"""What tests/fuzz.py feeds: for each format good seeds, ways of spoiling them, and the code that has to bear it.
+"""What fuzz.py feeds: for each format good seeds, ways of spoiling them, and the code that has to bear it.
 
 FORMATS: name -> (make(rng, folder) -> arguments, use(*arguments), whether `folder` is to begin as a copy of the seeds).
 `prepare` writes the seeds, and runs everything once, so that nothing is compiled or imported in a child process.

@@ -1,7 +1,7 @@
 """Every preset with every kind of data, way of conditioning and setting of the game: trained, or refused in a sentence.
 
-    python tests/combinations.py                                  # the full product, an hour or two on one core
-    python tests/combinations.py --preset cogan,lapgan --data "grey 28" --game "r1 1.0" --every 23
+    python tests/scripts/combinations.py                                  # the full product, an hour or two on one core
+    python tests/scripts/combinations.py --preset cogan,lapgan --data "grey 28" --game "r1 1.0" --every 23
 
 A script to run by hand; test_combinations.py runs all pairs of choices. Each game makes a few steps with a few samples,
 and then draws some. A fault is anything but finite losses, finite samples in the data's shape and range and networks
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from minigan import datasets
 from minigan.base.errors import InputError
 from minigan.gan import GAN

@@ -1,6 +1,6 @@
 """The article's training problems (its section 8): each remedy alone on the preset `listing`, which collapses.
 
-    python tests/remedies.py --steps 600 --seeds 0,1,2 --out remedies.json
+    python tests/scripts/remedies.py --steps 600 --seeds 0,1,2 --out remedies.json
 
 A script to run by hand, not a test. Every training begins with the same seeds and takes the same number of steps; the
 samples are judged by the classifier in data/. It prints a Markdown table: for each remedy the mean over the seeds and,
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 from minigan import datasets, metrics
 from minigan.gan import build_gan

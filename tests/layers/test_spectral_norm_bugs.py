@@ -1,8 +1,8 @@
-"""Wrong spectral norms and equalised rates that the checks of test_reweight.py must find."""
+"""Wrong spectral norms and equalised rates that the checks of test_spectral_norm.py must find."""
 
 import pytest
 from planting import is_found, table
-from test_reweight import (
+from test_spectral_norm import (
     GAIN,
     check_gradient,
     check_iteration,

@@ -1,7 +1,7 @@
 """Broken and hostile input, made from seeds: every one has to end in success or in one clear sentence.
 
-    python tests/fuzz.py --inputs 20000 --seed 0
-    python tests/fuzz.py --only 1234 --seed 0        # one of them again, with its traceback
+    python tests/scripts/fuzz.py --inputs 20000 --seed 0
+    python tests/scripts/fuzz.py --only 1234 --seed 0        # one of them again, with its traceback
 
 Input number n is made from (seed, n) alone: fuzz_inputs.py says how. A child process takes some of them at a time, with
 a limit of memory, and of time for each. What is found wrong: an exception that is no MiniganError, a message that is
@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from fuzz_bytes import CANARY
 from fuzz_commands import Begun

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from small_gans import small
-from test_branches import PICTURES, conv, lively
-from test_gan_gradients import check_generator_gradient
+from small_gans import check_generator_gradient, small
 from test_layers import draw, rng
+from test_residual import PICTURES, conv, lively
 
 from minigan import models
 from minigan.base.errors import InputError

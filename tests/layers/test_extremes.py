@@ -9,14 +9,13 @@ import math
 
 import numpy as np
 import pytest
-from layer_zoo import LAYERS, made, passes
+from layer_zoo import LAYERS, TINY, made, passes
 
 from minigan import layers
 from minigan.base.errors import InputError, RunError
 from minigan.layers import BatchNorm, Dense, Layer, Sequential, SpectralNorm
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
-TINY = float(np.finfo(np.float32).smallest_subnormal)
 SEEDS = range(3)
 
 

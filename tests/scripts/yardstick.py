@@ -1,7 +1,7 @@
 """The recipes against PyTorch's standard DCGAN, each trained for the same wall-clock time and judged by one judge.
 
-    python tests/yardstick.py --minutes 3 --seeds 0,1,2 --out yardstick.json
-    python tests/yardstick.py --minutes 2 --seeds 0 --recipes mlp,wgan-gp,biggan --pictures gallery.png
+    python tests/scripts/yardstick.py --minutes 3 --seeds 0,1,2 --out yardstick.json
+    python tests/scripts/yardstick.py --minutes 2 --seeds 0 --recipes mlp,wgan-gp,biggan --pictures gallery.png
 
 A script to run by hand where PyTorch is installed, on a machine that is otherwise idle; not a test. Every training has
 a process of its own. The clock runs from the first use of the data to the last step, ours after everything has been
@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
 YARDSTICK, SAMPLES, BATCH = "PyTorch dcgan", 10_000, 64
 SHOWN, COLUMNS = 24, 12  # samples of each in the pictures
 WORST = {  # figure -> which of the seeds counts

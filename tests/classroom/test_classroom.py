@@ -15,7 +15,7 @@ from minigan.classroom.catalogue import EXERCISES, find
 from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, grade_file
 from minigan.kernels.parallel import threads
 
-STUBS = Path(__file__).parents[1] / "notebooks" / "exercises"
+STUBS = Path(__file__).parents[2] / "notebooks" / "exercises"
 
 
 @pytest.fixture(autouse=True)

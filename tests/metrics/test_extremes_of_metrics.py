@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from test_extremes import TINY
+from layer_zoo import TINY
 
 from minigan import metrics, theory
 from minigan.base.errors import InputError

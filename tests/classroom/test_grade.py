@@ -22,7 +22,7 @@ from minigan.classroom.isolation import grade_apart
 from minigan.gradcheck import __main__ as gradcheck
 from minigan.tools import cli
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WHOLE = solutions.source("dense")
 
 

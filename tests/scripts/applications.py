@@ -1,7 +1,7 @@
 """The metrics that recognise, enhance, restore, autoencode and audio left, as Markdown tables: those of RESULTS.md.
 
     python -m minigan.enhance --seeds 3; python -m minigan.restore --seeds 3       # and so on
-    python tests/applications.py runs/enhance runs/restore
+    python tests/scripts/applications.py runs/enhance runs/restore
 
 A script to run by hand; not a test. Folders with the same measures share a table. In a cell stand the means over the
 seeds ± their standard deviations, which are left out where they are 0 as far as the figure is shown.
@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from minigan.base.files import read_json
 
 FORMATS = {  # measure -> its head and format; others are left out

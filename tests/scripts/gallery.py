@@ -1,7 +1,7 @@
 """What finished and evaluated runs draw, as one picture, and how good it is, as one table: those of RESULTS.md.
 
     python -m minigan.train --preset wgan; python -m minigan.evaluate runs/wgan      # and so on
-    python tests/gallery.py runs/wgan runs/progan --pictures gallery.png
+    python tests/scripts/gallery.py runs/wgan runs/progan --pictures gallery.png
 
 A script to run by hand; not a test. The pictures are samples of seed 0, not picked, one of each class in turn where the
 networks can be asked; in the way that the preset itself shows them, so pairs and levels side by side.
@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from minigan import datasets
 from minigan.gan.run import load_gan
 from minigan.models.progan import LAST
