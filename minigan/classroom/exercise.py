@@ -16,8 +16,8 @@ NOTEBOOKS = {
     5: "Transposed convolution",
     6: "Normalisation",
     7: "Optimizers",
-    8: "Regularisers",
-    9: "The minimax game",
+    8: "The minimax game",
+    9: "Regularisers",
     13: "Wasserstein distance and the gradient penalty",
     16: "Judging GANs",
 }

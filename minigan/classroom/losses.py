@@ -127,7 +127,7 @@ class SoftmaxCrossEntropyExercise(Exercise):
 
 
 class NonSaturatingExercise(Exercise):
-    name, notebook, paper = "non_saturating_loss", 9, "Goodfellow et al. 2014, section 3"
+    name, notebook, paper = "non_saturating_loss", 8, "Goodfellow et al. 2014, section 3"
     functions = ("discriminator_loss", "generator_loss")
 
     def cases(self):

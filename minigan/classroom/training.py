@@ -84,7 +84,7 @@ class AdamExercise(Exercise):
 
 
 class MinimaxStepExercise(Exercise):
-    name, functions, notebook, paper = "minimax_step", ("minimax_step",), 9, "Goodfellow et al. 2014, algorithm 1"
+    name, functions, notebook, paper = "minimax_step", ("minimax_step",), 8, "Goodfellow et al. 2014, algorithm 1"
 
     def cases(self):
         def arguments(n, d):

@@ -1,4 +1,4 @@
-"""Exercise minimax_step: one round of the game (notebook 9; Goodfellow et al. 2014, algorithm 1).
+"""Exercise minimax_step: one round of the game (notebook 8; Goodfellow et al. 2014, algorithm 1).
 
 Judge it with `python -m minigan.gradcheck notebooks/exercises/minimax_step.py` or
 `pytest notebooks/exercises -k minimax_step`.

@@ -1,4 +1,4 @@
-"""Exercise non_saturating_loss: the losses GANs are trained with (notebook 9; Goodfellow et al. 2014, section 3).
+"""Exercise non_saturating_loss: the losses GANs are trained with (notebook 8; Goodfellow et al. 2014, section 3).
 
 Judge it with `python -m minigan.gradcheck notebooks/exercises/non_saturating_loss.py` or
 `pytest notebooks/exercises -k non_saturating`.
