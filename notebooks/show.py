@@ -1,6 +1,8 @@
-"""What the notebooks use to show things: code, pictures with alternative text, films, diagrams, and answers.
+"""How the notebooks show things: code, pictures with alternative text, films, diagrams,
+and the verdict on an answer.
 
-COLOURS mean the same in every notebook, and the colour-blind can tell them apart (the palette of Okabe and Ito 2008).
+COLOURS mean the same in every notebook, and the colour-blind can tell them apart (the
+palette of Okabe and Ito 2008).
 """
 
 import inspect
@@ -50,7 +52,7 @@ plt.rcParams.update(
 
 
 def source(*functions):
-    """The library's own code of these functions or classes, as it stands in its file."""
+    """The library's own code of these functions or classes, as it stands there."""
     text = "\n\n".join(inspect.getsource(function).rstrip() for function in functions)
     display(Code(text, language="python"))
 
@@ -61,7 +63,8 @@ def picture(figure, alt):
 
 
 def film(figures, alt, seconds=0.5):
-    """A film of some figures of one size, which runs wherever pictures do; the last one stays longer."""
+    """A film of figures of one size, which runs wherever pictures do; the last one
+    stays longer."""
     frames = [
         Picture.open(_png(figure)).convert("RGB").quantize(64) for figure in figures
     ]
@@ -79,8 +82,8 @@ def film(figures, alt, seconds=0.5):
 
 
 def live(widget):
-    """The widget, for who runs the notebook; what is committed (MINIGAN_STATIC=1) has a sentence in its place, since a
-    widget is blank where nothing runs."""
+    """The widget, for who runs the notebook; what is committed (MINIGAN_STATIC=1) has a
+    sentence in its place, since a widget is blank where nothing runs."""
     if os.environ.get("MINIGAN_STATIC"):
         print("Run this notebook in Jupyter, and buttons stand here.")
     else:
@@ -98,8 +101,9 @@ def _png(figure):
 def flow(boxes, arrows, size=(8, 2.4)):
     """A diagram -> its figure.
 
-    boxes: name -> (column, row, text, kind), rows counted downwards, kind a key of COLOURS.
-    arrows: (from, to, text, kind), kind "forward", or "gradient" for a dashed one that goes back.
+    boxes: name -> (column, row, text, kind), rows counted downwards, kind a key of
+    COLOURS. arrows: (from, to, text, kind), kind "forward", or "gradient" for a dashed
+    one that goes back.
     """
     figure, axes = plt.subplots(figsize=size)
     for column, row, text, kind in boxes.values():
@@ -149,12 +153,12 @@ def flow(boxes, arrows, size=(8, 2.4)):
 
 
 def progress(iterable, text):
-    """The iterable, with a bar while it runs: for every loop of more than five seconds."""
+    """The iterable, with a bar: for every loop of more than five seconds."""
     return tqdm(iterable, desc=text, file=sys.stdout, leave=False)
 
 
 def verdict(answer, check):
-    """What check(answer), whose assertions say what is wrong, has to say; "not yet" to None."""
+    """What check(answer) says, whose assertions say what is wrong; "not yet" to None."""
     if answer is None:
         return "not yet: replace None, run that cell again, then this one"
     try:
@@ -165,7 +169,8 @@ def verdict(answer, check):
 
 
 def answers(number, names):
-    """The names that answers/NUMBER.py defines, run with the notebook's own `names` (its globals()) at hand."""
+    """The names that answers/NUMBER.py defines, run with the notebook's own `names` (its
+    globals()) at hand."""
     scope = dict(names)
     path = HERE / "answers" / f"{number}.py"
     exec(compile(path.read_text(encoding="utf-8"), path.name, "exec"), scope)
