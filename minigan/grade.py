@@ -37,12 +37,10 @@ def parse(argv):
     )
     folder = "holds one folder or zip a student; or a zip of it"
     parser.add_argument("folder", nargs="?", metavar="FOLDER", only=JUDGING, help=folder)
-    table = "the table (default: grades.csv)"
-    parser.add_argument("--out", default="grades.csv", metavar="FILE", only=JUDGING, help=table)
-    limit = f"time limit a file (default: {SECONDS:g})"
-    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", only=JUDGING, help=limit)
+    parser.add_argument("--out", default="grades.csv", metavar="FILE", only=JUDGING, help="the table")
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", only=JUDGING, help="time limit a file")
     parser.add_argument("--solutions", metavar="FOLDER", help="instead of judging, write the reference solutions there")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+    parser.add_shared("--quiet")
     return parser.parse_args(argv)
 
 

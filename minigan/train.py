@@ -1,13 +1,10 @@
 """python -m minigan.train: train a GAN and leave a folder of pictures, curves and a checkpoint."""
 
 import sys
-from contextlib import ExitStack
 from dataclasses import fields
 
 from minigan.gan import build_gan, session
 from minigan.gan.config import Config, add_flags
-from minigan.gan.trainer import NOTES
-from minigan.kernels.parallel import threads
 from minigan.models import PRESETS
 from minigan.tools import cli
 
@@ -17,13 +14,12 @@ LIST, NEW, RESUMED = "--list", "a new run", "--resume"  # ways of running
 def parse(argv):
     lines = "\n".join(f"  {preset.name:22}{preset.summary}" for preset in PRESETS.values())
     parser = cli.Parser("train", f"Train a GAN. With no arguments: on MNIST, in a few minutes.\n\npresets:\n{lines}")
-    add_flags(parser, [item.name for item in fields(Config)], (NEW, RESUMED))
+    add_flags(parser, (NEW, RESUMED))
     parser.add_argument("--list", action="store_true", help="list the presets with paper, size and minutes, and end")
-    out = "where the run's files go (default: runs/<preset>, numbered if that is taken)"
-    parser.add_argument("--out", metavar="FOLDER", only=(NEW,), help=out)
+    parser.add_shared("--out", action="store", by_default="runs/<preset>, numbered if that is taken", only=(NEW,))
     resumed = "continue the run in this folder, bit for bit"
     parser.add_argument("--resume", metavar="FOLDER", only=(RESUMED,), help=resumed)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+    parser.add_shared("--quiet")
     return parser.parse_args(argv)
 
 
@@ -31,16 +27,17 @@ def run(argv=None):
     arguments = parse(argv)
     cli.check_ways(arguments, LIST if arguments.list else NEW if arguments.resume is None else RESUMED)
     cli.give_one(arguments, "both say how long to train", "--steps", "--epochs")
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
     if arguments.list:
         print(_list())
         return 0
     given = {item.name: getattr(arguments, item.name) for item in fields(Config) if hasattr(arguments, item.name)}
-    with ExitStack() as claim:
-        if arguments.resume is None:
-            return _fit(session.begin(given, claim, arguments.out, arguments.quiet), arguments.quiet)
-        return _fit(session.resume(arguments.resume, given, claim, arguments.quiet), arguments.quiet)
+    quiet = arguments.quiet
+    if arguments.resume is None:
+        training = session.begin(given, arguments.out, quiet)
+    else:
+        training = session.resume(arguments.resume, given, quiet)
+    with training as trainer:
+        return _fit(trainer, quiet)
 
 
 def _fit(trainer, quiet):
@@ -52,11 +49,7 @@ def _fit(trainer, quiet):
             f"{config.seed}, into {folder}",
             file=sys.stderr,
         )
-    if gan.config.feature_matching and gan.conditions.count and gan.config.conditioning != "concatenation":
-        print("note: with feature_matching G follows no condition unless --conditioning concatenation", file=sys.stderr)
     stopped = trainer.fit()
-    for note in trainer.notes():
-        print(f"note: {NOTES[note]}", file=sys.stderr)
     if (follows := trainer.critic_follows()) is not None:
         print(
             f"the critic's estimate of the distance against the Fréchet distance, {len(follows['steps'])} looks: "

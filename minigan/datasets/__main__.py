@@ -10,7 +10,7 @@ from minigan.tools import cli
 def parse(argv):
     parser = cli.Parser("datasets", "List the data sets that have a name and say where they are, or fetch one of them.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="fetch this one if it is not here, and check its files")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+    parser.add_shared("--quiet")
     return parser.parse_args(argv)
 
 

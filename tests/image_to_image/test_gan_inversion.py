@@ -258,7 +258,7 @@ def test_the_pictures_are_those_that_the_generator_learnt_from(capsys, few):
     [
         (["--generator", "none"], "none"),
         (["--generator", "cogan"], "does not draw the pictures themselves"),
-        (["--generator", "digits", "--dataset", "coloured"], "expected 28 x 28 of 1"),
+        (["--generator", "digits", "--dataset", "coloured"], "was trained on samples of (28, 28, 1); give such data"),
         (["--generator", "digits", "--network", "blur.npz"], "trained for blur 2, not for holes"),
         (["wide.png", "out.png", "--generator", "digits", "--mask", "wide.png"], "wide.png has 30 x 20 pixels"),
         (["wide.png", "out.png", "--generator", "digits"], "give a --mask"),

@@ -204,7 +204,7 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         (["semi", "--dataset", "ring"], "holds no pictures with labels"),
         (["domain", "--dataset", "bare"], "holds no pictures with labels"),
         (["probe", "--run", "nothing"], "there is no checkpoint nothing"),
-        (["probe", "--run", "colour", "--dataset", "mnist"], "the run was trained on samples of (8, 12, 3)"),
+        (["probe", "--run", "colour", "--dataset", "mnist"], "the run colour was trained on samples of (8, 12, 3)"),
         (["augment", "--run", "unconditional"], "the generator knows 0 labels, the data set 10"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
