@@ -19,7 +19,7 @@ def expected(kind, limits):
     """Such as "a whole number from 1 to 9" or "a number of at least 0 and below 1"."""
     words = {int: "a whole number", float: "a number", str: "a name"}[kind]
     if "least" in limits and "most" in limits:
-        return f"{words} from {limits['least']} to {limits['most']}"
+        return f"{words} from {limits['least']:,} to {limits['most']:,}"
     phrases = {"least": "of at least", "above": "above", "most": "at most", "below": "below"}
-    said = [f"{phrase} {limits[key]}" for key, phrase in phrases.items() if key in limits]
+    said = [f"{phrase} {limits[key]:,}" for key, phrase in phrases.items() if key in limits]
     return " ".join([words, " and ".join(said)]).rstrip()

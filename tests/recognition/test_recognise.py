@@ -198,7 +198,7 @@ def test_every_experiment_leaves_its_figures_and_pictures(capsys, few, experimen
         ([], "the following arguments are required: EXPERIMENT"),
         (["prob"], "invalid choice: 'prob'"),
         (["semi", "--steps", "0"], "--steps is 0"),
-        (["semi", "--seeds", "0"], "--seeds from 1 to 100"),
+        (["semi", "--seeds", "0"], "--seeds is 0, expected a whole number from 1 to 100"),
         (["domain", "--run", "unconditional"], "--run goes with probe or augment, not with domain"),
         (["semi", "--dataset", "mnits"], 'did you mean "mnist"'),
         (["semi", "--dataset", "ring"], "holds no pictures with labels"),
