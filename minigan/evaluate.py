@@ -13,6 +13,7 @@ from minigan.gan.run import LoadedRun
 from minigan.metrics import evaluation
 from minigan.tools import cli, plotting
 from minigan.tools.seeds import METRICS
+from minigan.tools.tables import text_table
 
 SHOWN = 10  # a row of the page
 RANKED = {"rarest_class": np.argmin, "commonest_class": np.argmax}  # of which the table tells the name
@@ -58,6 +59,8 @@ def run(argv=None):
     picture = out / ("evaluation.png" if truncations is None else "truncation.png")
     write_json(metrics_path, report)
     draw(picture)
+    judge = f", judge {report['judge']}" if "judge" in report else ""
+    print(f"{report['n']} samples at step {report['step']} against {report['dataset']}{judge}\n")
     print(_table(report) if truncations is None else _sweep_table(report))
     print(f"\n{report['seconds']} s; saved: {metrics_path} and {picture}")
     return 0
@@ -121,11 +124,10 @@ def _sweep(trained, truncations, arguments, rng):
 
 
 def _sweep_table(report):
-    lines = [f"{report['n']} samples at step {report['step']} against {report['dataset']}, judge {report['judge']}", ""]
-    lines.append(f"{'z within':12}" + "".join(f"{evaluation.LABELS[key][0]:>24}" for key in SWEPT))
+    rows = [["z within", *(evaluation.LABELS[key][0] for key in SWEPT)]]
     for name, found in [*((_bound(point), point) for point in report["points"]), ("real", report["real"])]:
-        lines.append(f"{name:12}" + "".join(f"{_number(found[key]):>24}" for key in SWEPT))
-    return "\n".join(lines)
+        rows.append([name, *(_number(found[key]) for key in SWEPT)])
+    return text_table(rows)
 
 
 def _bound(point):
@@ -167,20 +169,15 @@ def _alternate(upper, lower):
 
 
 def _table(report):
-    judge = f", judge {report['judge']}" if "judge" in report else ""
-    lines = [
-        f"{report['n']} samples at step {report['step']} against {report['dataset']}{judge}",
-        "",
-        f"{'':50}{'samples':>10}{'real':>10}   better",
-    ]
+    rows = [["", "samples", "real", "better"]]
     for key, (name, better) in evaluation.LABELS.items():
         if key in report["samples"]:
             if key in RANKED:
                 shares = report["samples"]["class_shares"]
                 name += f" ({report['class_names'][RANKED[key](shares)]})"
-            values = [_number(report[side][key]) if key in report[side] else "" for side in ("samples", "real")]
-            lines.append(f"{name:50}{values[0]:>10}{values[1]:>10}   {better}")
-    return "\n".join(lines)
+            sides = (report["samples"], report["real"])
+            rows.append([name, *(_number(side[key]) if key in side else "" for side in sides), better])
+    return text_table(rows, "<>><")
 
 
 def _number(value):

@@ -20,6 +20,7 @@ from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED
 from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart, one_line
 from minigan.kernels.parallel import threads
 from minigan.tools import cli
+from minigan.tools.tables import text_table
 
 MISSING = "missing"
 NOT_JUDGED = "not judged"  # by no fault of the code: no grade, and never the same as missing or failed
@@ -175,10 +176,8 @@ def _summary(rows):
     counts = {name: Counter(row[name].partition(":")[0] for row in rows.values()) for name in EXERCISES}
     kinds = [PASSED, FAILED, NOT_WRITTEN, MISSING]
     kinds += [NOT_JUDGED] if any(NOT_JUDGED in count for count in counts.values()) else []
-    lines = [("exercise", *kinds)]
-    lines += [(name, *(str(count[kind]) for kind in kinds)) for name, count in counts.items()]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    rows = [[name, *(count[kind] for kind in kinds)] for name, count in counts.items()]
+    return text_table([["exercise", *kinds], *rows], "<")
 
 
 if __name__ == "__main__":

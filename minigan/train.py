@@ -7,6 +7,7 @@ from minigan.gan import build_gan, session
 from minigan.gan.config import Config, add_flags
 from minigan.models import PRESETS
 from minigan.tools import cli
+from minigan.tools.tables import text_table
 
 LIST, NEW, RESUMED = "--list", "a new run", "--resume"  # ways of running
 
@@ -64,12 +65,12 @@ def _fit(trainer, quiet):
 
 def _list():
     """A line for each preset: name, parameters of both networks, minutes of a default run, what it is, its paper."""
-    lines = [f"{'preset':22}{'parameters':>12}{'minutes':>9}  what it is (paper)"]
+    rows = [["preset", "parameters", "minutes", "what it is (paper)"]]
     for preset in PRESETS.values():
         gan = build_gan(preset.name)
         count = sum(p.size for network in (gan.generator, gan.discriminator) for p in network.params.values())
-        lines.append(f"{preset.name:22}{count:>12,}{preset.minutes:>9g}  {preset.summary} ({preset.source})")
-    return "\n".join(lines)
+        rows.append([preset.name, f"{count:,}", f"{preset.minutes:g}", f"{preset.summary} ({preset.source})"])
+    return text_table(rows, "<>><")
 
 
 if __name__ == "__main__":

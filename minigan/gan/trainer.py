@@ -76,7 +76,8 @@ class Trainer:
                     metrics = gan.train_step(datasets.to_float(self.samples[chosen]), conditions)
                     self.seconds = time.perf_counter() - started
                     self._check_finite(metrics)
-                    self._watch(metrics)
+                    if gan.loss.logits_are_probabilities:
+                        self.mean_d_fake += (metrics["d_fake"] - self.mean_d_fake) / MEMORY
                     self._show(bar, metrics)
                     step, last = gan.step, gan.step == self.total_steps
                     if step % self.sample_every == 0 or last:
@@ -170,10 +171,6 @@ class Trainer:
             f"training diverged at step {self.gan.step}: {what}; try a smaller --lr, --clip-norm 1, or another --loss"
             + (f" ({kept})." if kept else ".")
         )
-
-    def _watch(self, metrics):
-        if self.gan.loss.logits_are_probabilities:
-            self.mean_d_fake += (metrics["d_fake"] - self.mean_d_fake) / MEMORY
 
     def _take_picture(self):
         rng = np.random.default_rng(self.sample_rng_seed)
