@@ -33,7 +33,7 @@ class Config:
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
     dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy, .npz or .csv file")
-    image_size: int | None = _setting(None, "of a folder's pictures; by itself 28, 32 or 64", least=1, most=1024)
+    image_size: int | None = _setting(None, "pixels each way of a folder's pictures", least=1, most=1024)
     epochs: float = _setting(3.0, "passes over the data set", above=0, most=10**6)
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
     batch_size: int = _setting(64, "real samples per step", least=2, most=10**6)

@@ -37,8 +37,9 @@ class _NewFolder(argparse.Action):
 
 SHARED = {  # what several commands take, see Parser.add_shared
     "run": {"metavar": "RUN", "help": "a run's folder, or a checkpoint file"},
-    "--dataset": {"metavar": "NAME", "help": "a name, a folder of pictures, or a .npy, .npz or .csv file"},
-    "--image-size": {"type": int, "metavar": "N", "least": 1, "most": 1024, "help": "of a folder's pictures"},
+    "--dataset": {"metavar": "NAME", "help": "data set: a name, a folder of pictures, or a .npy, .npz or .csv file"},
+    "--image-size": {"type": int, "metavar": "N", "least": 1, "most": 1024,
+                     "help": "pixels each way of a folder's pictures"},
     "--judge": {"metavar": "FILE", "help": "a classifier that classify has saved",
                 "by_default": "for mnist the one in data/"},
     "--steps": {"type": int, "metavar": "N", "least": 1, "help": "training steps"},
