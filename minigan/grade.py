@@ -88,13 +88,12 @@ def _grade(students, out, seconds, quiet):
     tasks = [(student, exercise) for student in students.values() for exercise in EXERCISES.values()]
     rows, row = {}, {}
     names = iter(students)
-    interval = 0.5 if sys.stderr.isatty() else 15
     pool = ThreadPoolExecutor(threads.get_threads())
     with _Table(Path(out)) as table:
         table.add(["student", *EXERCISES, PASSED])
         try:
             marks = pool.map(partial(_mark, seconds=seconds), tasks)
-            with tqdm(marks, "judging", len(tasks), mininterval=interval, disable=quiet) as bar:
+            with tqdm(marks, "judging", len(tasks), mininterval=cli.interval(), disable=quiet) as bar:
                 for (_, exercise), mark in zip(tasks, bar, strict=True):
                     row[exercise.name] = mark
                     if len(row) == len(EXERCISES):

@@ -119,7 +119,7 @@ def benchmark(presets, batches, quick=False):
         left_out += ["torch.compile", "a new process for PyTorch's best mode, so its memory is that of the trial too"]
     configurations = [(preset, batch) for preset in presets for batch in batches]
     interactive = sys.stderr.isatty()
-    with tqdm(total=1 + len(configurations), desc="start-up", mininterval=0.5 if interactive else 15) as bar:
+    with tqdm(total=1 + len(configurations), desc="start-up", mininterval=cli.interval()) as bar:
 
         def say(text):
             bar.set_description(text, refresh=interactive)

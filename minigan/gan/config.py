@@ -102,11 +102,8 @@ class Config:
 
     def differences(self, other, but=()):
         """The names of the settings in which the two differ, `but` left out."""
-        return [
-            item.name
-            for item in fields(self)
-            if item.name not in but and getattr(self, item.name) != getattr(other, item.name)
-        ]
+        names = (item.name for item in fields(self) if item.name not in but)
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     @classmethod
     def from_saved(cls, settings):

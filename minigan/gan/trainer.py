@@ -14,7 +14,7 @@ from tqdm import tqdm
 from minigan import datasets, optim
 from minigan.base.errors import RunError
 from minigan.metrics import evaluation
-from minigan.tools import plotting
+from minigan.tools import cli, plotting
 
 LOG_EVERY = 10  # steps
 COLUMNS = 10  # of a sample picture
@@ -142,7 +142,7 @@ class Trainer:
             unit=" images",
             unit_scale=True,
             disable=self.quiet,
-            mininterval=0.5 if sys.stderr.isatty() else 15,
+            mininterval=cli.interval(),
         )
         try:
             yield bar

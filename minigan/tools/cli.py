@@ -134,14 +134,18 @@ def give_one(arguments, what, *flags):
         raise InputError(f"{' and '.join(given)} {what}; give one of them.")
 
 
+def interval():
+    """Seconds between two looks of a progress bar: few lines where they are kept in a file."""
+    return 0.5 if sys.stderr.isatty() else 15
+
+
 @contextmanager
 def progress_bar(total, title, quiet):
     """`with progress_bar(steps, "seed 0", quiet) as watch:` shows a bar that watch(step, metrics) moves on by a step.
 
     total: how many steps there will be, or None where nobody knows. metrics: name -> float, shown beside the bar.
     """
-    interval = 0.5 if sys.stderr.isatty() else 15
-    with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
+    with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval()) as bar:
 
         def watch(step, metrics):
             bar.set_description(title, refresh=False)
