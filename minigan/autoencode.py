@@ -10,8 +10,7 @@ from minigan.autoencoders.autoencoder import Autoencoder, PrincipalComponents
 from minigan.autoencoders.variational import LIKELIHOODS
 from minigan.base.errors import InputError
 from minigan.base.files import new_folder
-from minigan.gan.run import load_gan
-from minigan.kernels.parallel import threads
+from minigan.gan.run import LoadedRun
 from minigan.metrics import evaluation, image_metrics
 from minigan.tools import cli, plotting
 from minigan.tools.seeds import METRICS, run_seeds
@@ -41,56 +40,36 @@ def parse(argv):
         "with principal components and, given --run, with GANs that were trained before.",
     )
     parser.add_argument("--variational", action="store_true", help="the variational one alone (default: both)")
-    parser.add_argument(
-        "--run",
-        nargs="+",
-        default=[],
-        metavar="RUN",
-        help="a GAN's folder or checkpoint, to compare with, or one for each seed (default: none)",
-    )
-    parser.add_argument("--dataset", metavar="NAME", help="pictures to learn from (default: the run's, or mnist)")
-    parser.add_argument(
-        "--image-size", type=int, metavar="N", help="pixels each way of a folder's pictures (default: the run's)"
-    )
-    parser.add_argument(
-        "--judge", metavar="FILE", help="a classifier that classify has saved (default: for mnist the one in data/)"
-    )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        help=f"training steps of each (default: the seconds that the run took, or {STEPS} steps)",
-    )
-    parser.add_argument("--minutes", type=float, metavar="X", help="instead: how long each is trained")
-    parser.add_argument(
-        "--latent-dim", type=int, default=LATENT_DIM, metavar="N", help=f"size of a code (default: {LATENT_DIM})"
-    )
-    parser.add_argument(
-        "--likelihood",
-        choices=list(LIKELIHOODS),
-        help="of pixels given a code (default: bernoulli for grey pictures, gaussian for colour)",
-    )
-    cli.add_seed_flags(parser)
-    cli.add_out_flag(parser, OUT)
+    run = "a GAN's folder or checkpoint, to compare with, or one for each seed"
+    parser.add_argument("--run", nargs="+", default=[], metavar="RUN", help=run, by_default="none")
+    parser.add_shared("--dataset", by_default="the run's, or mnist")
+    parser.add_shared("--image-size", by_default="the run's")
+    parser.add_shared("--judge", "--seed", "--seeds", "--quiet")
+    parser.add_shared("--steps", by_default=f"the seconds that the run took, or {STEPS} steps")
+    minutes = {"type": float, "above": 0, "most": MOST_MINUTES, "help": "instead: how long each is trained"}
+    parser.add_argument("--minutes", metavar="X", **minutes)
+    size = {"type": int, "default": LATENT_DIM, "least": 2, "most": 1024, "help": "size of a code"}
+    parser.add_argument("--latent-dim", metavar="N", **size)
+    likelihood = {"help": "of pixels given a code", "by_default": "bernoulli for grey pictures, gaussian for colour"}
+    parser.add_argument("--likelihood", choices=list(LIKELIHOODS), **likelihood)
+    parser.add_out(OUT)
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
-    _check(arguments)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
-    gans = [(gan, progress["seconds"]) for gan, _, progress in map(load_gan, arguments.run)]
-    dataset, image_size = _data_of(arguments, [gan.config for gan, _ in gans])
+    cli.give_one(arguments, "both say how long to train", "--steps", "--minutes")
+    if len(arguments.run) not in (0, 1, arguments.seeds):
+        raise InputError(f"--run names {len(arguments.run)} runs, expected one, or one for each of --seeds.")
+    runs = list(map(LoadedRun, arguments.run))
+    dataset, image_size = _source(arguments, runs)
     (images, _), (test, labels) = (datasets.load(dataset, split, image_size) for split in datasets.SPLITS)
     if images.ndim != 4 or min(images.shape[1:3]) < image_metrics.WINDOW:
         least = image_metrics.WINDOW
         raise InputError(f"{dataset} holds samples of {images.shape[1:]}, expected pictures of {least} pixels or more.")
     likelihood = arguments.likelihood or ("bernoulli" if images.shape[3] == 1 else "gaussian")
-    steps, seconds = _budget(arguments, gans)
-    judge = evaluation.judge_for(dataset, image_size, images.shape[1:], arguments.judge)
-    if judge is None:
-        print(f"without Fréchet distances; for these, {evaluation.training_a_judge(dataset, image_size)}")
+    steps, seconds = _budget(arguments, runs)
+    judge = evaluation.judge_for(dataset, image_size, images.shape[1:], arguments.judge, "Fréchet distances")
     n = min(JUDGED, len(images), len(test))
     rng = np.random.default_rng([arguments.seed, 9])
     reference = None if judge is None else evaluation.Reference(images, test, labels, judge, n, rng)
@@ -102,7 +81,7 @@ def run(argv=None):
         "latent_dim": arguments.latent_dim,
         "likelihood": likelihood,
         "runs_compared": arguments.run,
-        "presets": [gan.config.preset for gan, _ in gans],
+        "presets": [run.config.preset for run in runs],
         "test_pictures": len(test),
         "samples": n,
         "judge": judge.name if judge else None,
@@ -119,13 +98,13 @@ def run(argv=None):
             spent = time.perf_counter() - started
             total += spent
             coders[name], metrics[name] = coder, measures.of(coder, seed) | {"steps": made, "seconds": spent}
-        if gans:
-            gan, spent = gans[(seed - arguments.seed) % len(gans)]
-            samples = gan.sample(n, np.random.default_rng([seed, 2]))
-            metrics["GAN"] = measures.of_samples(samples, spent) | {"steps": gan.step}
+        if runs:
+            run = runs[(seed - arguments.seed) % len(runs)]
+            samples = run.gan.sample(n, np.random.default_rng([seed, 2]))
+            metrics["GAN"] = measures.of_samples(samples, run.progress["seconds"]) | {"steps": run.gan.step}
 
         def draw():
-            plotting.save_gallery(out / "pictures.png", _page(test, coders, gans[0][0] if gans else None, seed))
+            plotting.save_gallery(out / "pictures.png", _page(test, coders, runs[0].gan if runs else None, seed))
 
         return {"seconds": round(total, 1), "metrics": metrics}, draw
 
@@ -134,36 +113,24 @@ def run(argv=None):
     return 0
 
 
-def _check(arguments):
-    cli.give_one(arguments, "both say how long to train", "--steps", "--minutes")
-    if arguments.minutes is not None and not 0 < arguments.minutes <= MOST_MINUTES:
-        raise InputError(f"--minutes is {arguments.minutes}, expected a number above 0, up to {MOST_MINUTES}.")
-    cli.check_numbers(arguments)
-    if not 2 <= arguments.latent_dim <= 1024:
-        raise InputError(f"--latent-dim is {arguments.latent_dim}, expected a whole number from 2 to 1024.")
-    if len(arguments.run) not in (0, 1, arguments.seeds):
-        raise InputError(f"--run names {len(arguments.run)} runs, expected one, or one for each of --seeds.")
-
-
-def _data_of(arguments, configs):
+def _source(arguments, runs):
     """-> the data set and the size of its pictures, which are those of the runs."""
-    asked = arguments.dataset and datasets.located(arguments.dataset), arguments.image_size
-    for config in configs:
-        own = datasets.located(config.dataset), config.image_size
-        for wanted, has in zip(asked, own, strict=True):
-            if wanted not in (None, has):
-                raise InputError(f"a run was trained on {own[0]}, which {wanted} is not; leave that out.")
-        if own != (datasets.located(configs[0].dataset), configs[0].image_size):
-            raise InputError("the runs were trained on different data; compare runs of one data set.")
-    if configs:
-        return configs[0].dataset, configs[0].image_size
-    return asked[0] or "mnist", asked[1]
+    if not runs:
+        return arguments.dataset or "mnist", arguments.image_size
+    own, *others = (run.source() for run in runs)
+    if any(other != own for other in others):
+        raise InputError("the runs were trained on different data; compare runs of one data set.")
+    name, size = runs[0].source(arguments.dataset, arguments.image_size)
+    if datasets.located(name) != datasets.located(own[0]) or size != own[1]:
+        given = " and ".join(flag for flag in ("--dataset", "--image-size") if flag in arguments.given)
+        raise InputError(f"--run was trained on {own[0]}, not on other data; leave out {given}.")
+    return own
 
 
-def _budget(arguments, gans):
+def _budget(arguments, runs):
     """-> steps and seconds of each training, one of them None."""
-    if arguments.steps is None and arguments.minutes is None and gans:
-        return None, max(1.0, float(np.mean([seconds for _, seconds in gans])))
+    if arguments.steps is None and arguments.minutes is None and runs:
+        return None, max(1.0, float(np.mean([run.progress["seconds"] for run in runs])))
     return (None, 60 * arguments.minutes) if arguments.minutes else (arguments.steps or STEPS, None)
 
 

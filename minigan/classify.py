@@ -7,7 +7,6 @@ import numpy as np
 from minigan import datasets, metrics
 from minigan.base.errors import InputError
 from minigan.base.files import new_folder
-from minigan.kernels.parallel import threads
 from minigan.metrics.judge import BODIES, Classifier
 from minigan.tools import cli, plotting
 from minigan.tools.seeds import run_seeds
@@ -22,25 +21,20 @@ def parse(argv):
     parser = cli.Parser(
         "classify", "Train a convolutional classifier, and show what it recognises and what it does not."
     )
-    parser.add_argument(
-        "--dataset", default="mnist", metavar="NAME", help="data set with labels, as for train (default: mnist)"
-    )
-    parser.add_argument("--image-size", type=int, metavar="N", help="of a folder's pictures (default: 28, 32 or 64)")
-    kinds = ", ".join(BODIES)
-    parser.add_argument("--network", default="plain", metavar="NAME", help=f"{kinds} (default: plain)")
-    parser.add_argument("--epochs", type=float, default=6, metavar="X", help="passes over the data (default: 6)")
-    steps = f"training steps of {BATCH_SIZE} pictures, instead of epochs (default: none)"
-    parser.add_argument("--steps", type=int, metavar="N", help=steps)
-    cli.add_seed_flags(parser)
-    cli.add_out_flag(parser, OUT)
+    parser.add_shared("--dataset", default="mnist")
+    parser.add_shared("--image-size", by_default="28, 32 or 64")
+    parser.add_argument("--network", default="plain", metavar="NAME", help=", ".join(BODIES))
+    epochs = {"type": float, "default": 6, "above": 0, "most": 1000}
+    parser.add_argument("--epochs", metavar="X", **epochs, help="passes over the data")
+    parser.add_shared("--steps", by_default=f"those of the epochs, of {BATCH_SIZE} pictures each")
+    parser.add_shared("--seed", "--seeds", "--quiet")
+    parser.add_out(OUT)
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
-    _check(arguments)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
+    cli.give_one(arguments, "both say how long to train", "--steps", "--epochs")
     data, test = (datasets.load(arguments.dataset, split, arguments.image_size) for split in datasets.SPLITS)
     if data[1] is None:
         raise InputError(f"--dataset {arguments.dataset} has no labels; choose one that has.")
@@ -65,13 +59,6 @@ def run(argv=None):
     judge = run_seeds(arguments, out, about, one, COLUMNS)["runs"][0]["judge"]
     print(f"done: look at {out / 'confusion.png'} and {out / 'mistakes.png'}; {out / 'classifier.npz'} is {judge}")
     return 0
-
-
-def _check(arguments):
-    cli.give_one(arguments, "both say how long to train", "--steps", "--epochs")
-    if not 0 < arguments.epochs <= 1000:
-        raise InputError(f"--epochs is {arguments.epochs}, expected a number above 0 and at most 1000.")
-    cli.check_numbers(arguments)
 
 
 def _train(data, names, kind, epochs, seed, quiet):

@@ -3,7 +3,6 @@
 from minigan.base import pictures
 from minigan.image_to_image import command, enhancement
 from minigan.image_to_image.enhancement import EnhancementTask, Enhancer
-from minigan.kernels.parallel import threads
 from minigan.tools import cli
 
 STEPS = 2000
@@ -16,26 +15,17 @@ def parse(argv):
         "simple filters on the test pictures; or, given IN and OUT, use a network that was trained on a picture.",
         STEPS,
     )
-    factors = " or ".join(map(str, enhancement.FACTORS))
     training = {"only": (command.TRAINING,)}
-    parser.add_argument(
-        "--factor", type=int, metavar="N", help=f"learn to make N times larger, {factors} (default: 2)", **training
-    )
-    parser.add_argument(
-        "--noise",
-        type=float,
-        metavar="X",
-        help="learn to take away noise of so much of the range from black to white",
-        **training,
-    )
+    factor = f"learn to make N times larger, {' or '.join(map(str, enhancement.FACTORS))}"
+    parser.add_argument("--factor", type=int, metavar="N", help=factor, by_default=2, **training)
+    noise = "learn to take away noise of so much of the range from black to white"
+    parser.add_argument("--noise", type=float, metavar="X", help=noise, **training)
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
     task = _check(arguments)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
     return _use(arguments) if arguments.input is not None else _train(arguments, task)
 
 
@@ -59,8 +49,7 @@ def _use(arguments):
 
 
 def _train(arguments, task):
-    learn = command.train_network(arguments, Enhancer, task)
-    out = command.compare("enhance", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
+    out = command.train_and_compare(arguments, Enhancer, task, _save_example)
     print(f"try python -m minigan.enhance {out / 'example.png'} enhanced.png --network {out / 'network.npz'}")
     return 0
 

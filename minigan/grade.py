@@ -20,6 +20,7 @@ from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED
 from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart, one_line
 from minigan.kernels.parallel import threads
 from minigan.tools import cli
+from minigan.tools.tables import text_table
 
 MISSING = "missing"
 NOT_JUDGED = "not judged"  # by no fault of the code: no grade, and never the same as missing or failed
@@ -37,12 +38,10 @@ def parse(argv):
     )
     folder = "holds one folder or zip a student; or a zip of it"
     parser.add_argument("folder", nargs="?", metavar="FOLDER", only=JUDGING, help=folder)
-    table = "the table (default: grades.csv)"
-    parser.add_argument("--out", default="grades.csv", metavar="FILE", only=JUDGING, help=table)
-    limit = f"time limit a file (default: {SECONDS:g})"
-    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", only=JUDGING, help=limit)
+    parser.add_argument("--out", default="grades.csv", metavar="FILE", only=JUDGING, help="the table")
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", only=JUDGING, help="time limit a file")
     parser.add_argument("--solutions", metavar="FOLDER", help="instead of judging, write the reference solutions there")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+    parser.add_shared("--quiet")
     return parser.parse_args(argv)
 
 
@@ -89,13 +88,12 @@ def _grade(students, out, seconds, quiet):
     tasks = [(student, exercise) for student in students.values() for exercise in EXERCISES.values()]
     rows, row = {}, {}
     names = iter(students)
-    interval = 0.5 if sys.stderr.isatty() else 15
     pool = ThreadPoolExecutor(threads.get_threads())
     with _Table(Path(out)) as table:
         table.add(["student", *EXERCISES, PASSED])
         try:
             marks = pool.map(partial(_mark, seconds=seconds), tasks)
-            with tqdm(marks, "judging", len(tasks), mininterval=interval, disable=quiet) as bar:
+            with tqdm(marks, "judging", len(tasks), mininterval=cli.interval(), disable=quiet) as bar:
                 for (_, exercise), mark in zip(tasks, bar, strict=True):
                     row[exercise.name] = mark
                     if len(row) == len(EXERCISES):
@@ -177,10 +175,8 @@ def _summary(rows):
     counts = {name: Counter(row[name].partition(":")[0] for row in rows.values()) for name in EXERCISES}
     kinds = [PASSED, FAILED, NOT_WRITTEN, MISSING]
     kinds += [NOT_JUDGED] if any(NOT_JUDGED in count for count in counts.values()) else []
-    lines = [("exercise", *kinds)]
-    lines += [(name, *(str(count[kind]) for kind in kinds)) for name, count in counts.items()]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    rows = [[name, *(count[kind] for kind in kinds)] for name, count in counts.items()]
+    return text_table([["exercise", *kinds], *rows], "<")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """python -m minigan.inside RUN: walks between z, what D's filters see, and the gradient of D(x) as a picture."""
 
-from pathlib import Path
-
 import numpy as np
 
 from minigan import datasets
@@ -9,8 +7,7 @@ from minigan.base.errors import InputError
 from minigan.base.files import new_folder, write_json
 from minigan.gan import interpretability, latent_space
 from minigan.gan.latent_space import COLUMNS, draw_sum, walks
-from minigan.gan.run import load_gan
-from minigan.kernels.parallel import threads
+from minigan.gan.run import LoadedRun
 from minigan.metrics import evaluation
 from minigan.tools import cli, plotting
 from minigan.tools.seeds import METRICS
@@ -29,49 +26,30 @@ def parse(argv):
         "Look into a trained GAN: walks from one z to another, what the filters of D's first layers see, and the\n"
         "gradient of D(x) by the pixels, as pictures; and metrics that say what they are worth.",
     )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
-    parser.add_argument(
-        "--arithmetic",
-        metavar="SUM",
-        only=(cli.PICTURES,),
-        help=f"with the mean z of digits, for unconditional networks (default: {SUM} where it can be)",
-    )
-    parser.add_argument(
-        "--judge",
-        metavar="FILE",
-        only=(cli.PICTURES,),
-        help="a classifier that classify has saved (default: for mnist the one in data/)",
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of z and of choices (default: 0)")
-    cli.add_out_flag(parser, "inside, beside the checkpoint")
+    parser.add_shared("run", "--seed")
+    parser.add_shared("--judge", only=(cli.PICTURES,))
+    arithmetic = {"help": "with the mean z of digits, for unconditional networks", "by_default": f"{SUM} if it can be"}
+    parser.add_argument("--arithmetic", metavar="SUM", only=(cli.PICTURES,), **arithmetic)
+    parser.add_out("inside, beside the checkpoint")
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
-    if arguments.seed < 0:
-        raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
     terms = latent_space.parse_terms(SUM if arguments.arithmetic is None else arguments.arithmetic)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
-    source = Path(arguments.run)
-    gan, _, _ = load_gan(source)
-    config = gan.config
-    cli.check_ways(arguments, cli.PICTURES if len(gan.sample_shape) > 1 else cli.POINTS)
-    images, labels = datasets.load(config.dataset, "test", config.image_size)
+    trained = LoadedRun(arguments.run)
+    gan, config = trained.gan, trained.config
+    cli.check_ways(arguments, cli.PICTURES if trained.of_pictures else cli.POINTS)
+    images, labels = trained.data("test")
     labels = labels if gan.conditions.classes else None
-    if images.shape[1:] != gan.sample_shape:
-        raise InputError(
-            f"{config.dataset} now holds samples of {images.shape[1:]}, but the run's are {gan.sample_shape}."
-        )
     judge = None
-    if images.ndim == 4:
-        judge = evaluation.judge_for(config.dataset, config.image_size, gan.sample_shape, arguments.judge)
-    out = new_folder(arguments.out, (source if source.is_dir() else source.parent) / "inside")
+    if trained.of_pictures:
+        judge = evaluation.judge_for(*trained.source(), gan.sample_shape, arguments.judge, "the judge's confidence")
+    out = new_folder(arguments.out, trained.default_out("inside"))
     rng = np.random.default_rng([arguments.seed, 0])
-    report = {"run": str(source), "preset": config.preset, "dataset": config.dataset, "step": gan.step}
+    report = {"run": str(trained.path), "preset": config.preset, "dataset": config.dataset, "step": gan.step}
     parts = {"gradient": lambda: _gradients(gan, images, labels, rng, out)}
-    if images.ndim == 4:
+    if trained.of_pictures:
         parts["walks"] = lambda: _walks(gan, rng, judge, out)
         parts["filters"] = lambda: _filters(gan, images, labels, rng, out)
     else:

@@ -2,11 +2,8 @@
 
 import time
 
-from minigan import datasets
-from minigan.base.errors import InputError
 from minigan.base.files import new_folder
-from minigan.gan.run import load_gan
-from minigan.kernels.parallel import threads
+from minigan.gan.run import LoadedRun
 from minigan.recognition import augment, domain, probe, semi
 from minigan.recognition.common import load
 from minigan.tools import cli, plotting
@@ -23,19 +20,14 @@ def parse(argv):
     parser = cli.Parser("recognise", f"Measure what a GAN does for recognition.\n\nexperiments:\n{lines}")
     names = ", ".join(EXPERIMENTS)
     parser.add_argument("experiment", metavar="EXPERIMENT", choices=EXPERIMENTS, help=f"one of {names}")
-    parser.add_argument(
-        "--run", metavar="RUN", only=NEED_RUN, help=f"the trained GAN to look at, a folder (default: {RUN})"
-    )
-    parser.add_argument(
-        "--dataset", metavar="NAME", help="data set with labels, as for train (default: the run's, or mnist)"
-    )
-    parser.add_argument(
-        "--image-size", type=int, metavar="N", help="pixels each way of a folder's pictures (default: the run's)"
-    )
+    run = "the trained GAN to look at, a folder or a checkpoint"
+    parser.add_argument("--run", metavar="RUN", only=NEED_RUN, help=run, by_default=RUN)
+    parser.add_shared("--dataset", by_default="the run's, or mnist")
+    parser.add_shared("--image-size", by_default="the run's")
     steps = ", ".join(f"{name} {module.STEPS}" for name, module in EXPERIMENTS.items())
-    parser.add_argument("--steps", type=int, metavar="N", help=f"training steps of each network (default: {steps})")
-    cli.add_seed_flags(parser)
-    cli.add_out_flag(parser, "runs/<experiment>")
+    parser.add_shared("--steps", by_default=steps)
+    parser.add_shared("--seed", "--seeds", "--quiet")
+    parser.add_out("runs/<experiment>")
     return parser.parse_args(argv)
 
 
@@ -43,26 +35,22 @@ def run(argv=None):
     arguments = parse(argv)
     name, experiment = arguments.experiment, EXPERIMENTS[arguments.experiment]
     cli.check_ways(arguments, name)
-    cli.check_numbers(arguments)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
     steps = experiment.STEPS if arguments.steps is None else arguments.steps
-    gan = load_gan(arguments.run or RUN)[0] if name in NEED_RUN else None
-    dataset, size = arguments.dataset or (gan.config.dataset if gan else "mnist"), arguments.image_size
-    if gan is not None and size is None and datasets.located(dataset) == datasets.located(gan.config.dataset):
-        size = gan.config.image_size
+    trained = LoadedRun(arguments.run or RUN) if name in NEED_RUN else None
+    gan = trained.gan if trained else None
+    if trained:
+        dataset, size = trained.source(arguments.dataset, arguments.image_size)
+    else:
+        dataset, size = arguments.dataset or "mnist", arguments.image_size
     data = load(dataset, size)
-    if gan is not None and gan.sample_shape != data.sample_shape:
-        raise InputError(
-            f"the run was trained on samples of {gan.sample_shape}, the pictures of {dataset} are {data.sample_shape}; "
-            "name its own --dataset or another --run."
-        )
+    if trained:
+        trained.check_fits(data.images, dataset)
     out = new_folder(arguments.out, f"runs/{name}")
     about = {
         "experiment": name,
         "dataset": dataset,
         "steps": steps,
-        "run": str(arguments.run or RUN) if gan else None,
+        "run": str(trained.path) if trained else None,
         "condition": gan.config.condition if gan else None,
         "test_pictures": len(data.test),
     }

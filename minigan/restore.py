@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from minigan import datasets
 from minigan.base import pictures
 from minigan.base.errors import InputError
-from minigan.gan.run import load_gan
+from minigan.gan.run import LoadedRun
 from minigan.image_to_image import command, gan_inversion, inpainting, restoration
 from minigan.image_to_image.restoration import RestorationTask, Restorer
-from minigan.kernels.parallel import threads
 from minigan.tools import cli
 
 STEPS = 3000
@@ -23,37 +23,21 @@ def parse(argv):
         "With --generator nothing is trained: what a GAN can draw is searched for pictures that agree.",
         STEPS,
     )
-    parser.set_defaults(steps=None, dataset=None)
-    parser.add_argument(
-        "--generator",
-        metavar="RUN",
-        help=f"search this GAN, a folder of train, in so many --steps (default: {SEARCH_STEPS}) for each picture of "
-        "--dataset (default: the run's)",
-    )
-    kinds = ", ".join(inpainting.HOLES)
-    parser.add_argument(
-        "--hole",
-        metavar="NAME",
-        only=(command.COMPARISON,),
-        help=f"learn to fill only these holes: {kinds} (default: all)",
-    )
+    search = f"search this GAN, with {SEARCH_STEPS} --steps a picture and the run's --dataset unless they are given"
+    parser.add_argument("--generator", metavar="RUN", help=search)
+    holes = f"learn to fill only these holes: {', '.join(inpainting.HOLES)}"
+    parser.add_argument("--hole", metavar="NAME", only=(command.COMPARISON,), help=holes, by_default="all")
     parser.add_argument("--blur", type=float, metavar="X", help="learn to undo a blur of σ = X pixels")
-    parser.add_argument(
-        "--mask",
-        metavar="FILE",
-        only=(command.PICTURE,),
-        help="a picture of the size of IN, white where IN is to be filled and black elsewhere",
-    )
+    mask = "a picture of the size of IN, white where IN is to be filled and black elsewhere"
+    parser.add_argument("--mask", metavar="FILE", only=(command.PICTURE,), help=mask)
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
-    if arguments.steps is None:
-        arguments.steps = STEPS if arguments.generator is None else SEARCH_STEPS
+    if arguments.generator is not None and "--steps" not in arguments.given:
+        arguments.steps = SEARCH_STEPS
     task = _check(arguments)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
     if arguments.input is not None:
         return _use(arguments, task)
     return _train(arguments, task) if arguments.generator is None else _search(arguments, task)
@@ -80,8 +64,8 @@ def _use(arguments, task):
             raise InputError(f"this network was trained for {restorer.task}, not for --blur {arguments.blur:g}.")
         task, channels = restorer.task, restorer.channels
     else:
-        gan = _load(arguments)
-        channels = gan.sample_shape[2]
+        trained = _load(arguments)
+        channels = trained.gan.sample_shape[2]
     if bool(task.holes) != (arguments.mask is not None):
         wanted = "give a --mask" if task.holes else "leave out --mask"
         raise InputError(f"to restore a picture ({task}), {wanted}.")
@@ -90,8 +74,8 @@ def _use(arguments, task):
     if arguments.generator is None:
         made = restorer.apply(degraded)
     else:
-        _same_size(gan, picture, source)
-        made = _inversion(arguments, gan, task, arguments.seed).outputs(degraded)["search"]
+        trained.check_fits(picture, source)
+        made = _inversion(arguments, trained.gan, task, arguments.seed).outputs(degraded)["search"]
     pictures.write(target, made[0])
     print(f"{target}: {picture.shape[2]} x {picture.shape[1]} pixels ({task})")
     return 0
@@ -113,10 +97,7 @@ def _read_mask(path, picture):
 
 
 def _train(arguments, task):
-    if arguments.dataset is None:
-        arguments.dataset = "mnist"
-    learn = command.train_network(arguments, Restorer, task)
-    out = command.compare("restore", arguments, task, learn, _save_example, {"adversarial": arguments.adversarial})
+    out = command.train_and_compare(arguments, Restorer, task, _save_example)
     mask = f" --mask {out / 'mask.png'}" if task.holes else ""
     print(f"try python -m minigan.restore {out / 'example.png'} restored.png{mask} --network {out / 'network.npz'}")
     return 0
@@ -129,23 +110,21 @@ def _save_example(out, model, example):
 
 
 def _search(arguments, task):
-    gan = _load(arguments)
-    if arguments.dataset is None:
-        arguments.dataset = gan.config.dataset
-        arguments.image_size = gan.config.image_size if arguments.image_size is None else arguments.image_size
+    trained = _load(arguments)
+    named = arguments.dataset if "--dataset" in arguments.given else None
+    arguments.dataset, arguments.image_size = where = trained.source(named, arguments.image_size)
     restorer = None if arguments.network is None else command.load_network(Restorer, arguments)
     if restorer is not None and (bool(restorer.task.holes), restorer.task.blur) != (bool(task.holes), task.blur):
         raise InputError(f"--network was trained for {restorer.task}, not for {task}; name one of the same task.")
 
     def learn(images, seed, out):
-        inversion = _inversion(arguments, gan, task, seed)
+        inversion = _inversion(arguments, trained.gan, task, seed)
         return inversion if restorer is None else _Both(inversion, restorer)
 
-    def check(images):
-        _same_size(gan, images, arguments.dataset)
-
+    (images, _), (test, labels) = (trained.data(split, *where) for split in datasets.SPLITS)
+    data = images, test[:SEARCHED], None if labels is None else labels[:SEARCHED]
     about = {"generator": arguments.generator, "network": arguments.network, "prior": gan_inversion.PRIOR}
-    command.compare("restore", arguments, task, learn, _save_example, about, SEARCHED, check)
+    command.compare("restore", arguments, task, learn, _save_example, about, data)
     return 0
 
 
@@ -160,9 +139,9 @@ class _Both:
 
 
 def _load(arguments):
-    gan, _, _ = load_gan(arguments.generator)
-    gan_inversion.check(gan)
-    return gan
+    trained = LoadedRun(arguments.generator)
+    gan_inversion.check(trained.gan)
+    return trained
 
 
 def _inversion(arguments, gan, task, seed):
@@ -170,16 +149,6 @@ def _inversion(arguments, gan, task, seed):
         return cli.progress_bar(total, title, arguments.quiet)
 
     return gan_inversion.GanInversion(gan, task, arguments.steps, np.random.default_rng([seed, 0]), progress)
-
-
-def _same_size(gan, images, name):
-    """InputError unless these pictures (N, H, W, C) are such as the generator draws."""
-    if images.shape[1:] != gan.sample_shape:
-        (h, w, c), (height, width, channels) = images.shape[1:], gan.sample_shape
-        raise InputError(
-            f"{name} has {w} x {h} pixels of {c} numbers, expected {width} x {height} of {channels}, such as the "
-            "generator draws."
-        )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from minigan.base.errors import InputError, shorten
 from minigan.base.files import save_array
 from minigan.gan import latent_space
 from minigan.gan.latent_space import COLUMNS, walks
-from minigan.gan.run import load_gan
-from minigan.kernels.parallel import threads
+from minigan.gan.run import LoadedRun
 from minigan.tools import cli, plotting
 
 ENDINGS = (".png", ".npy")
@@ -19,38 +18,19 @@ DRAWN, SUM = "samples of drawn z", "--arithmetic"  # ways of running
 
 def parse(argv):
     parser = cli.Parser("sample", "Draw samples from a trained generator.")
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint file")
-    drawn = {"only": (DRAWN,)}
-    parser.add_argument("--n", type=int, default=100, metavar="N", help="how many samples (default: 100)", **drawn)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples' z (default: 0)")
-    parser.add_argument(
-        "--label",
-        metavar="NAME",
-        help="draw this class only (default: one a row, where trained with labels)",
-        **drawn,
-    )
-    parser.add_argument(
-        "--interpolate",
-        action="store_true",
-        help="each row of ten walks from one z to another (default: independent)",
-        **drawn,
-    )
-    parser.add_argument(
-        "--arithmetic", metavar="SUM", help="add and subtract the mean z of digits, such as 7-1+2, and see what G draws"
-    )
-    parser.add_argument(
-        "--truncation",
-        type=float,
-        metavar="X",
-        help="draw z from within plus or minus this (default: all of N(0, 1))",
-        **drawn,
-    )
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        help="a .png grid, or a .npy array (n, H, W, C) in [-1, 1] (default: samples.png or arithmetic.png beside the "
-        "checkpoint)",
-    )
+    parser.add_shared("run", "--seed")
+    number = {"type": int, "default": 100, "least": 1, "most": MOST, "metavar": "N"}
+    parser.add_argument("--n", **number, help="how many samples", only=(DRAWN,))
+    label = {"by_default": "one a row, where trained with labels", "help": "draw this class only"}
+    parser.add_argument("--label", metavar="NAME", **label, only=(DRAWN,))
+    walk = {"by_default": "independent", "help": "each row of ten walks from one z to another"}
+    parser.add_argument("--interpolate", action="store_true", **walk, only=(DRAWN,))
+    arithmetic = "add and subtract the mean z of digits, such as 7-1+2, and see what G draws"
+    parser.add_argument("--arithmetic", metavar="SUM", help=arithmetic)
+    truncation = {"by_default": "all of N(0, 1)", "help": "draw z from within plus or minus this"}
+    parser.add_argument("--truncation", type=float, metavar="X", **truncation, only=(DRAWN,))
+    out = "a .png grid, or a .npy array (n, H, W, C) in [-1, 1]"
+    parser.add_argument("--out", metavar="FILE", help=out, by_default="samples.png or arithmetic.png in RUN")
     return parser.parse_args(argv)
 
 
@@ -68,21 +48,14 @@ def _labels(gan, rows, label):
 
 def run(argv=None):
     arguments = parse(argv)
-    if not 1 <= arguments.n <= MOST:
-        raise InputError(f"--n is {arguments.n}, expected a whole number from 1 to {MOST}.")
-    if arguments.seed < 0:
-        raise InputError(f"--seed is {arguments.seed}, expected a whole number of at least 0.")
     terms = None if arguments.arithmetic is None else latent_space.parse_terms(arguments.arithmetic)
     cli.check_ways(arguments, DRAWN if terms is None else SUM)
-    source = Path(arguments.run)
-    name = "samples.png" if terms is None else "arithmetic.png"
-    default = (source if source.is_dir() else source.parent) / name
-    out = Path(arguments.out or default)
-    if out.suffix not in ENDINGS:
+    out = None if arguments.out is None else Path(arguments.out)
+    if out is not None and out.suffix not in ENDINGS:
         raise InputError(f"--out is {out}, expected a name that ends in {' or '.join(ENDINGS)}.")
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
-    gan, _, _ = load_gan(source)
+    trained = LoadedRun(arguments.run)
+    gan = trained.gan
+    out = out or trained.default_out("samples.png" if terms is None else "arithmetic.png")
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but there is no folder {out.parent}; make it first.")
     rng = np.random.default_rng(arguments.seed)

@@ -79,9 +79,9 @@ def snapshot(folder):
         (["--lr", "nan"], "lr is nan"),
         (["--lr", "1e999"], "lr is inf"),
         (["--steps", "1e3"], "--steps: invalid int value: '1e3'"),
-        (["--steps", "0"], "steps is 0, expected a whole number of at least 1"),
+        (["--steps", "0"], "steps is 0, expected a whole number from 1 to 1,000,000,000,000"),
         (["--epochs", "1e308"], "epochs"),  # more steps than there are numbers for
-        (["--batch-size", "1"], "batch_size is 1, expected a whole number of at least 2"),
+        (["--batch-size", "1"], "batch_size is 1, expected a whole number from 2 to 1,000,000"),
         (["--batch-size", str(10**19)], "batch"),  # more than an array can have
         (["--latent-dim", str(10**19)], "latent"),
         (["--optimizer", "adm"], "there is no optimizer 'adm'"),

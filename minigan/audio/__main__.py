@@ -10,7 +10,6 @@ from minigan.audio import sounds
 from minigan.base.files import new_folder
 from minigan.gan import GAN, conditions
 from minigan.gan.config import Config
-from minigan.kernels.parallel import threads
 from minigan.tools import cli, plotting, training_loop
 from minigan.tools.seeds import METRICS, run_seeds
 
@@ -32,17 +31,14 @@ def parse(argv):
         "Train a GAN on plucked tones that the program makes, conditional on their pitches, and compare the sounds "
         "that it makes when asked for pitches with held-out ones, noises, and those that it made before training.",
     )
-    parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help=f"training steps (default: {STEPS})")
-    cli.add_seed_flags(parser)
-    cli.add_out_flag(parser, OUT)
+    parser.add_shared("--steps", default=STEPS)
+    parser.add_shared("--seed", "--seeds", "--quiet")
+    parser.add_out(OUT)
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
-    cli.check_numbers(arguments)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
     out = new_folder(arguments.out, OUT)
 
     def one(seed):

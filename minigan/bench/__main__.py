@@ -59,24 +59,18 @@ def parse(argv):
         "Measure training steps on this machine: time, memory, start-up, and where in the step the time goes. Where\n"
         "PyTorch is installed the same networks run there in turns with ours. Leave the machine alone meanwhile.",
     )
-    parser.add_argument("--quick", action="store_true", help="under a minute (default: several minutes)")
-    parser.add_argument(
-        "--scaling",
-        action="store_true",
-        help="instead: time and memory against batch, picture size and threads (default preset: dcgan)",
-    )
-    parser.add_argument("--presets", metavar="LIST", help=f"with commas between (default: {','.join(PRESETS)})")
-    parser.add_argument(
-        "--batches", metavar="LIST", help=f"with commas between (default: {','.join(map(str, BATCHES))}; --quick: 64)"
-    )
-    cli.add_out_flag(parser, "runs/bench")
+    parser.add_argument("--quick", action="store_true", help="under a minute", by_default="several minutes")
+    scaling_help = "instead: time and memory of dcgan, or --presets, against batch, picture size and threads"
+    parser.add_argument("--scaling", action="store_true", help=scaling_help)
+    several = {"metavar": "LIST", "help": "with commas between"}
+    parser.add_argument("--presets", **several, by_default=",".join(PRESETS))
+    parser.add_argument("--batches", **several, by_default=f"{','.join(map(str, BATCHES))}; --quick: {BATCHES[0]}")
+    parser.add_out("runs/bench")
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
-    if arguments.threads is not None:
-        threads.set_threads(arguments.threads)
     presets = _names(arguments.presets) if arguments.presets is not None else None
     batches = _sizes(arguments.batches) if arguments.batches is not None else None
     out = new_folder(arguments.out, "runs/bench")
@@ -125,7 +119,7 @@ def benchmark(presets, batches, quick=False):
         left_out += ["torch.compile", "a new process for PyTorch's best mode, so its memory is that of the trial too"]
     configurations = [(preset, batch) for preset in presets for batch in batches]
     interactive = sys.stderr.isatty()
-    with tqdm(total=1 + len(configurations), desc="start-up", mininterval=0.5 if interactive else 15) as bar:
+    with tqdm(total=1 + len(configurations), desc="start-up", mininterval=cli.interval()) as bar:
 
         def say(text):
             bar.set_description(text, refresh=interactive)

@@ -5,12 +5,13 @@ from minigan.datasets import locations
 from minigan.datasets.checks import known_name
 from minigan.datasets.toy import SIZES
 from minigan.tools import cli
+from minigan.tools.tables import text_table
 
 
 def parse(argv):
     parser = cli.Parser("datasets", "List the data sets that have a name and say where they are, or fetch one of them.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="fetch this one if it is not here, and check its files")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
+    parser.add_shared("--quiet")
     return parser.parse_args(argv)
 
 
@@ -34,16 +35,13 @@ def run(argv=None):
 
 
 def _list():
-    lines = [f"{'name':15}{'train':>7}{'test':>7}  {'each':9}{'MiB':>5}  where"]
+    rows = [["name", *datasets.SPLITS, "each", "MiB", "where"]]
     for known in datasets.KNOWN.values():
-        lines.append(_line(known.name, known.counts, known.sample_shape, _mib(known), _place(known)))
-    lines += [_line(name, SIZES, (2,), "", "drawn when asked for") for name in datasets.toy.NAMES]
-    lines.append("\nYour own: --dataset FOLDER, or FILE.npz, .npy or .csv; every tenth picture is for testing.")
-    return "\n".join(lines)
-
-
-def _line(name, counts, shape, mib, where):
-    return f"{name:15}{counts['train']:>7}{counts['test']:>7}  {'x'.join(map(str, shape)):9}{mib:>5}  {where}"
+        shape = "x".join(map(str, known.sample_shape))
+        rows.append([known.name, *map(known.counts.get, datasets.SPLITS), shape, _mib(known), _place(known)])
+    rows += [[name, *map(SIZES.get, datasets.SPLITS), 2, "", "drawn when asked for"] for name in datasets.toy.NAMES]
+    own = "Your own: --dataset FOLDER, or FILE.npz, .npy or .csv; every tenth picture is for testing."
+    return f"{text_table(rows, '<>><><')}\n\n{own}"
 
 
 def _files(known):

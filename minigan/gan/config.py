@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, fields
 
 from minigan.base.errors import InputError
+from minigan.base.ranges import check_range, expected
 from minigan.gan.conditioning import CONDITIONING
 from minigan.losses import LOSSES
 from minigan.models import DEFAULT_PRESET, PRESETS, get_preset
@@ -32,13 +33,8 @@ class Config:
 
     preset: str = _setting(DEFAULT_PRESET, "networks and their settings", choices=PRESETS)
     dataset: str = _setting("mnist", "data set: a name, a folder of pictures, or a .npy, .npz or .csv file")
-    image_size: int | None = _setting(
-        None,
-        "pixels each way to which the pictures of a folder are brought; by themselves 28, 32 or 64",
-        least=1,
-        most=1024,
-    )
-    epochs: float = _setting(3.0, "passes over the data set", above=0, most=1e6)
+    image_size: int | None = _setting(None, "pixels each way of a folder's pictures", least=1, most=1024)
+    epochs: float = _setting(3.0, "passes over the data set", above=0, most=10**6)
     steps: int | None = _setting(None, "training steps, instead of epochs", least=1, most=10**12)
     batch_size: int = _setting(64, "real samples per step", least=2, most=10**6)
     condition: str = _setting(
@@ -78,9 +74,7 @@ class Config:
     weight_clip: float | None = _setting(None, "the discriminator's parameters stay within plus or minus this", above=0)
     gradient_penalty: float = _setting(0.0, "strength of the pull of D's gradient towards length 1", least=0)
     r1: float = _setting(0.0, "strength of the penalty on D's gradient at real samples", least=0)
-    feature_matching: float = _setting(
-        0.0, "strength of G's matching of D's mean features, in the place of its loss", least=0
-    )
+    feature_matching: float = _setting(0.0, "strength of G's matching of D's features, instead of its loss", least=0)
     grow_steps: int = _setting(
         600, "steps of each stage, for networks that grow", least=1, goes_with=("preset", ("progan",))
     )
@@ -88,9 +82,7 @@ class Config:
     ema_decay: float = _setting(0.0, "averaging of G's weights for sampling, 0 for none", least=0, below=1)
     seed: int = _setting(0, "of every random number in the run", least=0)
     sample_every: int | None = _setting(None, "steps between sample pictures, about 30 in all if not given", least=1)
-    evaluate_every: int | None = _setting(
-        None, "steps between looks at the samples' quality, none if not given", least=1
-    )
+    evaluate_every: int | None = _setting(None, "steps between looks at the samples' quality, if any", least=1)
     checkpoint_every: int = _setting(500, "steps between checkpoints", least=1)
 
     def __post_init__(self):
@@ -110,11 +102,8 @@ class Config:
 
     def differences(self, other, but=()):
         """The names of the settings in which the two differ, `but` left out."""
-        return [
-            item.name
-            for item in fields(self)
-            if item.name not in but and getattr(self, item.name) != getattr(other, item.name)
-        ]
+        names = (item.name for item in fields(self) if item.name not in but)
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     @classmethod
     def from_saved(cls, settings):
@@ -145,26 +134,21 @@ class Config:
         return self.steps or max(1, math.ceil(self.epochs * dataset_size / self.batch_size))
 
 
-def add_flags(parser, names, only=None):
-    """A flag for each of these fields of Config, absent from the result unless given."""
+def add_flags(parser, only):
+    """A flag for each field of Config, absent from the result unless given. only: see Parser.add_argument."""
     for item in fields(Config):
-        if item.name not in names:
-            continue
-        choices = list(item.metadata["choices"]) if "choices" in item.metadata else None
-        if item.name == "preset" or item.default is None:
-            default = f" (default: {item.default or 'none'})"
-        else:
-            default = f" (default: {item.default}, unless the preset sets it)"
-        if choices:
-            default = f": {', '.join(choices)}{default}"
+        kind, choices = value_type(item), item.metadata.get("choices")
+        of_preset = "" if item.name == "preset" or item.default is None else ", unless the preset sets it"
+        about = item.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
         parser.add_argument(
             f"--{item.name.replace('_', '-')}",
             dest=item.name,
-            type=value_type(item),
-            metavar={int: "N", float: "X", str: "NAME"}[value_type(item)],
+            type=kind,
+            metavar={int: "N", float: "X", str: "NAME"}[kind],
             default=argparse.SUPPRESS,
             only=only,
-            help=(item.metadata["help"] + default).replace("%", "%%"),
+            help=about.replace("%", "%%"),
+            by_default=f"{'none' if item.default is None else item.default}{of_preset}",
         )
 
 
@@ -181,24 +165,12 @@ def _checked(item, value):
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 1e300 else math.inf
-    if isinstance(value, bool) or not isinstance(value, kind) or (kind is float and not math.isfinite(value)):
-        raise InputError(f"{name} is {value!r}, expected {_expected(kind, checks)}.")
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise InputError(f"{name} is {value!r}, expected {expected(kind, checks)}.")
     if "choices" in checks and value not in checks["choices"]:
         if name == "preset":
             get_preset(value)
         raise InputError(f"there is no {name} {value!r}; there are {', '.join(checks['choices'])}.")
-    out_of_range = (
-        ("least" in checks and value < checks["least"])
-        or ("most" in checks and value > checks["most"])
-        or ("above" in checks and value <= checks["above"])
-        or ("below" in checks and value >= checks["below"])
-    )
-    if out_of_range:
-        raise InputError(f"{name} is {value!r}, expected {_expected(kind, checks)}.")
+    if kind is not str:
+        check_range(name, value, checks, kind)
     return value
-
-
-def _expected(kind, checks):
-    words = {int: "a whole number", float: "a number", str: "a name"}[kind]
-    limits = [("least", "of at least"), ("above", "above"), ("most", "at most"), ("below", "below")]
-    return " ".join([words, " and ".join(f"{phrase} {checks[key]:g}" for key, phrase in limits if key in checks)])

@@ -158,9 +158,7 @@ class Game:
 
     def _check_samples(self, real, fake, y):
         if len(real) != len(fake):
-            raise InputError(
-                f"d_step: {len(real)} real and {len(fake)} fake samples, expected the same number of both."
-            )
+            raise InputError(f"d_step: {len(real)} real and {len(fake)} fake samples, expected as many of both.")
         self.conditions.check("d_step", len(real), y)
 
     def _check_generated(self, fake, y):

@@ -132,9 +132,7 @@ class GAN(Game):
         except KeyError as error:
             raise InputError(f"the saved state has no {error}: it comes from another network.") from None
         except (LookupError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(
-                f"the saved step, the optimizers' or the random numbers' state is wrong: {error}"
-            ) from None
+            raise InputError(f"the saved step, optimizers' or random numbers' state is wrong: {error}") from None
         checkpoint.fill(dict(self._arrays()), arrays)
         self.step, self.rng.bit_generator.state = step, spare.state
         self._grow()
@@ -196,8 +194,5 @@ def _make_loss(config):
 
 
 def _make_optimizer(config, network, lr):
-    if config.optimizer == "adam":
-        return OPTIMIZERS["adam"](network, lr, beta1=config.beta1)
-    if config.optimizer == "momentum":
-        return OPTIMIZERS["momentum"](network, lr, momentum=config.beta1)
-    return OPTIMIZERS[config.optimizer](network, lr)
+    decay = {"adam": {"beta1": config.beta1}, "momentum": {"momentum": config.beta1}}
+    return OPTIMIZERS[config.optimizer](network, lr, **decay.get(config.optimizer, {}))

@@ -36,8 +36,7 @@ def encoded(gan, images):
 def discriminator_logit(gan, x, conditions=None):
     """D's logit of each sample (N,), the sum of several where D gives several; conditions (N,) if D is conditional."""
     with threads.one_blas_thread:
-        logits = gan.discriminator.forward(x, conditions, training=False)
-    return logits.reshape(len(x), -1).sum(axis=1)
+        return gan.discriminator.forward(x, conditions, training=False).reshape(len(x), -1).sum(axis=1)
 
 
 def saliency(gan, x, conditions=None):
@@ -139,10 +138,8 @@ def first_filters(gan, x, count=2):
     layers = [layer for layer in _inner(gan.discriminator) if "weight" in layer.params]
     with hooks(layers) as attached:
         discriminator_logit(gan, x, gan.conditions.draw(len(x), np.random.default_rng(0)))
-    reached = [
-        (hook.order, i) for i, hook in enumerate(attached) if hook.output is not None and len(hook.output) == len(x)
-    ]
-    order = [layers[i] for _, i in sorted(reached)]
+    seen = [i for i, hook in enumerate(attached) if hook.output is not None and len(hook.output) == len(x)]
+    order = [layers[i] for i in sorted(seen, key=lambda i: attached[i].order)]
     convolutions = [layer for layer in order if layer.params["weight"].ndim == 4]
     return (convolutions or order)[:count]
 
@@ -252,9 +249,8 @@ def compare_walks(gan, rng, labels, judge=None):
 
     sharpness: beside that of the ends. confidence: the judge's mean confidence. labels (MEASURED_WALKS,) or None.
     """
-    made = datasets.to_uint8(walks(gan, MEASURED_WALKS, rng, labels)).reshape(
-        MEASURED_WALKS, COLUMNS, *gan.sample_shape
-    )
+    made = datasets.to_uint8(walks(gan, MEASURED_WALKS, rng, labels))
+    made = made.reshape(MEASURED_WALKS, COLUMNS, *gan.sample_shape)
     ends, share = made[:, [0, -1]].astype(np.float32), np.linspace(0, 1, COLUMNS, dtype=np.float32)[MIDDLE]
     share = share.reshape(1, -1, *[1] * (made.ndim - 2))
     faded = np.rint((1 - share) * ends[:, :1] + share * ends[:, 1:]).astype(np.uint8)

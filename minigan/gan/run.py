@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from minigan import __version__
+from minigan import __version__, datasets
 from minigan.base import checkpoint, files
 from minigan.base.errors import InputError
 from minigan.gan import GAN
@@ -159,6 +159,50 @@ class Run:
     def sample_paths(self, up_to_step):
         """The sample pictures in order, those of later steps left out."""
         return [path for path in sorted(self.samples_folder.glob("step_*.png")) if int(path.stem[5:]) <= up_to_step]
+
+
+class LoadedRun:
+    """A trained GAN with what belongs to it. path: a run's folder, or a checkpoint file.
+
+    gan, its config, and the trainer's progress (dict). Raises InputError where there is none or it is damaged.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.gan, _, self.progress = load_gan(path)
+        self.config = self.gan.config
+
+    @property
+    def of_pictures(self):
+        """Whether its samples are pictures, not points."""
+        return len(self.gan.sample_shape) == 3
+
+    def default_out(self, name):
+        """Where a command's file or folder of that name goes: beside the checkpoint."""
+        return (self.path if self.path.is_dir() else self.path.parent) / name
+
+    def source(self, dataset=None, image_size=None):
+        """-> the data set and the size of its pictures, as datasets.load takes them: the run's own, unless others are
+        named."""
+        dataset = dataset or self.config.dataset
+        if image_size is None and datasets.located(dataset) == datasets.located(self.config.dataset):
+            image_size = self.config.image_size
+        return dataset, image_size
+
+    def data(self, split, dataset=None, image_size=None):
+        """datasets.load's samples and labels of the `source`; InputError where the GAN makes other samples."""
+        name, size = self.source(dataset, image_size)
+        samples, labels = datasets.load(name, split, size)
+        self.check_fits(samples, name)
+        return samples, labels
+
+    def check_fits(self, samples, name):
+        """InputError unless samples (N, …) of that name are of the shape that the GAN makes."""
+        if samples.shape[1:] != self.gan.sample_shape:
+            raise InputError(
+                f"{name} holds samples of {samples.shape[1:]}, but the run {self.path} was trained on samples of "
+                f"{self.gan.sample_shape}; give such data, or another run."
+            )
 
 
 def load_gan(path):

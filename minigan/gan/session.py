@@ -1,7 +1,7 @@
 """How a training is begun, gone on with, and found again: for the command and for Python."""
 
 import sys
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -19,13 +19,8 @@ from minigan.metrics import evaluation
 from minigan.metrics.judge import shipped_judge
 from minigan.models import PRESETS
 
-MAY_CHANGE = (
-    "epochs",
-    "steps",
-    "sample_every",
-    "evaluate_every",
-    "checkpoint_every",
-)  # on resume: how long and how often, never what
+# on resume: how long and how often, never what
+MAY_CHANGE = ("epochs", "steps", "sample_every", "evaluate_every", "checkpoint_every")
 
 
 def load(path):
@@ -43,21 +38,21 @@ def fit(preset, dataset=None, out=None, quiet=False, **settings):
     """
     given = {"preset": preset, "dataset": dataset, **settings}
     given = {name: value for name, value in given.items() if value is not None}
-    with ExitStack() as claim:
-        if isinstance(preset, str | Path) and preset not in PRESETS and Run(preset).config_path.exists():
-            if out is not None:
-                raise InputError(f"{preset} is a run, which goes on in its own folder; leave out={str(out)!r} out.")
-            del given["preset"]
-            trainer = resume(preset, given, claim, quiet)
-        else:
-            trainer = begin(given, claim, out, quiet)
+    if isinstance(preset, str | Path) and preset not in PRESETS and Run(preset).config_path.exists():
+        if out is not None:
+            raise InputError(f"{preset} is a run, which goes on in its own folder; leave out={str(out)!r} out.")
+        del given["preset"]
+        training = resume(preset, given, quiet)
+    else:
+        training = begin(given, out, quiet)
+    with training as trainer:
         trainer.fit()
     return trainer.gan
 
 
-def begin(given, claim, out=None, quiet=False):
-    """The Trainer of a new run with the settings `given` (dict), in the folder `out`, which `claim`, an ExitStack,
-    holds."""
+@contextmanager
+def begin(given, out=None, quiet=False):
+    """`with begin(settings) as trainer:` a new run with these settings (dict) in the folder `out`, locked meanwhile."""
     if out is not None:
         Run.check_free(out)  # before any work
     asked = _located(Config.for_preset(**given))
@@ -69,17 +64,22 @@ def begin(given, claim, out=None, quiet=False):
     conditions, shares = of_samples(config, samples, labels, len(names))
     gan = GAN(config, samples.shape[1:], shares, names=names)
     run = Run.create(out, config.preset)
-    claim.enter_context(run.lock())
-    run.write_config(config)
-    run.start_log()
-    return _trainer(gan, samples, conditions, run, quiet)
+    with run.lock():
+        run.write_config(config)
+        run.start_log()
+        yield _trainer(gan, samples, conditions, run, quiet)
 
 
-def resume(folder, given, claim, quiet=False):
-    """The Trainer that goes on with the run in `folder`; given: the settings that may change meanwhile."""
+@contextmanager
+def resume(folder, given, quiet=False):
+    """`with resume(folder, {}) as trainer:` goes on with a run, locked meanwhile. given: settings that may change."""
     run = Run(folder)
     begun = _located(run.read_config())
-    claim.enter_context(run.lock())
+    with run.lock():
+        yield _resumed(run, begun, given, quiet)
+
+
+def _resumed(run, begun, given, quiet):
     wanted = _located(Config(**{**asdict(begun), **given}))
     if "epochs" in given and "steps" not in given:
         wanted = replace(wanted, steps=None)  # or an earlier --steps would still rule

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from minigan import datasets, optim
 from minigan.base.errors import RunError
 from minigan.metrics import evaluation
-from minigan.tools import plotting
+from minigan.tools import cli, plotting
 
 LOG_EVERY = 10  # steps
 COLUMNS = 10  # of a sample picture
@@ -30,6 +30,7 @@ NOTES = {
     "0.1, --instance-noise 0.2, or another preset",
     "collapsed": "the samples have collapsed: they are nearly all the same; try another --seed, a smaller --lr, "
     "--instance-noise 0.2, or another preset",
+    "unconditional": "with feature_matching G follows no condition unless --conditioning concatenation",
 }
 
 
@@ -56,11 +57,14 @@ class Trainer:
         self.real_variety = _variety(datasets.to_float(samples[: self.shown]))
 
     def fit(self):
-        """Train until total_steps or a signal to stop; returns the signal's number if that came first, else None.
+        """Train until total_steps or a signal to stop, and say what is known to be wrong with the run.
 
-        Raises RunError when a loss is not finite; the last checkpoint is then as it was.
+        -> the signal's number if that came first, else None. Raises RunError when a loss is not finite; the last
+        checkpoint is then as it was.
         """
         gan = self.gan
+        if gan.config.feature_matching and gan.conditions.count and gan.config.conditioning != "concatenation":
+            print(f"note: {NOTES['unconditional']}", file=sys.stderr)
         started = time.perf_counter() - self.seconds
         if gan.step == 0:
             self._take_picture()
@@ -72,7 +76,8 @@ class Trainer:
                     metrics = gan.train_step(datasets.to_float(self.samples[chosen]), conditions)
                     self.seconds = time.perf_counter() - started
                     self._check_finite(metrics)
-                    self._watch(metrics)
+                    if gan.loss.logits_are_probabilities:
+                        self.mean_d_fake += (metrics["d_fake"] - self.mean_d_fake) / MEMORY
                     self._show(bar, metrics)
                     step, last = gan.step, gan.step == self.total_steps
                     if step % self.sample_every == 0 or last:
@@ -88,6 +93,8 @@ class Trainer:
                 os.fsync(log.fileno())
             self.save()
             self._draw_curves()
+        for note in self.notes():
+            print(f"note: {NOTES[note]}", file=sys.stderr)
         return self.stop_signal if gan.step < self.total_steps else None
 
     def save(self):
@@ -106,14 +113,8 @@ class Trainer:
 
     def notes(self):
         """What is known to be wrong with the run at this moment: keys of NOTES."""
-        return [
-            key
-            for key, holds in (
-                ("won", self.mean_d_fake < WON_BELOW),
-                ("collapsed", self.variety is not None and self.variety < COLLAPSED_BELOW),
-            )
-            if holds
-        ]
+        won = ["won"] if self.mean_d_fake < WON_BELOW else []
+        return won + (["collapsed"] if self.variety is not None and self.variety < COLLAPSED_BELOW else [])
 
     def _progress(self):
         return {"seconds": self.seconds, "mean_d_fake": self.mean_d_fake, "variety": self.variety}
@@ -141,7 +142,7 @@ class Trainer:
             unit=" images",
             unit_scale=True,
             disable=self.quiet,
-            mininterval=0.5 if sys.stderr.isatty() else 15,
+            mininterval=cli.interval(),
         )
         try:
             yield bar
@@ -170,10 +171,6 @@ class Trainer:
             f"training diverged at step {self.gan.step}: {what}; try a smaller --lr, --clip-norm 1, or another --loss"
             + (f" ({kept})." if kept else ".")
         )
-
-    def _watch(self, metrics):
-        if self.gan.loss.logits_are_probabilities:
-            self.mean_d_fake += (metrics["d_fake"] - self.mean_d_fake) / MEMORY
 
     def _take_picture(self):
         rng = np.random.default_rng(self.sample_rng_seed)

@@ -16,15 +16,10 @@ def parse(argv):
         "Exit status: 0 passed, 1 wrong or not written yet, 2 bad use.",
         threaded=False,
     )
-    parser.add_argument(
-        "file",
-        metavar="FILE[:NAME]",
-        help="a Python file; NAME is an exercise, a function of one, or a class named like a layer, such as Dense "
-        "(default: the exercise that the file's name or functions say)",
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=SECONDS, metavar="X", help=f"time limit (default: {SECONDS:g})"
-    )
+    name = "a Python file; NAME is an exercise, a function of one, or a class named like a layer, such as Dense"
+    guess = "the exercise that the file's name or functions say"
+    parser.add_argument("file", metavar="FILE[:NAME]", help=name, by_default=guess)
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", help="time limit")
     return parser.parse_args(argv)
 
 

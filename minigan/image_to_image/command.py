@@ -26,50 +26,23 @@ PICTURE, TRAINING, SEARCH, COMPARISON = "a picture (IN OUT)", "training", "--gen
 def make_parser(command, description, steps):
     """The flags that both have; steps: the default. Files go to runs/<command> unless told otherwise."""
     parser = cli.Parser(command, description)
-    out, work = f"runs/{command}", (TRAINING, SEARCH)
-    parser.add_argument(
-        "input", metavar="IN", nargs="?", help=f"a picture to {command}; without it a network is trained"
-    )
+    work, training, comparison = (TRAINING, SEARCH), (TRAINING,), (COMPARISON,)
+    where = f"a picture to {command}; without it a network is trained"
+    parser.add_argument("input", metavar="IN", nargs="?", help=where)
     parser.add_argument("output", metavar="OUT", nargs="?", help=f"where the {command}d picture goes")
-    parser.add_argument(
-        "--network",
-        metavar="FILE",
-        only=(PICTURE, SEARCH),
-        help=f"what {command}s IN, as training saved it (default: {out}/network.npz)",
-    )
-    parser.add_argument(
-        "--dataset",
-        default="mnist",
-        metavar="NAME",
-        only=(COMPARISON,),
-        help="pictures to learn from, as for train (default: mnist)",
-    )
-    parser.add_argument(
-        "--image-size",
-        type=int,
-        metavar="N",
-        only=(COMPARISON,),
-        help="of a folder's pictures (default: 28, 32 or 64)",
-    )
-    parser.add_argument(
-        "--judge",
-        metavar="FILE",
-        only=(COMPARISON,),
-        help="a classifier that classify has saved (default: for mnist the one in data/)",
-    )
-    parser.add_argument(
-        "--steps", type=int, default=steps, metavar="N", only=work, help=f"training steps (default: {steps})"
-    )
-    parser.add_argument(
-        "--adversarial",
-        type=float,
-        default=ADVERSARIAL,
-        metavar="X",
-        only=(TRAINING,),
-        help=f"weight of the adversarial loss beside L1; 0: L1 alone (default: {ADVERSARIAL})",
-    )
-    cli.add_seed_flags(parser, work, (COMPARISON,))
-    cli.add_out_flag(parser, out, (COMPARISON,))
+    network = {"help": f"what {command}s IN, as training saved it", "by_default": f"runs/{command}/network.npz"}
+    parser.add_argument("--network", metavar="FILE", only=(PICTURE, SEARCH), **network)
+    parser.add_shared("--dataset", default="mnist", only=comparison)
+    parser.add_shared("--image-size", by_default="28, 32 or 64", only=comparison)
+    parser.add_shared("--judge", only=comparison)
+    parser.add_shared("--steps", default=steps, only=work)
+    weight = {"type": float, "default": ADVERSARIAL, "least": 0, "most": 100}
+    loss = "weight of the adversarial loss beside L1; 0: L1 alone"
+    parser.add_argument("--adversarial", metavar="X", **weight, only=training, help=loss)
+    parser.add_shared("--seed", only=work)
+    parser.add_shared("--seeds", only=comparison)
+    parser.add_shared("--quiet")
+    parser.add_out(f"runs/{command}", only=comparison)
     return parser
 
 
@@ -80,9 +53,6 @@ def check(command, arguments):
     cli.check_ways(arguments, *ways)
     if arguments.input is not None and arguments.output is None:
         raise InputError(f"there is nowhere to put the {command}d {arguments.input}; name a second file.")
-    cli.check_numbers(arguments)
-    if not 0 <= arguments.adversarial <= 100:
-        raise InputError(f"--adversarial is {arguments.adversarial}, expected a number from 0 to 100.")
 
 
 # ---- using a network
@@ -115,8 +85,9 @@ def load_network(model_class, arguments):
 # ---- training one
 
 
-def train_network(arguments, model_class, task):
-    """-> learn(images, seed, out) for `compare`: a trained model of that class, with progress; the first is saved."""
+def train_and_compare(arguments, model_class, task, save_example):
+    """`compare` of networks of that class, trained with progress; the first is saved. -> the folder."""
+    (images, _), test = (datasets.load(arguments.dataset, split, arguments.image_size) for split in datasets.SPLITS)
     names = ("dataset", "steps", "adversarial", "seed")
 
     def learn(images, seed, out):
@@ -128,31 +99,26 @@ def train_network(arguments, model_class, task):
             model.save(out / "network.npz", {name: getattr(arguments, name) for name in names})
         return model
 
-    return learn
+    about = {"adversarial": arguments.adversarial}
+    return compare(model_class.command, arguments, task, learn, save_example, about, (images, *test))
 
 
-def compare(command, arguments, task, learn, save_example, about, most=None, check=lambda images: None):
+def compare(command, arguments, task, learn, save_example, about, data):
     """For each seed learn(images, seed, out) -> a method, and measure it beside the simple methods on the test
     pictures.
 
     A method has outputs(degraded), name -> pictures. save_example(out, method, an input) writes the first seed's
-    besides metrics.json and pictures.png. about: entries for metrics.json. most: how many test pictures at the most.
-    check(images): InputError where these do not suit the method. -> the folder.
+    besides metrics.json and pictures.png. about: entries for metrics.json. data: training pictures, test pictures and
+    their labels or None. -> the folder.
     """
-    (images, _), (test, labels) = (
-        datasets.load(arguments.dataset, split, arguments.image_size) for split in ("train", "test")
-    )
+    images, test, labels = data
     task.check(images)
-    check(images)
-    test, labels = test[:most], None if labels is None else labels[:most]
     judge = None
-    if labels is None and arguments.judge is not None:
-        raise InputError(f"--judge needs labels, and {arguments.dataset} has none; leave it out.")
     if labels is not None:
-        judge = evaluation.judge_for(arguments.dataset, arguments.image_size, images.shape[1:], arguments.judge)
-        if judge is None:
-            remedy = evaluation.training_a_judge(arguments.dataset, arguments.image_size)
-            print(f"without the share recognised; for that, {remedy}")
+        where = arguments.dataset, arguments.image_size, images.shape[1:]
+        judge = evaluation.judge_for(*where, arguments.judge, "the share recognised")
+    elif arguments.judge is not None:
+        raise InputError(f"--judge needs labels, and {arguments.dataset} has none; leave it out.")
     out = new_folder(arguments.out, f"runs/{command}")
     parts = task.parts() or {"": task}
     about = {

@@ -120,26 +120,25 @@ class Reference:
         return float((probabilities.argmax(axis=1) == self.test_labels).mean())
 
 
-def judge_for(dataset, image_size, shape, path=None):
-    """The classifier in `path`, or for digits the one that comes with the library; None for other data sets.
+def judge_for(dataset, image_size, shape, path=None, without=None):
+    """The classifier in `path`, or for digits the one that comes with the library.
 
-    InputError where it knows other pictures than those of this shape (H, W, C).
+    without: what cannot be measured where there is neither; that is said then, and the result is None. InputError where
+    that is not given, and where the classifier knows other pictures than those of this shape (H, W, C).
     """
-    if path is None:
-        return shipped_judge() if dataset == "mnist" else None
-    judge = Classifier.load(path)
-    if judge.sample_shape != shape:
-        raise InputError(
-            f"--judge {path} knows pictures of {judge.sample_shape}, these are {shape}; "
-            f"{training_a_judge(dataset, image_size)}."
-        )
-    return judge
-
-
-def training_a_judge(dataset, image_size):
-    """How to come by a classifier of such pictures, as a piece of a sentence."""
     size = "" if image_size is None else f" --image-size {image_size}"
-    return f"train a judge with `python -m minigan.classify --dataset {dataset}{size}` and pass --judge FILE"
+    remedy = f"train a judge with `python -m minigan.classify --dataset {dataset}{size}` and pass --judge FILE"
+    if path is not None:
+        judge = Classifier.load(path)
+        if judge.sample_shape != shape:
+            raise InputError(f"--judge {path} knows pictures of {judge.sample_shape}, these are {shape}; {remedy}.")
+        return judge
+    if dataset == "mnist":
+        return shipped_judge()
+    if without is None:
+        raise InputError(f"the classifier in data/ knows mnist only, not {dataset}; {remedy}.")
+    print(f"without {without}; for that, {remedy}")
+    return None
 
 
 class Follower:
@@ -149,11 +148,6 @@ class Follower:
     """
 
     def __init__(self, images, test, judge, seed):
-        if images.shape[1:] != judge.sample_shape:
-            raise InputError(
-                f"evaluate_every goes with pictures of {judge.sample_shape}, which the classifier in data/ knows, not "
-                f"with samples of {images.shape[1:]}; leave it out."
-            )
         self.seed, rng = seed, np.random.default_rng([seed, 3])
         few = min(FOLLOWED, len(test))
         self.reference = Reference(images, test, None, judge, few, rng)

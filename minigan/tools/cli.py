@@ -16,6 +16,7 @@ from tqdm import tqdm
 from minigan.base import streams
 from minigan.base.errors import InputError, MiniganError, shorten
 from minigan.base.files import check_free
+from minigan.base.ranges import LIMITS, check_range
 from minigan.kernels.parallel import threads
 
 # exit status where nobody takes the output any more: that of programs which the signal ends, 1 where there is none
@@ -26,10 +27,35 @@ LONGEST = 1000  # characters of a message, in which an argument of any length ma
 PICTURES, POINTS = "a generator of pictures", "one of points"  # ways of running, see Parser.add_argument
 
 
-class Parser(argparse.ArgumentParser):
-    """An argparse parser with one common flag, and one sentence instead of the usage text on bad use.
+class _NewFolder(argparse.Action):
+    """The value is a folder that holds no files yet; told before any work is done."""
 
-    threaded: False for a command whose work is done by other processes, which has no use for that flag.
+    def __call__(self, parser, namespace, value, option_string=None):
+        check_free(value)
+        setattr(namespace, self.dest, value)
+
+
+SHARED = {  # what several commands take, see Parser.add_shared
+    "run": {"metavar": "RUN", "help": "a run's folder, or a checkpoint file"},
+    "--dataset": {"metavar": "NAME", "help": "data set: a name, a folder of pictures, or a .npy, .npz or .csv file"},
+    "--image-size": {"type": int, "metavar": "N", "least": 1, "most": 1024,
+                     "help": "pixels each way of a folder's pictures"},
+    "--judge": {"metavar": "FILE", "help": "a classifier that classify has saved",
+                "by_default": "for mnist the one in data/"},
+    "--steps": {"type": int, "metavar": "N", "least": 1, "help": "training steps"},
+    "--seed": {"type": int, "metavar": "N", "default": 0, "least": 0, "help": "of every random number"},
+    "--seeds": {"type": int, "metavar": "N", "default": 1, "least": 1, "most": 100,
+                "help": "train so many, seed, seed + 1, …, the first is kept"},
+    "--quiet": {"action": "store_true", "help": "no progress bar", "by_default": "shown"},
+    "--threads": {"type": int, "metavar": "N", "help": "cores for kernels and BLAS"},
+    "--out": {"action": _NewFolder, "metavar": "FOLDER", "help": "a new folder for the files"},
+}  # fmt: skip
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser with shared flags and ranges, and one sentence instead of the usage text on bad use.
+
+    threaded: False for a command whose work is done by other processes, which has no use for --threads.
     """
 
     def __init__(self, command, description, threaded=True):
@@ -40,28 +66,49 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         if threaded:
-            cores = f"cores for kernels and BLAS (default: {threads.get_threads()})"
-            self.add_argument("--threads", type=int, metavar="N", help=cores)
+            self.add_shared("--threads", by_default=threads.get_threads())
 
-    def add_argument(self, *names, only=None, **settings):
-        """argparse's own. only: the ways of running in which it counts, in words; `check_ways` refuses it in others."""
+    def add_argument(self, *names, only=None, by_default=None, **settings):
+        """argparse's own. only: the ways of running in which it counts, in words; `check_ways` refuses it in others.
+        by_default: what the help says of the default, if not `default`. least, most, above, below: its range."""
+        by_default = settings.get("default") if by_default is None else by_default
+        if by_default not in (None, argparse.SUPPRESS):
+            settings["help"] += f" (default: {by_default})"
+        limits = {name: settings.pop(name) for name in LIMITS if name in settings}
         action = super().add_argument(*names, **settings)
-        action.only = only
+        action.only, action.limits = only, limits
         return action
 
+    def add_shared(self, *names, **settings):
+        """The arguments of these names in SHARED, with further settings as for add_argument."""
+        for name in names:
+            self.add_argument(name, **{**SHARED[name], **settings})
+
+    def add_out(self, default, only=None):
+        """--out, of a command that leaves a folder. default: what it is called, numbered by files.new_folder."""
+        self.add_shared("--out", by_default=f"{default}, numbered if that is taken", only=only)
+
     def parse_args(self, args=None, namespace=None):
-        """argparse's own; beside the values `given`: what was given, a flag or a positional's metavar -> its `only`."""
+        """argparse's own; beside the values `given`: what was given, a flag or a positional's metavar -> its `only`.
+
+        Sets the number of threads. InputError for a number out of its range.
+        """
         words = sys.argv[1:] if args is None else args
         flags = {word.partition("=")[0] for word in words[: words.index("--") if "--" in words else None]}
         arguments = super().parse_args(args, namespace)
         arguments.given = {}
         for action in self._actions:
+            value = getattr(arguments, action.dest, None)
             for name in action.option_strings or [action.metavar]:
-                if name in flags or (not action.option_strings and getattr(arguments, action.dest) is not None):
+                if name in flags or (not action.option_strings and value is not None):
                     arguments.given[name] = action.only
+            if action.limits and value is not None:
+                check_range(action.option_strings[0], value, action.limits, action.type)
         out = str(getattr(arguments, "out", None) or "")
         if WINDOWS and any(map(DEVICES.match, PureWindowsPath(out).parts)):
             self.error(f"--out is {out!r}, in which Windows sees a device, not a file; choose another name")
+        if getattr(arguments, "threads", None) is not None:
+            threads.set_threads(arguments.threads)
         return arguments
 
     def print_help(self, file=None):
@@ -70,20 +117,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {shorten(message, LONGEST)}; --help lists what there is.\n")
-
-
-class _NewFolder(argparse.Action):
-    """The value is a folder that holds no files yet; told before any work is done."""
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        check_free(value)
-        setattr(namespace, self.dest, value)
-
-
-def add_out_flag(parser, default, only=None):
-    """--out, of a command that leaves a folder. default: what it is called, numbered by files.new_folder."""
-    text = f"a new folder for the files (default: {default}, numbered if that is taken)"
-    parser.add_argument("--out", action=_NewFolder, metavar="FOLDER", only=only, help=text)
 
 
 def check_ways(arguments, *ways):
@@ -101,24 +134,9 @@ def give_one(arguments, what, *flags):
         raise InputError(f"{' and '.join(given)} {what}; give one of them.")
 
 
-def add_seed_flags(parser, only=None, only_seeds=None):
-    """--seed, --seeds and --quiet, of a command that trains."""
-    seed = "of every random number (default: 0)"
-    parser.add_argument("--seed", type=int, default=0, metavar="N", only=only, help=seed)
-    seeds = "train so many, seed, seed + 1, …, the first is kept (default: 1)"
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", only=only_seeds or only, help=seeds)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar (default: shown)")
-
-
-def check_numbers(arguments):
-    """InputError where --seed, --seeds, or --steps or --image-size where the command has them, is out of range."""
-    steps, size = getattr(arguments, "steps", None), getattr(arguments, "image_size", None)
-    if arguments.seed < 0 or not 1 <= arguments.seeds <= 100:
-        raise InputError("--seed must be at least 0, --seeds from 1 to 100.")
-    if steps is not None and steps < 1:
-        raise InputError(f"--steps is {steps}, expected a whole number of at least 1.")
-    if size is not None and not 1 <= size <= 1024:
-        raise InputError(f"--image-size is {size}, expected a whole number from 1 to 1024.")
+def interval():
+    """Seconds between two looks of a progress bar: few lines where they are kept in a file."""
+    return 0.5 if sys.stderr.isatty() else 15
 
 
 @contextmanager
@@ -127,8 +145,7 @@ def progress_bar(total, title, quiet):
 
     total: how many steps there will be, or None where nobody knows. metrics: name -> float, shown beside the bar.
     """
-    interval = 0.5 if sys.stderr.isatty() else 15
-    with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval) as bar:
+    with tqdm(total=total, desc=f"{title} (compiles on the first run)", disable=quiet, mininterval=interval()) as bar:
 
         def watch(step, metrics):
             bar.set_description(title, refresh=False)

@@ -70,8 +70,8 @@ def _with_names(picture, names, top, height):
 def _save_cloud(path, points, reference):
     figure, axes = _figure(5, 5)
     if reference is not None:
-        axes.plot(reference[:, 0], reference[:, 1], ".", color="#bbbbbb", markersize=2, label="data")
-    axes.plot(points[:, 0], points[:, 1], ".", color="#d62728", markersize=3, label="samples")
+        axes.plot(*reference.T, ".", color="#bbbbbb", markersize=2, label="data")
+    axes.plot(*points.T, ".", color="#d62728", markersize=3, label="samples")
     axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal")
     axes.legend(loc="upper right", fontsize=8)
     _save_figure(figure, path)
@@ -94,12 +94,10 @@ def save_losses(path, log):
     figure, (upper, lower) = _figure(9, 6, rows=2)
     for axes, names in ((upper, ("d_loss", "g_loss")), (lower, ("d_real", "d_fake"))):
         for name, colour in zip(names, ("#1f77b4", "#d62728"), strict=True):
-            known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
-            steps, values = np.array(known).T if known else ([], [])
+            steps, values = _curve(log, name)
             axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             axes.plot(steps, _smooth(values), color=colour, linewidth=1.5, label=_LABELS[name])
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
+        _legend(axes)
     upper.set_ylabel("loss")
     lower.set(ylabel="D's mean output", xlabel="step")
     _save_figure(figure, path)
@@ -113,12 +111,9 @@ def save_quality(path, log, real, follows=None):
     """
     figure, (upper, lower, *third) = _figure(9, 9 if follows else 6, rows=3 if follows else 2)
     for axes, name in ((upper, "frechet_distance"), (lower, "entropy")):
-        known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
-        steps, values = np.array(known).T if known else ([], [])
-        axes.plot(steps, values, ".-", color="#1f77b4", label="samples")
+        axes.plot(*_curve(log, name), ".-", color="#1f77b4", label="samples")
         axes.axhline(real[name], color="#888888", linestyle="--", linewidth=1, label="real pictures")
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
+        _legend(axes)
     upper.set(ylabel="Fréchet distance", yscale="log")
     lower.set_ylabel("entropy of the classes")
     for axes in third:
@@ -143,8 +138,7 @@ def save_truncation(path, points, real):
         for x, y, point in zip(xs, ys, points, strict=True):
             name = "all" if point["truncation"] is None else f"{point['truncation']:g}"
             axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize=8)
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
+        _legend(axes)
     pair[0].set(xlabel="recall (variety)", ylabel="precision (quality)")
     pair[1].set(xlabel="Fréchet distance", ylabel="inception-style score", xscale="log")
     figure.suptitle("z within plus or minus", fontsize=10)
@@ -152,6 +146,17 @@ def save_truncation(path, points, real):
 
 
 _LABELS = {"d_loss": "discriminator", "g_loss": "generator", "d_real": "D(x), real", "d_fake": "D(G(z)), fake"}
+
+
+def _curve(log, name):
+    """-> the steps that have such a value, and the values."""
+    known = [(s, v) for s, v in zip(log["step"], log[name], strict=True) if v is not None]
+    return np.array(known).T if known else ([], [])
+
+
+def _legend(axes):
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
 
 
 def _smooth(values):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minigan.base.files import read_json, write_json
+from minigan.tools.tables import text_table
 
 METRICS = "metrics.json"
 
@@ -64,9 +65,7 @@ def table(metrics, columns):
     if any(isinstance(value, dict) for row in metrics.values() for value in row.values()):
         return "\n".join(f"{part}:\n{table(rows, columns)}" for part, rows in metrics.items())
     shown = {key: columns[key] for key in columns if any(key in row for row in metrics.values())}
-    width = max(map(len, metrics))
-    lines = [" " * width + "".join(f"{head:>13}" for head, _ in shown.values())]
+    rows = [["", *(head for head, _ in shown.values())]]
     for name, row in metrics.items():
-        cells = (format(row[key], form) if key in row else "" for key, (_, form) in shown.items())
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>13}" for cell in cells))
-    return "\n".join(lines)
+        rows.append([name, *(format(row[key], form) if key in row else "" for key, (_, form) in shown.items())])
+    return text_table(rows)

@@ -155,7 +155,9 @@ def test_the_command_tells_and_asks_for_pitches(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"), [(["--steps", "0"], "--steps is 0"), (["--seeds", "0"], "--seeds from 1 to 100")], ids=str
+    ("words", "expected"),
+    [(["--steps", "0"], "--steps is 0"), (["--seeds", "0"], "expected a whole number from 1 to 100")],
+    ids=str,
 )
 def test_bad_use_is_one_sentence(capsys, tmp_path, words, expected):
     with pytest.raises(SystemExit) as stop:

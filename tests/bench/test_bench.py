@@ -220,7 +220,7 @@ def test_table():
         (["--presets", "mlp,"], "there is no preset ''"),
         (["--batches", "64;128"], "--batches is '64;128', expected whole numbers with commas"),
         (["--batches", "64,-1"], "expected whole numbers with commas"),
-        (["--batches", "1"], "batch_size is 1, expected a whole number of at least 2"),
+        (["--batches", "1"], "batch_size is 1, expected a whole number from 2 to"),
         (["--threads", "0"], "threads: got 0"),
         (["--scaling", "--presets", "toy"], "the preset toy has no pictures"),
         (["extra"], "unrecognized arguments: extra"),

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from training_runs import TOY, begin, contents, samples_for_pictures
+from training_runs import SMALL, TOY, begin, contents, samples_for_pictures
 
 import minigan
 from minigan.base.errors import InputError
+from minigan.gan import trainer
+from minigan.gan.run import LoadedRun
 from minigan.kernels.parallel import threads
 
 
@@ -49,3 +51,22 @@ def test_fit_refuses_what_the_command_refuses(quick, tmp_path):
 def test_a_folder_of_a_presets_name_is_not_taken_for_the_preset(quick, tmp_path):
     minigan.fit("toy", out=tmp_path / "toy", quiet=True, steps=2, batch_size=16)  # here, under that name
     assert minigan.fit("toy", out=tmp_path / "new", quiet=True, steps=1, batch_size=16).step == 1
+
+
+def test_fit_says_what_is_wrong_with_the_run_as_the_command_does(quick, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trainer, "WON_BELOW", 1)
+    minigan.fit("toy", out=tmp_path / "run", quiet=True, steps=1, batch_size=16)
+    assert "note: the discriminator has won" in capsys.readouterr().err
+
+
+def test_a_loaded_run_knows_its_data_and_its_folder(quick, tmp_path):
+    begin(tmp_path / "run", *SMALL, "--dataset", "grid", "--steps", "2")
+    for path in (tmp_path / "run", tmp_path / "run" / "checkpoint.npz"):
+        run = LoadedRun(path)
+        assert (run.gan.step, run.config, run.of_pictures) == (2, run.gan.config, False)
+        assert run.progress["seconds"] > 0
+        assert run.default_out("x.png") == tmp_path / "run" / "x.png"
+        assert (run.source(), run.source("ring")) == (("grid", None), ("ring", None))
+        np.testing.assert_array_equal(run.data("test")[0], minigan.datasets.load("grid", "test")[0])
+    with pytest.raises(InputError, match=r"mnist holds samples of \(28, 28, 1\), but the run .* samples of \(2,\)"):
+        run.data("test", "mnist")

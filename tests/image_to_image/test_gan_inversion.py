@@ -250,7 +250,9 @@ def test_the_pictures_are_those_that_the_generator_learnt_from(capsys, few):
     assert code == 0, err
     report = json.loads(Path("a/metrics.json").read_text())
     assert (report["dataset"], report["test_pictures"]) == ("grey.npy", 10)
-    assert "expected 16 x 16 of 1" in refused(capsys, restore, "--generator", "grey", "--dataset", "mnist")
+    assert "was trained on samples of (16, 16, 1); give such data" in refused(
+        capsys, restore, "--generator", "grey", "--dataset", "mnist"
+    )
 
 
 @pytest.mark.parametrize(
@@ -258,9 +260,12 @@ def test_the_pictures_are_those_that_the_generator_learnt_from(capsys, few):
     [
         (["--generator", "none"], "none"),
         (["--generator", "cogan"], "does not draw the pictures themselves"),
-        (["--generator", "digits", "--dataset", "coloured"], "expected 28 x 28 of 1"),
+        (["--generator", "digits", "--dataset", "coloured"], "was trained on samples of (28, 28, 1); give such data"),
         (["--generator", "digits", "--network", "blur.npz"], "trained for blur 2, not for holes"),
-        (["wide.png", "out.png", "--generator", "digits", "--mask", "wide.png"], "wide.png has 30 x 20 pixels"),
+        (
+            ["wide.png", "out.png", "--generator", "digits", "--mask", "wide.png"],
+            "wide.png holds samples of (20, 30, 1), but the run digits",
+        ),
         (["wide.png", "out.png", "--generator", "digits"], "give a --mask"),
         (["wide.png", "out.png", "--generator", "digits", "--network", "blur.npz"], "two ways"),
     ],

@@ -182,5 +182,5 @@ def test_the_shipped_judge_is_the_one_that_the_documents_name():
 def test_too_many_samples_are_refused(reference, mnist):
     with pytest.raises(InputError, match="2000 training and 1000 test pictures, too few to judge 1001"):
         evaluation.Reference(mnist[0], *mnist[2:], reference.judge, 1001, np.random.default_rng(0))
-    with pytest.raises(InputError, match="--n must be from 100 to 10000"):
+    with pytest.raises(InputError, match="expected a whole number from 100 to 10,000"):
         evaluate.run(["nowhere", "--n", "10001"])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from minigan import datasets, sample, train
 from minigan.base.errors import InputError
-from minigan.gan import build_gan, latent_space
+from minigan.gan import build_gan, latent_space, run
 from minigan.metrics.judge import shipped_judge
 from minigan.tools import cli
 
@@ -110,7 +110,7 @@ def test_refusals(digits, monkeypatch):
 
 def test_the_command(digits, tmp_path, monkeypatch, capsys):
     train.run(["--preset", "mlp", "--steps", "1", "--quiet", "--out", str(tmp_path / "run")])
-    monkeypatch.setattr(sample, "load_gan", lambda source: (Drawer(digits), None, None))
+    monkeypatch.setattr(run, "load_gan", lambda source: (Drawer(digits), None, None))
     capsys.readouterr()
     words = [str(tmp_path / "run"), "--arithmetic", "7-7+2"]
     assert sample.run(words) == 0

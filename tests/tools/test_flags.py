@@ -9,11 +9,14 @@ import pytest
 from minigan import __main__ as front
 from minigan import build_gan, datasets, train
 from minigan.base import files
+from minigan.base.errors import InputError
 from minigan.gan import run, session
 from minigan.gan.config import Config
 from minigan.image_to_image import command as image_to_image
 from minigan.tools import cli
+from minigan.tools.tables import text_table
 
+NAN, INF = float("nan"), float("inf")
 ALWAYS = {"--help", "--threads", "--quiet"}  # how much is said and by how many cores: no result depends on them
 SETTINGS = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__}
 TRAINED = {"--steps", "--seed"}
@@ -261,3 +264,38 @@ def test_an_empty_folder_is_taken_and_what_a_killed_process_left_is_nothing(tmp_
     (tmp_path / "killed" / ".config.123.part.json").write_text("{")
     files.check_free(tmp_path / "killed")
     files.check_free(tmp_path / "not there")
+
+
+# ---- what the parser adds to argparse
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind", "wrong", "expected"),
+    [
+        ({"least": 1, "most": 5000}, int, (0, 5001), "a whole number from 1 to 5,000"),
+        ({"above": 0, "most": 10}, float, (0.0, 11.0, NAN, INF), "a number above 0 and at most 10"),
+        ({"least": 0, "below": 1}, float, (-1.0, 1.0, NAN), "a number of at least 0 and below 1"),
+    ],
+)
+def test_a_number_out_of_its_range(limits, kind, wrong, expected):
+    parser = cli.Parser("x", "")
+    parser.add_argument("--x", type=kind, help="of it", **limits)
+    for value in wrong:
+        with pytest.raises(InputError, match=re.escape(f"--x is {value!r}, expected {expected}.")):
+            parser.parse_args([f"--x={value}"])
+    assert parser.parse_args(["--x", "1" if kind is int else "0.5"]).x in (1, 0.5)
+    assert parser.parse_args([]).x is None
+
+
+def test_the_default_is_said_once():
+    parser = cli.Parser("x", "")
+    parser.add_shared("--seed", "--quiet")
+    parser.add_shared("--judge", by_default="none")
+    shown = " ".join(parser.format_help().split())
+    assert "of every random number (default: 0)" in shown
+    assert "no progress bar (default: shown)" in shown
+    assert "a classifier that classify has saved (default: none)" in shown
+
+
+def test_a_table_is_as_wide_as_its_cells():
+    assert text_table([["", "psnr", "why"], ["network", 12.5, "x"]], "<><") == "         psnr  why\nnetwork  12.5  x"
