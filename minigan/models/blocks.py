@@ -12,8 +12,8 @@ class Builder:
     """Makes the layers of one network. rng: draws their weights, in the order in which they are made. wrap: what is put
     around each layer with a weight.
 
-    `conv` keeps height and width, or divides them by the stride, for an odd kernel size; `halve` is a 4x4 convolution of
-    stride 2, `double` its transpose.
+    `conv` keeps height and width, or divides them by the stride, for an odd kernel size; `halve` is a 4x4 convolution
+    of stride 2, `double` its transpose.
     """
 
     def __init__(self, rng, dtype, wrap=lambda layer: layer):

@@ -7,10 +7,8 @@ import numpy as np
 
 from minigan import datasets
 from minigan.base.errors import InputError
-from minigan.kernels.parallel import threads
-from minigan.tools.training_loop import fit, ways
+from minigan.tools.training_loop import fit
 
-CHUNK = 500  # pictures judged at a time
 WARM = 0.5  # of the steps, in which the learning rate is constant
 
 
@@ -82,14 +80,7 @@ def learn(title, steps, optimizers, step, follow, schedule=falling):
     """
     advice = f"this was {title}; try another --seed"
     with follow(title, steps) as watch:
-        fit(lambda t: {"loss": step(t)}, ways(steps), optimizers, schedule, watch, advice)
-
-
-def outputs(network, images):
-    """What network.forward(x, training=False) gives for pictures uint8 or floats in [-1, 1]."""
-    with threads.one_blas_thread:
-        chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
-        return np.concatenate([network.forward(datasets.to_float(chunk), training=False) for chunk in chunks])
+        fit(lambda t: {"loss": step(t)}, steps, optimizers, schedule, watch, advice)
 
 
 def accuracy(logits, labels):

@@ -15,9 +15,10 @@ import numpy as np
 
 from minigan import datasets, losses, optim
 from minigan.models.domain import domain_features, domain_head, label_head
-from minigan.recognition.common import Outcome, accuracy, learn, outputs
+from minigan.recognition.common import Outcome, accuracy, learn
 from minigan.recognition.textures import on_textures
 from minigan.tools import plotting
+from minigan.tools.inference import outputs
 
 STEPS = 4000
 BATCH_SIZE = 64

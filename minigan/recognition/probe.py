@@ -15,8 +15,10 @@ from minigan.gan import GAN
 from minigan.layers import Dense, Flatten, Sequential
 from minigan.losses import softmax_cross_entropy
 from minigan.models.base import as_it_is
-from minigan.recognition.common import Outcome, accuracy, learn, outputs
+from minigan.recognition.common import Outcome, accuracy, learn
 from minigan.tools import plotting
+from minigan.tools.inference import outputs
+from minigan.tools.training_loop import descend
 
 STEPS = 2000
 BATCH_SIZE = 128
@@ -78,9 +80,7 @@ class Probe:
             chosen = batches.next_indices()
             logits = self.forward(datasets.to_float(data.images[chosen]))
             value, grad = softmax_cross_entropy(logits, data.labels[chosen])
-            self.head.zero_grad()
-            self.head.backward(grad, need_input_grad=False)
-            optimizer.step()
+            descend(self.head, grad, optimizer)
             return value
 
         learn(title, steps, [optimizer], step, follow)

@@ -12,8 +12,10 @@ import numpy as np
 from minigan import datasets, losses, optim
 from minigan.layers import Sequential
 from minigan.models.semi import LATENT, semi_discriminator, semi_generator
-from minigan.recognition.common import Outcome, accuracy, balanced, learn, outputs
+from minigan.recognition.common import Outcome, accuracy, balanced, learn
 from minigan.tools import plotting
+from minigan.tools.inference import outputs
+from minigan.tools.training_loop import descend
 
 STEPS = 5000
 LABELS = (100, 1000)
@@ -59,17 +61,13 @@ class SemiSupervised:
         value, target = self.d_loss(labelled, labels, unlabelled, made)
         self.d_optimizer.step()
         _, grad = self.g_loss(target, made)
-        self.generator.zero_grad()
-        self.generator.backward(grad, need_input_grad=False)
-        self.g_optimizer.step()
+        descend(self.generator, grad, self.g_optimizer)
         return value
 
     def step_alone(self, labelled, labels):
         """Move D once by the labels alone. -> its loss."""
         value, grad = losses.softmax_cross_entropy(self.discriminator.forward(labelled), labels)
-        self.discriminator.zero_grad()
-        self.discriminator.backward(grad, need_input_grad=False)
-        self.d_optimizer.step()
+        descend(self.discriminator, grad, self.d_optimizer)
         return value
 
     def draw(self, n):
