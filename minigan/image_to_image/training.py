@@ -184,13 +184,10 @@ def fit(model, images, steps, adversarial, rng, watch=lambda step, metrics: None
 
 def measure(images, truth, labels=None, judge=None):
     """How near pictures are to the true ones on average, and, with a judge, the share whose label it recognises."""
-    metrics = {
-        "psnr": image_metrics.mean_psnr(images, truth),
-        "ssim": float(image_metrics.ssim(images, truth).mean()),
-    }
+    metrics = {"psnr": image_metrics.mean_psnr(images, truth), "ssim": float(image_metrics.ssim(images, truth).mean())}
     return metrics if judge is None else metrics | recognised(images, labels, judge)
 
 
 def recognised(images, labels, judge):
     """{"recognised": the share of pictures whose label the judge recognises}."""
-    return {"recognised": float((judge.predict(images)[1].argmax(axis=1) == labels).mean())}
+    return {"recognised": judge.accuracy(images, labels)}

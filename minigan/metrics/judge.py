@@ -82,6 +82,10 @@ class Classifier(SavedNetwork):
         features = outputs(self.body, images)
         return features, softmax(outputs(self.head, features))
 
+    def accuracy(self, images, labels):
+        """The share of pictures whose label (N,) it finds most probable."""
+        return float((self.predict(images)[1].argmax(axis=1) == labels).mean())
+
     def settings(self):
         return {"sample_shape": self.sample_shape, "classes": self.classes, "kind": self.kind, "names": self.names}
 

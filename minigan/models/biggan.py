@@ -115,8 +115,7 @@ class BigGenerator(Composite):
 
 
 def build_biggan(sizes, rng, noise_rng, dtype):
-    """G: z_0→h·w·64, blocks→48→32 with attention between them. D: blocks down→24→48 with attention between them, one
-    →64, ReLU, mean over the pixels, dense→outputs. Spectral norm around every convolution and dense layer of both."""
+    """Attention between the first two blocks of both. Spectral norm around all their convolutions and dense layers."""
     h, w, _ = quarter_size(sizes.sample_shape)
     make = normalised_builder(rng, dtype)
 

@@ -8,8 +8,7 @@ FEATURES = 128
 
 
 def plain_body(sample_shape, rng, dtype):
-    """Pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, two 3x3 →64, max pooling, a 3x3
-    →128, mean over the pixels; batch norm and ReLU after each convolution."""
+    """Pictures (N, H, W, C) to features (N, 128), the mean over the pixels of what the last convolution gives."""
     h, w, channels = quarter_size(sample_shape)
     make = Builder(rng, dtype)
     return Sequential(

@@ -19,9 +19,7 @@ def dense_block(layer, inputs, growth):
 
 
 def build_densenet(sizes, rng, noise_rng, dtype):
-    """G as in dcgan. D 4x4/2 convolution→32, a dense block of growth 24 (3x3 convolutions), 1x1 convolution→48 and 2x2
-    mean, another block of growth 24, mean over the pixels, dense→outputs; leaky ReLU 0.2, batch norm in the second
-    block."""
+    """G as in dcgan; D two dense blocks of 3x3 convolutions, of which the second has batch norm."""
     h, w, _ = quarter_size(sizes.sample_shape)
     make = Builder(rng, dtype)
 
@@ -40,9 +38,7 @@ def build_densenet(sizes, rng, noise_rng, dtype):
 
 
 def dense_body(sample_shape, rng, dtype):
-    """A classifier's body, pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, a dense block
-    of growth 32, 1x1 convolution→64 and 2x2 mean, another block of growth 32, 1x1 convolution→128, mean over the
-    pixels; batch norm and ReLU after each convolution."""
+    """A classifier's body of two dense blocks, pictures (N, H, W, C) to features (N, 128)."""
     h, w, channels = quarter_size(sample_shape)
     conv = Builder(rng, dtype).conv_norm_relu
     first, features = dense_block(conv, 32, growth=32)

@@ -13,10 +13,8 @@ BLOCKS = 4
 def enhancer(channels, factor, rng, dtype):
     """Pictures (N, H, W, C) to pictures (N, factor·H, factor·W, C), factor 1, 2 or 4.
 
-    3x3 convolution→32, or for factor 1 one of 4x4 and stride 2; four residual blocks (3x3, IN, ReLU, 3x3, IN); a 4x4/2
-    transposed convolution for each doubling, ReLU; 3x3→C. What they give is added to the input, each pixel repeated:
-    they learn only what is missing (Johnson et al. 2016; Zhang et al. 2017). The work is done where the picture is
-    small. For factor 1, H and W must be even.
+    What the layers give is added to the input, each pixel repeated: they learn only what is missing (Johnson et al.
+    2016; Zhang et al. 2017). The work is done where the picture is small. For factor 1, H and W must be even.
     """
     make = Builder(rng, dtype)
     start = make.halve(channels, WIDTH) if factor == 1 else make.conv(channels, WIDTH)
@@ -39,7 +37,7 @@ def pair_discriminator(channels, rng, dtype):
     """[input, output] (N, H, W, C), C those of both, to a logit for each patch, (N, H/4, W/4, 1) (Isola et al. 2017,
     section 3.2.2).
 
-    4x4/2 convolutions→32→64 and 3x3→1; leaky ReLU 0.2, instance norm after the second. A logit sees 18 x 18 pixels.
+    A logit sees 18 x 18 pixels.
     """
     make = Builder(rng, dtype)
     layers = [make.halve(channels, WIDTH), LeakyReLU(0.2)]

@@ -25,8 +25,7 @@ LEVELS = 2  # that have a coarser one: 28 → 14 → 7
 
 def down(x):
     """d(x): (N, H, W, C) -> (N, H/2, W/2, C), the mean of each 2x2 pixels."""
-    n, h, w, c = x.shape
-    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
+    return up_backward(x) / 4
 
 
 def up(x, times=1):
@@ -155,8 +154,7 @@ class PyramidDiscriminator(Composite):
         fine += [Flatten(), make.dense(h * w * 64, outputs)]
         middle = [make.halve(2 * c + given, 64), LeakyReLU(0.2), Flatten(), make.dense(h * w * 64, outputs)]
         coarsest = [Flatten(), *make.dense_layers(h * w * (c + given), 128, outputs)]
-        children = dict(zip(self.heads, map(Sequential, (fine, middle, coarsest)), strict=True))
-        super().__init__(children)
+        super().__init__(dict(zip(self.heads, map(Sequential, (fine, middle, coarsest)), strict=True)))
 
     def _forward(self, x, training, num_splits):
         given = x[..., self.pyramid :]

@@ -25,9 +25,7 @@ D_WIDTHS = (32, 48)  # channels at half and a quarter of the size
 
 
 def build_resnet(sizes, rng, noise_rng, dtype):
-    """G Dense→h·w·64, two blocks up →32→16, BN, ReLU, 3x3 convolution→pixels, tanh; D 4x4/2 convolution→32, a block
-    down →48, one with the identity as its shortcut, mean over the pixels, dense→outputs; leaky ReLU 0.2. Batch norm in
-    G only."""
+    """G two blocks up; D a block down and one with the identity as its shortcut. Batch norm in G only."""
     h, w, channels = quarter_size(sizes.sample_shape)
 
     make = Builder(rng, dtype)
@@ -55,8 +53,7 @@ def build_resnet(sizes, rng, noise_rng, dtype):
 
 
 def residual_body(sample_shape, rng, dtype):
-    """A classifier's body, pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, a residual
-    block →64, max pooling, another →128, mean over the pixels; batch norm and ReLU after each convolution."""
+    """A classifier's body of two residual blocks, pictures (N, H, W, C) to features (N, 128)."""
     h, w, channels = quarter_size(sample_shape)
     make = Builder(rng, dtype)
 

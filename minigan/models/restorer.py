@@ -44,9 +44,8 @@ class Filled(Composite):
 def restorer(channels, holes, rng, dtype):
     """Pictures (N, H, W, C), or with `holes` pictures and their holes (N, H, W, C + 1), to pictures (N, H, W, C).
 
-    An encoder and a decoder: 3x3→24 at full size, 4x4/2 convolutions→32→64, four residual blocks at a quarter of the
-    size, where each sees the whole of a small picture, 4x4/2 transposed convolutions→32→24, 3x3→24, ReLU after each;
-    3x3→C. What there is at full and at half the size also goes round what is below (Ronneberger et al. 2015, though
+    An encoder and a decoder, with residual blocks at a quarter of the size, where each sees the whole of a small
+    picture. What there is at full and at half the size also goes round what is below (Ronneberger et al. 2015, though
     added here): single pixels are lost at a quarter. What comes out is added to the input, for holes within them only:
     the network learns what is still missing.
     """

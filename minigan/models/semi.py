@@ -11,7 +11,7 @@ PIXEL_NOISE, NOISE = 0.6, 0.5  # deviations: on pixels in [-1, 1], and on what t
 
 
 def semi_discriminator(sample_shape, classes, rng, noise_rng, dtype):
-    """Pictures (N, H, W, C) to logits (N, classes): dense →1000→500→250→250→250→classes, ReLU, noise before each.
+    """Pictures (N, H, W, C) to logits (N, classes): dense layers with noise before each.
 
     Weights by He et al. 2015, which keeps what goes into each noise layer at the noise's scale.
     """
@@ -26,7 +26,7 @@ def semi_discriminator(sample_shape, classes, rng, noise_rng, dtype):
 
 
 def semi_generator(sample_shape, rng, dtype):
-    """z (N, 100) to pictures (N, H, W, C): dense →500→500, batch norm and ReLU, →pixels, tanh."""
+    """z (N, 100) to pictures (N, H, W, C)."""
     make = Builder(rng, dtype)
     layers = [make.dense(LATENT, 500, bias=False), make.batch_norm(500), ReLU()]
     layers += [make.dense(500, 500, bias=False), make.batch_norm(500), ReLU()]

@@ -67,6 +67,14 @@ def balanced(labels, count, rng):
     return np.concatenate(chosen)
 
 
+def batches(images, labels, batch_size, rng):
+    """Endless batches of pictures (N, H, W, C) uint8 as floats in [-1, 1], with their labels (N,), or None without."""
+    order = datasets.BatchIterator(len(images), batch_size, rng)
+    while True:
+        chosen = order.next_indices()
+        yield datasets.to_float(images[chosen]), None if labels is None else labels[chosen]
+
+
 def falling(t):
     """The learning rate's factor at t of the way: 1 until WARM, then on a line to 0."""
     return min(1, (1 - t) / (1 - WARM))

@@ -9,10 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from minigan import datasets, losses, optim
+from minigan import losses, optim
 from minigan.layers import Sequential
 from minigan.models.semi import LATENT, semi_discriminator, semi_generator
-from minigan.recognition.common import Outcome, accuracy, balanced, learn
+from minigan.recognition.common import Outcome, accuracy, balanced, batches, learn
 from minigan.tools import plotting
 from minigan.tools.inference import outputs
 from minigan.tools.training_loop import descend
@@ -92,14 +92,10 @@ def run(data, gan, steps, seed, follow):
 def fit(game, data, chosen, unlabelled, steps, seed, title, follow):
     """Train on the pictures `chosen` (indices) with their labels, and, if `unlabelled`, on all pictures without."""
     few_rng, all_rng = np.random.default_rng([seed, 5]).spawn(2)
-    few = datasets.BatchIterator(len(chosen), BATCH_SIZE, few_rng)
-    every = datasets.BatchIterator(len(data.images), BATCH_SIZE, all_rng)
+    few = batches(data.images[chosen], data.labels[chosen], BATCH_SIZE, few_rng)
+    every = batches(data.images, None, BATCH_SIZE, all_rng)
 
     def step(t):
-        some = chosen[few.next_indices()]
-        labelled = datasets.to_float(data.images[some]), data.labels[some]
-        if not unlabelled:
-            return game.step_alone(*labelled)
-        return game.step(*labelled, datasets.to_float(data.images[every.next_indices()]))
+        return game.step(*next(few), next(every)[0]) if unlabelled else game.step_alone(*next(few))
 
     learn(title, steps, [game.d_optimizer, game.g_optimizer], step, follow)
