@@ -82,7 +82,7 @@ def _fit(arguments, gan, heard, conditions_of, rng):
         return gan.train_step(heard[chosen], conditions_of[chosen])
 
     with cli.progress_bar(arguments.steps, f"seed {gan.config.seed}", arguments.quiet) as watch:
-        training_loop.fit(step, training_loop.ways(arguments.steps), watch=watch)
+        training_loop.fit(step, arguments.steps, watch=watch)
     return time.perf_counter() - started
 
 

@@ -18,13 +18,12 @@ from minigan.autoencoders.variational import (
     reparametrise_forward,
 )
 from minigan.base.errors import InputError
-from minigan.kernels.parallel import threads
 from minigan.models.autoencoder import encoder_and_decoder
 from minigan.tools import training_loop
+from minigan.tools.inference import in_chunks
 
 LR = 1e-3
 BATCH_SIZE = 64
-CHUNK = 500  # pictures at a time, where nothing is learned
 FITTED = 10_000  # training pictures from which a Gaussian, or principal components, are worked out
 
 
@@ -35,11 +34,11 @@ class Coder:
 
     def encode(self, images):
         """Pictures, uint8 or in [-1, 1] -> codes (N, Z)."""
-        return _in_chunks(lambda chunk: self._encode(datasets.to_float(chunk)), images)
+        return in_chunks(lambda chunk: self._encode(datasets.to_float(chunk)), images)
 
     def decode(self, z):
         """z (N, Z) -> pictures in [-1, 1]."""
-        return _in_chunks(self._decode, z)
+        return in_chunks(self._decode, z)
 
     def fit_prior(self, images):
         """Fit the Gaussian from which `sample` draws to the codes of these pictures."""
@@ -107,7 +106,7 @@ class Autoencoder(Coder):
             reconstruction, _ = self.likelihood(self.decoder.forward(z, training=False), x)
             return np.full(len(x), -reconstruction - kl_to_standard_normal(codes)[0])
 
-        return float(_in_chunks(terms, images).mean())
+        return float(in_chunks(terms, images).mean())
 
     def _encode(self, x):
         return self.encoder.forward(x, training=False)[:, : self.latent_dim]
@@ -153,9 +152,8 @@ def fit(autoencoder, images, rng, steps=None, seconds=None, watch=lambda step, m
     def step(t):
         return autoencoder.step(datasets.to_float(images[batches.next_indices()]), noise_rng)
 
-    shares = training_loop.ways(steps) if steps else _by_the_clock(seconds)
     advice = f"{training_loop.ADVICE} or --likelihood"
-    made = training_loop.fit(step, shares, autoencoder.optimizers, watch=watch, advice=advice)
+    made = training_loop.fit(step, steps or _by_the_clock(seconds), autoencoder.optimizers, watch=watch, advice=advice)
     if not autoencoder.variational:
         autoencoder.fit_prior(images)
     return made
@@ -165,8 +163,3 @@ def _by_the_clock(seconds):
     started = time.perf_counter()
     while (share := (time.perf_counter() - started) / seconds) < 1:
         yield share
-
-
-def _in_chunks(function, array):
-    with threads.one_blas_thread:
-        return np.concatenate([function(array[first : first + CHUNK]) for first in range(0, len(array), CHUNK)])

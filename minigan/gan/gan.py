@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from minigan.gan.game import Game
 from minigan.losses import LOSSES
 from minigan.models import Sizes, get_preset
 from minigan.optim import OPTIMIZERS
+from minigan.tools.inference import in_chunks
 
 SMALLEST_TRUNCATION = 0.01  # drawing normal numbers until they are smaller takes ever longer
 LARGEST_SAMPLE = {3: 1 << 22, 1: 1000}  # numbers in a picture, in a point
@@ -109,10 +111,7 @@ class GAN(Game):
         self.conditions.check("decode", len(z), conditions)
         if self.averaged is self.generator:
             self._generated = None
-        parts = [slice(i, i + SAMPLE_CHUNK) for i in range(0, len(z), SAMPLE_CHUNK)]
-        y = [None if conditions is None else conditions[part] for part in parts]
-        made = [self.averaged.forward(z[part], own, training=False) for part, own in zip(parts, y, strict=True)]
-        return np.concatenate(made)
+        return in_chunks(partial(self.averaged.forward, training=False), z, conditions, size=SAMPLE_CHUNK)
 
     # ---- saving
 

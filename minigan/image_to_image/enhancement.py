@@ -58,4 +58,4 @@ class EnhancementTask(training.ImageToImageTask):
 class Enhancer(training.ImageToImageModel):
     """A network that enhances pictures."""
 
-    kind, command, task_type = "enhancer", "enhance", EnhancementTask
+    noun, command, task_type = "enhancer", "enhance", EnhancementTask

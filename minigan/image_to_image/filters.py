@@ -8,6 +8,7 @@ matrix products a channel, A x Bᵀ: a row of A holds the weights with which one
 import numpy as np
 
 from minigan.base.errors import InputError
+from minigan.tools.inference import in_chunks
 
 SMALLEST, LARGEST = 1e-6, 1000  # a deviation: less is nothing to a grey value, more is wider than any picture
 BLOCK = 1000  # pictures filtered at a time, so that the floats stay few
@@ -55,7 +56,7 @@ def gaussian(images, sigma):
 
 def gaussian_weights(size, sigma):
     """(size, size): how much of each pixel of a row `gaussian` puts into each."""
-    _positive("gaussian", sigma=sigma)
+    _check_number("gaussian", "sigma", sigma)
     reach = int(np.ceil(4 * sigma))
     weights = np.zeros((size, size))
     for tap, weight in enumerate(gaussian_window(2 * reach + 1, sigma), -reach):
@@ -85,15 +86,17 @@ def wiener(images, sigma, noise):
     which this blur is diagonal; sines are only where pictures have no border.
     """
     _, h, w, _ = _checked("wiener", images)
-    _positive("wiener", noise=noise)
+    _check_number("wiener", "noise", noise)
     (u, s, vt), (p, t, qt) = (np.linalg.svd(gaussian_weights(size, sigma)) for size in (h, w))
     gain = np.multiply.outer(s, t)
     gain = (gain / (gain**2 + noise**2))[:, :, None]
-    made = []
-    for block in _blocks(images):
+
+    def restored(block):
+        block = block.astype(np.float32)
         mean = block.mean(axis=(1, 2), keepdims=True)  # a blur leaves a constant as it is, this filter would not
-        made.append(_rounded(apply_along(gain * apply_along(block - mean, u.T, p.T), vt.T, qt.T) + mean))
-    return np.concatenate(made)
+        return _rounded(apply_along(gain * apply_along(block - mean, u.T, p.T), vt.T, qt.T) + mean)
+
+    return in_chunks(restored, images, size=BLOCK)
 
 
 def median(images, size):
@@ -101,14 +104,15 @@ def median(images, size):
     _checked("median", images)
     if size % 2 == 0:
         raise InputError(f"median: size is {size}, expected an odd number, so that a pixel stands in the middle.")
-    edge, out = size // 2, np.empty_like(images)
-    for first in range(0, len(images), BLOCK):
-        block = np.pad(images[first : first + BLOCK], ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
+    edge = size // 2
+
+    def medians(block):
+        block = np.pad(block, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(block, (size, size), axis=(1, 2))
-        windows = windows.reshape(*windows.shape[:4], size * size).copy()  # of a single pixel it would be a view
-        windows.partition(size * size // 2, axis=-1)
-        out[first : first + BLOCK] = windows[..., size * size // 2]
-    return out
+        windows = windows.reshape(*windows.shape[:4], size * size)
+        return np.partition(windows, size * size // 2, axis=-1)[..., size * size // 2]
+
+    return in_chunks(medians, images, size=BLOCK)
 
 
 def add_noise(images, noise, rng):
@@ -124,22 +128,16 @@ def apply_along(x, rows, columns):
 
 def _filtered(images, rows, columns):
     rows, columns = rows.astype(np.float32), columns.astype(np.float32)
-    return np.concatenate([_rounded(apply_along(block, rows, columns)) for block in _blocks(images)])
-
-
-def _blocks(images):
-    for first in range(0, len(images), BLOCK):
-        yield images[first : first + BLOCK].astype(np.float32)
+    return in_chunks(lambda block: _rounded(apply_along(block.astype(np.float32), rows, columns)), images, size=BLOCK)
 
 
 def _rounded(x):
     return np.rint(np.clip(x, 0, 255)).astype(np.uint8)
 
 
-def _positive(name, **numbers):
-    for what, number in numbers.items():
-        if not SMALLEST <= number <= LARGEST:
-            raise InputError(f"{name}: {what} is {number!r}, expected a number from {SMALLEST:g} to {LARGEST:g}.")
+def _check_number(name, what, number):
+    if not SMALLEST <= number <= LARGEST:
+        raise InputError(f"{name}: {what} is {number!r}, expected a number from {SMALLEST:g} to {LARGEST:g}.")
 
 
 def _checked(name, images):

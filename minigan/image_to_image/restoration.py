@@ -92,7 +92,7 @@ class RestorationTask(training.ImageToImageTask):
 class Restorer(training.ImageToImageModel):
     """A network that restores pictures."""
 
-    kind, command, task_type = "restorer", "restore", RestorationTask
+    noun, command, task_type = "restorer", "restore", RestorationTask
 
 
 def with_hole(pictures, hole):

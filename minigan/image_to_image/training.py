@@ -11,13 +11,13 @@ from dataclasses import asdict
 import numpy as np
 
 from minigan import datasets, losses, optim
-from minigan.base import checkpoint
-from minigan.base.errors import InputError, shorten
+from minigan.base.errors import InputError
 from minigan.image_to_image import filters
-from minigan.kernels.parallel import threads
 from minigan.metrics import image_metrics
 from minigan.models.enhancer import pair_discriminator
 from minigan.tools import training_loop
+from minigan.tools.inference import outputs
+from minigan.tools.saved_network import SavedNetwork
 
 SMALLEST = 4  # pixels a side
 CHUNK = 2**17  # pixels made at a time
@@ -68,13 +68,13 @@ def best_setting(settings, method, degraded, truth):
     return max(settings, key=lambda setting: image_metrics.mean_psnr(method(degraded, setting), truth))
 
 
-class ImageToImageModel:
+class ImageToImageModel(SavedNetwork):
     """A network that does a task on pictures of `channels` channels. seed: of its first weights.
 
-    A subclass gives `kind`, what its files call it, `command`, which makes it, and `task_type`, its task's class.
+    A subclass gives `task_type`, its task's class, besides `noun` and `command`.
     """
 
-    kind, command, task_type = "", "", ImageToImageTask
+    task_type, sizes = ImageToImageTask, ("channels",)
 
     def __init__(self, channels, task, seed=0):
         self.channels, self.task = channels, task
@@ -100,39 +100,19 @@ class ImageToImageModel:
             )
         more = [(0, -size % self.task.multiple) for size in (h, w)]
         x = np.pad(images, ((0, 0), *more, (0, 0)), mode="edge")
-        each = max(1, CHUNK // area)
-        made = []
-        with threads.one_blas_thread:
-            for first in range(0, len(x), each):
-                out = self.network.forward(datasets.to_float(x[first : first + each]), training=False)
-                made.append(datasets.to_uint8(out))
-        return np.concatenate(made)[:, : h * factor, : w * factor]
+        made = datasets.to_uint8(outputs(self.network, x, max(1, CHUNK // area)))
+        return made[:, : h * factor, : w * factor]
 
     def outputs(self, images):
         """{"network": what it makes of them}, as a method among others."""
         return {"network": self.apply(images)}
 
-    def save(self, path, about):
-        """Write the weights to `path` with `about`, a dict that says where they come from."""
-        kind = {"channels": self.channels, **asdict(self.task)}
-        checkpoint.save(path, dict(self.network.params), {self.kind: kind, **about})
+    def settings(self):
+        return {"channels": self.channels, **asdict(self.task)}
 
     @classmethod
-    def load(cls, path):
-        """The network in `path`; InputError where there is none, or a damaged or foreign file."""
-        arrays, about = checkpoint.load(path)
-        try:
-            known = dict(about[cls.kind])
-            channels = known.pop("channels")
-            if channels > sum(array.size for array in arrays.values()):  # before such a network is made
-                raise InputError(f"it has too few weights for {channels} channels")
-            made = cls(channels, cls.task_type(**known))
-            checkpoint.fill(made.network.params, arrays)
-        except (LookupError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} holds no {cls.kind} of this version ({shorten(error)}); make one with {cls.command}."
-            ) from None
-        return made
+    def from_settings(cls, channels, **task):
+        return cls(channels, cls.task_type(**task))
 
 
 class Pix2PixTrainer:
@@ -179,9 +159,7 @@ class Pix2PixTrainer:
             metrics["d_loss"] = self.d_loss(x, made, truth)
             self.d_optimizer.step()
         metrics["g_loss"], grad, metrics["l1"] = self.g_loss(x, made, truth)
-        self.generator.zero_grad()
-        self.generator.backward(grad, need_input_grad=False)
-        self.g_optimizer.step()
+        training_loop.descend(self.generator, grad, self.g_optimizer)
         return metrics
 
 
@@ -201,18 +179,15 @@ def fit(model, images, steps, adversarial, rng, watch=lambda step, metrics: None
         return trainer.step(datasets.to_float(x), datasets.to_float(truth))
 
     optimizers = trainer.g_optimizer, trainer.d_optimizer
-    training_loop.fit(step, training_loop.ways(steps), optimizers, watch=watch, advice="try a smaller --adversarial")
+    training_loop.fit(step, steps, optimizers, watch=watch, advice="try a smaller --adversarial")
 
 
 def measure(images, truth, labels=None, judge=None):
     """How near pictures are to the true ones on average, and, with a judge, the share whose label it recognises."""
-    metrics = {
-        "psnr": image_metrics.mean_psnr(images, truth),
-        "ssim": float(image_metrics.ssim(images, truth).mean()),
-    }
+    metrics = {"psnr": image_metrics.mean_psnr(images, truth), "ssim": float(image_metrics.ssim(images, truth).mean())}
     return metrics if judge is None else metrics | recognised(images, labels, judge)
 
 
 def recognised(images, labels, judge):
     """{"recognised": the share of pictures whose label the judge recognises}."""
-    return {"recognised": float((judge.predict(images)[1].argmax(axis=1) == labels).mean())}
+    return {"recognised": judge.accuracy(images, labels)}

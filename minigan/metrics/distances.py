@@ -60,9 +60,7 @@ def inception_score(probabilities):
     probabilities (M, classes): of each class for each sample. "Inception-style": with this library's own classifier.
     """
     p = _checked("probabilities", probabilities)
-    marginal = p.mean(axis=0)
-    terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / np.where(marginal > 0, marginal, 1)), 0)
-    return float(np.exp(terms.sum(axis=1).mean()))
+    return float(np.exp(_kullback_leibler(p, p.mean(axis=0)).mean()))
 
 
 def precision_recall(real, fake, k=3):
@@ -174,9 +172,7 @@ def jensen_shannon(real, fake, extent, cells=50):
     for points in (real, fake):
         place = np.clip((points + extent) / (2 * extent) * cells, 0, cells - 1).astype(int)
         shares.append(np.bincount(place[:, 0] * cells + place[:, 1], minlength=cells * cells) / len(points))
-    middle = sum(shares) / 2
-    terms = [np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / np.where(p > 0, middle, 1)), 0).sum() for p in shares]
-    return float(sum(terms) / 2)
+    return float(sum(_kullback_leibler(p, sum(shares) / 2) for p in shares) / 2)
 
 
 def confusion(labels, guesses, classes):
@@ -187,6 +183,11 @@ def confusion(labels, guesses, classes):
 
 
 # ---- shared
+
+
+def _kullback_leibler(p, q):
+    """Σ p log(p / q) over the last axis, where a term with p = 0 is 0."""
+    return (p * np.log(np.where(p > 0, p, 1) / np.where(p > 0, q, 1))).sum(axis=-1)
 
 
 def _checked(name, features, least=2):

@@ -17,11 +17,12 @@ HIGHEST_PSNR = 100.0  # what a picture without any error counts as in a mean
 def psnr(images, truth):
     """10 log₁₀(L² / mean (x - y)²) of each picture, in decibels; infinite where both are the same."""
     _check("psnr", images, truth)
-    errors = [
-        np.square(x.astype(np.float32) - y).mean(axis=(1, 2, 3), dtype=np.float64) for x, y in _blocks(images, truth)
-    ]
+
+    def error(x, y):
+        return np.square(x.astype(np.float32) - y).mean(axis=(1, 2, 3), dtype=np.float64)
+
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(L**2 / np.concatenate(errors))
+        return 10 * np.log10(L**2 / _in_blocks(error, images, truth))
 
 
 def mean_psnr(images, truth):
@@ -49,15 +50,15 @@ def ssim(images, truth):
     def weighted(z):
         return rows @ z.transpose(0, 3, 1, 2) @ columns.T
 
-    values = []
-    for block, others in _blocks(images, truth):
-        x, y = block.astype(np.float64), others.astype(np.float64)
+    def similarity(x, y):
+        x, y = x.astype(np.float64), y.astype(np.float64)
         mean_x, mean_y = weighted(x), weighted(y)
         variances = weighted(x * x) - mean_x**2 + weighted(y * y) - mean_y**2
         covariance = weighted(x * y) - mean_x * mean_y
         above = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-        values.append((above / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))).mean(axis=(1, 2, 3)))
-    return np.concatenate(values)
+        return (above / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))).mean(axis=(1, 2, 3))
+
+    return _in_blocks(similarity, images, truth)
 
 
 def sharpness(images):
@@ -68,12 +69,13 @@ def sharpness(images):
     _check("sharpness", images, images)
     if min(images.shape[1:3]) < 3:
         raise InputError(f"sharpness: pictures of {images.shape[1:3]} pixels, expected at least 3 x 3.")
-    values = []
-    for block, _ in _blocks(images, images):
-        x = block.astype(np.float32)
+
+    def square(x):
+        x = x.astype(np.float32)
         around = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]
-        values.append(np.square(around - 4 * x[:, 1:-1, 1:-1]).mean(axis=(1, 2, 3), dtype=np.float64))
-    return np.concatenate(values)
+        return np.square(around - 4 * x[:, 1:-1, 1:-1]).mean(axis=(1, 2, 3), dtype=np.float64)
+
+    return _in_blocks(square, images)
 
 
 def _windows(size):
@@ -84,9 +86,9 @@ def _windows(size):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _blocks(images, truth):
-    for first in range(0, len(images), BLOCK):
-        yield images[first : first + BLOCK], truth[first : first + BLOCK]
+def _in_blocks(measure, *sets):
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(sets[0]), BLOCK)]
+    return np.concatenate([measure(*(pictures[block] for pictures in sets)) for block in blocks])
 
 
 def _check(name, images, truth):

@@ -5,29 +5,30 @@ import hashlib
 import numpy as np
 
 from minigan import datasets, optim
-from minigan.base import checkpoint
-from minigan.base.errors import InputError, shorten
+from minigan.base.errors import InputError
 from minigan.datasets.labels import names_of
-from minigan.kernels.parallel import threads
 from minigan.layers import Dense, Sequential
 from minigan.losses import softmax, softmax_cross_entropy
 from minigan.models.classifier import FEATURES, plain_body
 from minigan.models.densenet import dense_body
 from minigan.models.resnet import residual_body
 from minigan.tools import training_loop
+from minigan.tools.inference import outputs
+from minigan.tools.saved_network import SavedNetwork
 
 BODIES = {"plain": plain_body, "resnet": residual_body, "densenet": dense_body}
 SHIPPED = datasets.DATA_DIR / "classifier.npz"
-CHUNK = 500  # pictures judged at a time
 WARM_UP = 0.1  # of the steps, in which the learning rate grows
 
 
-class Classifier:
+class Classifier(SavedNetwork):
     """A convolutional classifier of pictures (H, W, C) in [-1, 1] into `classes` classes.
 
     body: pictures to features (N, 128), one of BODIES by `kind`. network: pictures to logits (N, classes). seed: of its
     first weights. names: of the classes, see datasets.labels.names_of. Raises InputError for an unknown kind.
     """
+
+    noun, command, sizes = "classifier", "classify", ("sample_shape", "classes")
 
     def __init__(self, sample_shape=(28, 28, 1), classes=10, seed=0, kind="plain", names=None):
         if kind not in BODIES:
@@ -43,7 +44,7 @@ class Classifier:
     def name(self):
         """The first digits of the SHA-256 of its weights: metrics of two judges do not compare."""
         digest = hashlib.sha256()
-        for _, array in sorted(self._arrays().items()):
+        for _, array in sorted(self.arrays().items()):
             digest.update(array.tobytes())
         return digest.hexdigest()[:12]
 
@@ -68,9 +69,7 @@ class Classifier:
             chosen = batches.next_indices()
             x = _shifted(datasets.to_float(images[chosen]), shift, shift_rng)
             value, grad = softmax_cross_entropy(self.network.forward(x), labels[chosen])
-            self.network.zero_grad()
-            self.network.backward(grad, need_input_grad=False)
-            optimizer.step()
+            training_loop.descend(self.network, grad, optimizer)
             return {"loss": value}
 
         shares = ((i + 1) / steps for i in range(steps))  # the first step's rate is not to be 0
@@ -80,39 +79,15 @@ class Classifier:
         """-> features (N, 128) and probabilities (N, classes) of pictures, uint8 or floats in [-1, 1]."""
         if images.shape[1:] != self.sample_shape or not len(images):
             raise InputError(f"Classifier.predict: images are {images.shape}, expected (N, {self.sample_shape}).")
-        features, logits = [], []
-        with threads.one_blas_thread:
-            for first in range(0, len(images), CHUNK):
-                x = datasets.to_float(images[first : first + CHUNK])
-                features.append(self.body.forward(np.ascontiguousarray(x), training=False))
-                logits.append(self.head.forward(features[-1], training=False))
-        return np.concatenate(features), softmax(np.concatenate(logits))
+        features = outputs(self.body, images)
+        return features, softmax(outputs(self.head, features))
 
-    def save(self, path, about):
-        """Write the weights to `path` with `about`, a dict that says where they come from."""
-        known = {"sample_shape": list(self.sample_shape), "classes": self.classes, "kind": self.kind}
-        checkpoint.save(path, self._arrays(), {"classifier": {**known, "names": self.names}, **about})
+    def accuracy(self, images, labels):
+        """The share of pictures whose label (N,) it finds most probable."""
+        return float((self.predict(images)[1].argmax(axis=1) == labels).mean())
 
-    @classmethod
-    def load(cls, path):
-        """The classifier in `path`; InputError where there is none, or a damaged or foreign file."""
-        arrays, about = checkpoint.load(path)
-        try:
-            known = about["classifier"]
-            shape, classes = tuple(known["sample_shape"]), known["classes"]
-            # before a network of that size is made
-            if max(*shape, classes) > sum(array.size for array in arrays.values()):
-                raise InputError(f"it has too few weights for pictures {shape} in {classes} classes")
-            classifier = cls(shape, classes, kind=known.get("kind", "plain"), names=known.get("names"))
-            checkpoint.fill(classifier._arrays(), arrays)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} holds no classifier of this version ({shorten(error)}); make one with classify."
-            ) from None
-        return classifier
-
-    def _arrays(self):
-        return self.network.params | self.network.buffers
+    def settings(self):
+        return {"sample_shape": self.sample_shape, "classes": self.classes, "kind": self.kind, "names": self.names}
 
 
 def shipped_judge():

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan import init
 from minigan.base.errors import InputError
 from minigan.layers import Sequential
 
@@ -83,13 +82,6 @@ class Preset:
                 f"preset {self.name}: latent_dim is {latent_dim}, expected at least {self.least_latent}, a number for "
                 "each part of its generator."
             )
-
-
-def redraw_weights(network, rng, std=0.02):
-    """Draw every weight anew from N(0, std²), as DCGAN does; biases and normalisations stay."""
-    for name, param in network.params.items():
-        if name.rsplit(".", 1)[-1] == "weight":
-            network.params[name] = init.normal(param.shape, rng, param.dtype, std)
 
 
 def quarter_size(sample_shape):

@@ -4,10 +4,8 @@ import numpy as np
 
 from minigan.layers import (
     AveragePool2D,
-    BatchNorm,
     Composite,
     ConditionalBatchNorm,
-    Conv2D,
     Dense,
     Flatten,
     ReLU,
@@ -20,10 +18,15 @@ from minigan.layers import (
     UpsampleNearest2D,
 )
 from minigan.models.base import Preset, quarter_size
+from minigan.models.blocks import Builder
 
 G_WIDTHS = (64, 48, 32)  # channels at a quarter, half and all of the size
 D_WIDTHS = (24, 48, 64)
 EMBEDDING = 32  # numbers into which the class is embedded, once for all blocks
+
+
+def normalised_builder(rng, dtype):
+    return Builder(rng, dtype, wrap=lambda layer: SpectralNorm(layer, rng=rng))
 
 
 class UpBlock(Composite):
@@ -58,12 +61,7 @@ class BigGenerator(Composite):
     def __init__(self, sizes, rng, dtype):
         h, w, channels = quarter_size(sizes.sample_shape)
         self.latent_dim, self.cuts = sizes.latent_dim, np.linspace(0, sizes.latent_dim, len(G_WIDTHS) + 1).astype(int)
-
-        def wrap(layer):
-            return SpectralNorm(layer, rng=rng)
-
-        def conv(inputs, outputs, kernel_size=3):
-            return wrap(Conv2D(inputs, outputs, kernel_size, padding=kernel_size // 2, rng=rng, dtype=dtype))
+        make = normalised_builder(rng, dtype)
 
         def block(k):
             inputs, outputs = G_WIDTHS[k - 1], G_WIDTHS[k]
@@ -71,16 +69,16 @@ class BigGenerator(Composite):
             return UpBlock(
                 {
                     "norm1": ConditionalBatchNorm(inputs, given, rng=rng, dtype=dtype),
-                    "main1": Sequential([ReLU(), UpsampleNearest2D(2), conv(inputs, outputs)]),
+                    "main1": Sequential([ReLU(), UpsampleNearest2D(2), make.conv(inputs, outputs)]),
                     "norm2": ConditionalBatchNorm(outputs, given, rng=rng, dtype=dtype),
-                    "main2": Sequential([ReLU(), conv(outputs, outputs)]),
-                    "shortcut": Sequential([conv(inputs, outputs, 1), UpsampleNearest2D(2)]),
+                    "main2": Sequential([ReLU(), make.conv(outputs, outputs)]),
+                    "shortcut": Sequential([make.conv(inputs, outputs, 1), UpsampleNearest2D(2)]),
                 }
             )
 
         wide, middle, narrow = G_WIDTHS
-        first = wrap(Dense(int(self.cuts[1]), h * w * wide, rng=rng, dtype=dtype))
-        picture = [BatchNorm(narrow, dtype=dtype), ReLU(), conv(narrow, channels), Tanh()]
+        first = make.dense(int(self.cuts[1]), h * w * wide)
+        picture = [make.batch_norm(narrow), ReLU(), make.conv(narrow, channels), Tanh()]
         children = {
             "first": Sequential([first, Reshape((h, w, wide))]),
             "block1": block(1),
@@ -117,19 +115,13 @@ class BigGenerator(Composite):
 
 
 def build_biggan(sizes, rng, noise_rng, dtype):
-    """G: z_0→h·w·64, blocks→48→32 with attention between them. D: blocks down→24→48 with attention between them, one
-    →64, ReLU, mean over the pixels, dense→outputs. Spectral norm around every convolution and dense layer of both."""
+    """Attention between the first two blocks of both. Spectral norm around all their convolutions and dense layers."""
     h, w, _ = quarter_size(sizes.sample_shape)
-
-    def wrap(layer):
-        return SpectralNorm(layer, rng=rng)
-
-    def conv(inputs, outputs, kernel_size=3):
-        return wrap(Conv2D(inputs, outputs, kernel_size, padding=kernel_size // 2, rng=rng, dtype=dtype))
+    make = normalised_builder(rng, dtype)
 
     def down(inputs, outputs, first=False, halve=True):
-        main = [*([] if first else [ReLU()]), conv(inputs, outputs), ReLU(), conv(outputs, outputs)]
-        shortcut = [conv(inputs, outputs, 1)]
+        main = [*([] if first else [ReLU()]), make.conv(inputs, outputs), ReLU(), make.conv(outputs, outputs)]
+        shortcut = [make.conv(inputs, outputs, 1)]
         if halve:
             main, shortcut = [*main, AveragePool2D(2)], [AveragePool2D(2), *shortcut]
         return Residual(Sequential(main), Sequential(shortcut))
@@ -137,7 +129,7 @@ def build_biggan(sizes, rng, noise_rng, dtype):
     narrow, middle, wide = D_WIDTHS
     blocks = [down(sizes.seen_shape[-1], narrow, first=True), SelfAttention2D(narrow, rng=rng, dtype=dtype)]
     blocks += [down(narrow, middle), down(middle, wide, halve=False), ReLU(), AveragePool2D((h, w)), Flatten()]
-    discriminator = Sequential([*blocks, wrap(Dense(wide, sizes.outputs, rng=rng, dtype=dtype))])
+    discriminator = Sequential([*blocks, make.dense(wide, sizes.outputs)])
     return BigGenerator(sizes, rng, dtype), discriminator
 
 

@@ -7,21 +7,9 @@ negative. A sample is the pair in one array (N, H, W, 2C); D judges each picture
 
 import numpy as np
 
-from minigan.layers import (
-    BatchNorm,
-    Composite,
-    Conv2D,
-    ConvTranspose2D,
-    Dense,
-    Flatten,
-    LeakyReLU,
-    ReLU,
-    Reshape,
-    Sequential,
-    Tanh,
-)
-from minigan.models.base import Preset, quarter_size, redraw_weights
-from minigan.models.dcgan import HALVE
+from minigan.layers import Composite, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.models.base import Preset, quarter_size
+from minigan.models.blocks import Builder, redraw_weights
 
 
 def to_discriminator(x, conditions=None):
@@ -93,19 +81,16 @@ class PairDiscriminator(Composite):
 def build_cogan(sizes, rng, noise_rng, dtype):
     """The dcgan networks, cut in two after G's second and D's first convolution."""
     h, w, channels = quarter_size(sizes.sample_shape)
-    options = {"rng": rng, "dtype": dtype}
-    trunk = [Dense(sizes.inputs, h * w * 128, **options), Reshape((h, w, 128)), BatchNorm(128, dtype=dtype), ReLU()]
-    trunk += [ConvTranspose2D(128, 64, **HALVE, **options), BatchNorm(64, dtype=dtype), ReLU()]
-    last = [Sequential([ConvTranspose2D(64, channels, **HALVE, **options), Tanh()]) for _ in range(2)]
+    make = Builder(rng, dtype)
+    trunk = [make.dense(sizes.inputs, h * w * 128), Reshape((h, w, 128)), make.batch_norm(128), ReLU()]
+    trunk += [make.double(128, 64), make.batch_norm(64), ReLU()]
+    last = [Sequential([make.double(64, channels), Tanh()]) for _ in range(2)]
     generator = PairGenerator({"trunk": Sequential(trunk), "last1": last[0], "last2": last[1]})
-    seen = sizes.seen_shape[-1] - channels
-    first = [Sequential([Conv2D(seen, 64, **HALVE, **options), LeakyReLU(0.2)]) for _ in range(2)]
-    trunk = [Conv2D(64, 128, **HALVE, **options), BatchNorm(128, dtype=dtype), LeakyReLU(0.2), Flatten()]
-    trunk = Sequential([*trunk, Dense(h * w * 128, sizes.outputs, **options)])
+    first = [Sequential([make.halve(sizes.seen_shape[-1] - channels, 64), LeakyReLU(0.2)]) for _ in range(2)]
+    trunk = [make.halve(64, 128), make.batch_norm(128), LeakyReLU(0.2), Flatten()]
+    trunk = Sequential([*trunk, make.dense(h * w * 128, sizes.outputs)])
     discriminator = PairDiscriminator({"first1": first[0], "first2": first[1], "trunk": trunk}, channels)
-    for network in (generator, discriminator):
-        redraw_weights(network, rng)
-    return generator, discriminator
+    return redraw_weights(generator, rng), redraw_weights(discriminator, rng)
 
 
 COGAN = Preset(

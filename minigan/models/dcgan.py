@@ -1,59 +1,43 @@
 """DCGAN (Radford, Metz and Chintala 2016) in the size of 28 x 28 digits, and the recipes for good digits."""
 
-from minigan.layers import (
-    BatchNorm,
-    Conv2D,
-    ConvTranspose2D,
-    Dense,
-    Dropout,
-    Flatten,
-    LeakyReLU,
-    ReLU,
-    Reshape,
-    Sequential,
-    Tanh,
-)
-from minigan.models.base import Preset, quarter_size, redraw_weights
-
-HALVE = {"kernel_size": 4, "stride": 2, "padding": 1}
+from minigan.layers import BatchNorm, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.models.base import Preset, quarter_size
+from minigan.models.blocks import Builder, redraw_weights
 
 
 def dcgan_generator(sizes, rng, dtype):
     """Dense→h·w·128, BN, ReLU, 4x4/2 transposed→64, BN, ReLU, the same→pixels, tanh; weights N(0, 0.02²)."""
     h, w, channels = quarter_size(sizes.sample_shape)
-    generator = Sequential(
-        [
-            Dense(sizes.inputs, h * w * 128, rng=rng, dtype=dtype),
-            Reshape((h, w, 128)),
-            BatchNorm(128, dtype=dtype),
-            ReLU(),
-            ConvTranspose2D(128, 64, **HALVE, rng=rng, dtype=dtype),
-            BatchNorm(64, dtype=dtype),
-            ReLU(),
-            ConvTranspose2D(64, channels, **HALVE, rng=rng, dtype=dtype),
-            Tanh(),
-        ]
-    )
-    redraw_weights(generator, rng)
-    return generator
-
-
-def dcgan_discriminator(sizes, rng, dtype, norm=BatchNorm, wrap=lambda layer: layer, dropout=lambda: []):
-    """4x4/2 convolutions→64→128 and dense→outputs, leaky ReLU 0.2, a norm (or None) after the second convolution only;
-    weights N(0, 0.02²). wrap: what is put around each layer with a weight. dropout: makes the layers after each leaky
-    ReLU."""
-    h, w, _ = quarter_size(sizes.sample_shape)
+    make = Builder(rng, dtype)
     layers = [
-        Conv2D(sizes.seen_shape[-1], 64, **HALVE, rng=rng, dtype=dtype),
-        Conv2D(64, 128, **HALVE, rng=rng, dtype=dtype),
-        Dense(h * w * 128, sizes.outputs, rng=rng, dtype=dtype),
+        make.dense(sizes.inputs, h * w * 128),
+        Reshape((h, w, 128)),
+        make.batch_norm(128),
+        ReLU(),
+        make.double(128, 64),
+        make.batch_norm(64),
+        ReLU(),
+        make.double(64, channels),
+        Tanh(),
     ]
-    for layer in layers:
-        redraw_weights(layer, rng)
-    first, second, last = (wrap(layer) for layer in layers)
-    normalised = [] if norm is None else [norm(128, dtype=dtype)]
-    judged = [*normalised, LeakyReLU(0.2), *dropout()]
-    return Sequential([first, LeakyReLU(0.2), *dropout(), second, *judged, Flatten(), last])
+    return redraw_weights(Sequential(layers), rng)
+
+
+def dcgan_discriminator(sizes, rng, dtype, norm=BatchNorm, activation=lambda: [LeakyReLU(0.2)]):
+    """4x4/2 convolutions→64→128 and dense→outputs, leaky ReLU 0.2, a norm (or None) after the second convolution only;
+    weights N(0, 0.02²). activation: makes the layers in the place of each leaky ReLU."""
+    h, w, _ = quarter_size(sizes.sample_shape)
+    make = Builder(rng, dtype)
+    layers = [
+        make.halve(sizes.seen_shape[-1], 64),
+        *activation(),
+        make.halve(64, 128),
+        *([] if norm is None else [norm(128, dtype=dtype)]),
+        *activation(),
+        Flatten(),
+        make.dense(h * w * 128, sizes.outputs),
+    ]
+    return redraw_weights(Sequential(layers), rng)
 
 
 def build_dcgan(sizes, rng, noise_rng, dtype):
@@ -63,10 +47,10 @@ def build_dcgan(sizes, rng, noise_rng, dtype):
 def build_digits(sizes, rng, noise_rng, dtype):
     """The dcgan networks, with dropout in D: without it G keeps closer to the pictures that are there."""
 
-    def dropout():
-        return [Dropout(0.25, rng=noise_rng)]
+    def activation():
+        return [LeakyReLU(0.2), Dropout(0.25, rng=noise_rng)]
 
-    return dcgan_generator(sizes, rng, dtype), dcgan_discriminator(sizes, rng, dtype, dropout=dropout)
+    return dcgan_generator(sizes, rng, dtype), dcgan_discriminator(sizes, rng, dtype, activation=activation)
 
 
 DCGAN = Preset(

@@ -1,8 +1,8 @@
 """Densely connected networks (Huang et al. 2017): every layer of a block sees the outputs of all layers before it."""
 
-from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Sequential
-from minigan.layers.residual import Concatenation
+from minigan.layers import AveragePool2D, Concatenation, Flatten, LeakyReLU, Sequential
 from minigan.models.base import Preset, quarter_size
+from minigan.models.blocks import Builder
 from minigan.models.classifier import FEATURES
 from minigan.models.dcgan import dcgan_generator
 
@@ -19,39 +19,28 @@ def dense_block(layer, inputs, growth):
 
 
 def build_densenet(sizes, rng, noise_rng, dtype):
-    """G as in dcgan. D 4x4/2 convolution→32, a dense block of growth 24 (3x3 convolutions), 1x1 convolution→48 and 2x2
-    mean, another block of growth 24, mean over the pixels, dense→outputs; leaky ReLU 0.2, batch norm in the second
-    block."""
+    """G as in dcgan; D two dense blocks of 3x3 convolutions, of which the second has batch norm."""
     h, w, _ = quarter_size(sizes.sample_shape)
-
-    def conv(inputs, outputs, bias=True):
-        return Conv2D(inputs, outputs, 3, padding=1, bias=bias, rng=rng, dtype=dtype)
+    make = Builder(rng, dtype)
 
     def plain(inputs, outputs):
-        return [conv(inputs, outputs), LeakyReLU(0.2)]
+        return [make.conv(inputs, outputs), LeakyReLU(0.2)]
 
     def normalised(inputs, outputs):
-        return [conv(inputs, outputs, bias=False), BatchNorm(outputs, dtype=dtype), LeakyReLU(0.2)]
+        return [make.conv(inputs, outputs, bias=False), make.batch_norm(outputs), LeakyReLU(0.2)]
 
-    start = [Conv2D(sizes.seen_shape[-1], 32, 4, stride=2, padding=1, rng=rng, dtype=dtype), LeakyReLU(0.2)]
+    start = [make.halve(sizes.seen_shape[-1], 32), LeakyReLU(0.2)]
     first, features = dense_block(plain, 32, growth=24)
-    transition = [Conv2D(features, 48, 1, rng=rng, dtype=dtype), LeakyReLU(0.2), AveragePool2D(2)]
+    transition = [make.conv(features, 48, 1), LeakyReLU(0.2), AveragePool2D(2)]
     second, features = dense_block(normalised, 48, growth=24)
-    end = [AveragePool2D((h, w)), Flatten(), Dense(features, sizes.outputs, rng=rng, dtype=dtype)]
+    end = [AveragePool2D((h, w)), Flatten(), make.dense(features, sizes.outputs)]
     return dcgan_generator(sizes, rng, dtype), Sequential([*start, *first, *transition, *second, *end])
 
 
 def dense_body(sample_shape, rng, dtype):
-    """A classifier's body, pictures (N, H, W, C) to features (N, 128): a 5x5 convolution of stride 2 →32, a dense block
-    of growth 32, 1x1 convolution→64 and 2x2 mean, another block of growth 32, 1x1 convolution→128, mean over the
-    pixels; batch norm and ReLU after each convolution."""
+    """A classifier's body of two dense blocks, pictures (N, H, W, C) to features (N, 128)."""
     h, w, channels = quarter_size(sample_shape)
-
-    def conv(inputs, outputs, kernel_size=3, stride=1):
-        padding = kernel_size // 2
-        convolution = Conv2D(inputs, outputs, kernel_size, stride, padding, bias=False, rng=rng, dtype=dtype)
-        return [convolution, BatchNorm(outputs, dtype=dtype), ReLU()]
-
+    conv = Builder(rng, dtype).conv_norm_relu
     first, features = dense_block(conv, 32, growth=32)
     layers = [*conv(channels, 32, kernel_size=5, stride=2), *first, *conv(features, 64, 1), AveragePool2D(2)]
     second, features = dense_block(conv, 64, growth=32)

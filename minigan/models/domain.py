@@ -1,8 +1,8 @@
 """The networks of domain-adversarial training (Ganin et al. 2016, section 5.2.2), smaller than the paper's."""
 
-from minigan.layers import BatchNorm, Conv2D, Dense, Flatten, GradientReversal, ReLU, Sequential
+from minigan.layers import Flatten, GradientReversal, ReLU, Sequential
 from minigan.models.base import quarter_size
-from minigan.models.dcgan import HALVE
+from minigan.models.blocks import Builder
 
 FEATURES = 128
 
@@ -13,19 +13,18 @@ def domain_features(sample_shape, rng, dtype):
     The two domains are to be normalised apart: forward(x, num_splits=2).
     """
     h, w, channels = quarter_size(sample_shape)
-    layers = []
-    for inputs, outputs in ((channels, 32), (32, 64)):
-        convolution = Conv2D(inputs, outputs, **HALVE, bias=False, rng=rng, dtype=dtype)
-        layers += [convolution, BatchNorm(outputs, dtype=dtype), ReLU()]
-    return Sequential([*layers, Flatten(), Dense(h * w * 64, FEATURES, rng=rng, dtype=dtype), ReLU()])
+    make = Builder(rng, dtype)
+    layers = [make.halve(channels, 32, bias=False), make.batch_norm(32), ReLU()]
+    layers += [make.halve(32, 64, bias=False), make.batch_norm(64), ReLU()]
+    return Sequential([*layers, Flatten(), make.dense(h * w * 64, FEATURES), ReLU()])
 
 
 def label_head(classes, rng, dtype):
     """Features to logits (N, classes): dense→classes."""
-    return Sequential([Dense(FEATURES, classes, rng=rng, dtype=dtype)])
+    return Sequential([Builder(rng, dtype).dense(FEATURES, classes)])
 
 
 def domain_head(rng, dtype):
     """Features to the logit of the first domain (N, 1), behind a reversed gradient: dense→100→1, ReLU between."""
-    hidden = Dense(FEATURES, 100, rng=rng, dtype=dtype)
-    return Sequential([GradientReversal(), hidden, ReLU(), Dense(100, 1, rng=rng, dtype=dtype)])
+    make = Builder(rng, dtype)
+    return Sequential([GradientReversal(), make.dense(FEATURES, 100), ReLU(), make.dense(100, 1)])

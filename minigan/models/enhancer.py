@@ -3,17 +3,8 @@
 Both are fully convolutional: what was trained on small pictures takes pictures of other sizes.
 """
 
-from minigan.layers import (
-    Conv2D,
-    ConvTranspose2D,
-    InstanceNorm,
-    LeakyReLU,
-    ReLU,
-    Residual,
-    Sequential,
-    UpsampleNearest2D,
-)
-from minigan.models.dcgan import HALVE
+from minigan.layers import LeakyReLU, ReLU, Residual, Sequential, UpsampleNearest2D
+from minigan.models.blocks import Builder
 
 WIDTH = 32  # channels
 BLOCKS = 4
@@ -22,47 +13,33 @@ BLOCKS = 4
 def enhancer(channels, factor, rng, dtype):
     """Pictures (N, H, W, C) to pictures (N, factor·H, factor·W, C), factor 1, 2 or 4.
 
-    3x3 convolution→32, or for factor 1 one of 4x4 and stride 2; four residual blocks (3x3, IN, ReLU, 3x3, IN); a 4x4/2
-    transposed convolution for each doubling, ReLU; 3x3→C. What they give is added to the input, each pixel repeated:
-    they learn only what is missing (Johnson et al. 2016; Zhang et al. 2017). The work is done where the picture is
-    small. For factor 1, H and W must be even.
+    What the layers give is added to the input, each pixel repeated: they learn only what is missing (Johnson et al.
+    2016; Zhang et al. 2017). The work is done where the picture is small. For factor 1, H and W must be even.
     """
-
-    def conv(inputs, outputs):
-        return Conv2D(inputs, outputs, 3, padding=1, rng=rng, dtype=dtype)
-
-    def double():
-        return [ConvTranspose2D(WIDTH, WIDTH, **HALVE, rng=rng, dtype=dtype), ReLU()]
-
-    start = Conv2D(channels, WIDTH, **HALVE, rng=rng, dtype=dtype) if factor == 1 else conv(channels, WIDTH)
+    make = Builder(rng, dtype)
+    start = make.halve(channels, WIDTH) if factor == 1 else make.conv(channels, WIDTH)
     layers = [start, ReLU(), *(residual_block(WIDTH, rng, dtype) for _ in range(BLOCKS))]
     for _ in range({1: 1, 2: 1, 4: 2}[factor]):
-        layers += double()
-    last = conv(WIDTH, channels)
+        layers += [make.double(WIDTH, WIDTH), ReLU()]
+    last = make.conv(WIDTH, channels)
     last.params["weight"] *= 0.1  # it starts near the repeated input
     return Residual(Sequential([*layers, last]), UpsampleNearest2D(factor))
 
 
 def residual_block(width, rng, dtype):
     """3x3 convolution, IN, ReLU, 3x3, IN, and what came in added (Johnson et al. 2016)."""
-    first, second = (Conv2D(width, width, 3, padding=1, rng=rng, dtype=dtype) for _ in range(2))
-    norms = [InstanceNorm(width, dtype=dtype) for _ in range(2)]
-    return Residual(Sequential([first, norms[0], ReLU(), second, norms[1]]))
+    make = Builder(rng, dtype)
+    main = [make.conv(width, width), make.instance_norm(width), ReLU()]
+    return Residual(Sequential([*main, make.conv(width, width), make.instance_norm(width)]))
 
 
 def pair_discriminator(channels, rng, dtype):
     """[input, output] (N, H, W, C), C those of both, to a logit for each patch, (N, H/4, W/4, 1) (Isola et al. 2017,
     section 3.2.2).
 
-    4x4/2 convolutions→32→64 and 3x3→1; leaky ReLU 0.2, instance norm after the second. A logit sees 18 x 18 pixels.
+    A logit sees 18 x 18 pixels.
     """
-    return Sequential(
-        [
-            Conv2D(channels, WIDTH, **HALVE, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Conv2D(WIDTH, 2 * WIDTH, **HALVE, rng=rng, dtype=dtype),
-            InstanceNorm(2 * WIDTH, dtype=dtype),
-            LeakyReLU(0.2),
-            Conv2D(2 * WIDTH, 1, 3, padding=1, rng=rng, dtype=dtype),
-        ]
-    )
+    make = Builder(rng, dtype)
+    layers = [make.halve(channels, WIDTH), LeakyReLU(0.2)]
+    layers += [make.halve(WIDTH, 2 * WIDTH), make.instance_norm(2 * WIDTH), LeakyReLU(0.2)]
+    return Sequential([*layers, make.conv(2 * WIDTH, 1)])

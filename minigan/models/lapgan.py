@@ -16,17 +16,16 @@ import itertools
 import numpy as np
 
 from minigan.base.errors import InputError
-from minigan.layers import BatchNorm, Composite, Conv2D, Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.layers import Composite, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, quarter_size
-from minigan.models.dcgan import HALVE
+from minigan.models.blocks import Builder
 
 LEVELS = 2  # that have a coarser one: 28 → 14 → 7
 
 
 def down(x):
     """d(x): (N, H, W, C) -> (N, H/2, W/2, C), the mean of each 2x2 pixels."""
-    n, h, w, c = x.shape
-    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
+    return up_backward(x) / 4
 
 
 def up(x, times=1):
@@ -95,32 +94,14 @@ class PyramidGenerator(Composite):
         self.shape, self.inputs = sizes.sample_shape, sizes.inputs
         self.cuts = np.linspace(0, sizes.latent_dim, LEVELS + 2).astype(int)
         widths = np.diff(self.cuts) + sizes.conditions
-        children = {}
+        make, children = Builder(rng, dtype), {}
         for k in range(LEVELS):
             size = (4 * h // 2**k, 4 * w // 2**k)
-            children[f"noise{k}"] = Sequential(
-                [Dense(widths[k], size[0] * size[1], rng=rng, dtype=dtype), Reshape((*size, 1))]
-            )
-            children[f"level{k}"] = Sequential(
-                [
-                    Conv2D(c + 1, 32, 3, padding=1, rng=rng, dtype=dtype),
-                    BatchNorm(32, dtype=dtype),
-                    ReLU(),
-                    Conv2D(32, 32, 3, padding=1, rng=rng, dtype=dtype),
-                    BatchNorm(32, dtype=dtype),
-                    ReLU(),
-                    Conv2D(32, c, 3, padding=1, rng=rng, dtype=dtype),
-                ]
-            )
-        children["coarsest"] = Sequential(
-            [
-                Dense(widths[-1], 128, rng=rng, dtype=dtype),
-                ReLU(),
-                Dense(128, h * w * c, rng=rng, dtype=dtype),
-                Tanh(),
-                Reshape((h, w, c)),
-            ]
-        )
+            children[f"noise{k}"] = Sequential([make.dense(widths[k], size[0] * size[1]), Reshape((*size, 1))])
+            layers = [make.conv(c + 1, 32), make.batch_norm(32), ReLU(), make.conv(32, 32), make.batch_norm(32), ReLU()]
+            children[f"level{k}"] = Sequential([*layers, make.conv(32, c)])
+        layers = [make.dense(widths[-1], 128), ReLU(), make.dense(128, h * w * c), Tanh(), Reshape((h, w, c))]
+        children["coarsest"] = Sequential(layers)
         super().__init__(children)
 
     def _forward(self, x, training, num_splits):
@@ -167,18 +148,13 @@ class PyramidDiscriminator(Composite):
 
     def __init__(self, sizes, rng, dtype):
         h, w, c = quarter_size(sizes.sample_shape)
-        self.channels, options, children = c, {"rng": rng, "dtype": dtype}, {}
-        self.pyramid = (2 * LEVELS + 1) * c
-        given = sizes.seen_shape[-1] - self.pyramid
-        for k, widths in enumerate(((32, 64), (64,))):
-            layers, last = [], 2 * c + given
-            for width in widths:
-                layers += [Conv2D(last, width, **HALVE, **options), LeakyReLU(0.2)]
-                last = width
-            children[f"level{k}"] = Sequential([*layers, Flatten(), Dense(h * w * last, sizes.outputs, **options)])
-        first, last = Dense(h * w * (c + given), 128, **options), Dense(128, sizes.outputs, **options)
-        children["coarsest"] = Sequential([Flatten(), first, LeakyReLU(0.2), last])
-        super().__init__(children)
+        self.channels, self.pyramid = c, (2 * LEVELS + 1) * c
+        make, given, outputs = Builder(rng, dtype), sizes.seen_shape[-1] - self.pyramid, sizes.outputs
+        fine = [make.halve(2 * c + given, 32), LeakyReLU(0.2), make.halve(32, 64), LeakyReLU(0.2)]
+        fine += [Flatten(), make.dense(h * w * 64, outputs)]
+        middle = [make.halve(2 * c + given, 64), LeakyReLU(0.2), Flatten(), make.dense(h * w * 64, outputs)]
+        coarsest = [Flatten(), *make.dense_layers(h * w * (c + given), 128, outputs)]
+        super().__init__(dict(zip(self.heads, map(Sequential, (fine, middle, coarsest)), strict=True)))
 
     def _forward(self, x, training, num_splits):
         given = x[..., self.pyramid :]

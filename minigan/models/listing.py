@@ -1,33 +1,22 @@
 """The article's own program: a fully connected generator against a convolutional discriminator."""
 
-from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
+from minigan.layers import Flatten, LeakyReLU, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, flat_size
+from minigan.models.blocks import Builder
 
 
 def build_listing(sizes, rng, noise_rng, dtype):
     """G Z→128→pixels, tanh; D three 5x5 stride-2 padding-2 convolutions 32, 64, 128, dense 1; leaky ReLU 0.2."""
-    halve = {"kernel_size": 5, "stride": 2, "padding": 2, "rng": rng, "dtype": dtype}
-    generator = Sequential(
-        [
-            Dense(sizes.inputs, 128, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(128, flat_size(sizes.sample_shape), rng=rng, dtype=dtype),
-            Tanh(),
-            Reshape(sizes.sample_shape),
-        ]
-    )
-    convolutions = [
-        Conv2D(sizes.seen_shape[-1], 32, **halve),
-        LeakyReLU(0.2),
-        Conv2D(32, 64, **halve),
-        LeakyReLU(0.2),
-        Conv2D(64, 128, **halve),
-        LeakyReLU(0.2),
-        Flatten(),
-    ]
-    (features,) = Sequential(convolutions).output_shape(sizes.seen_shape)
-    discriminator = Sequential([*convolutions, Dense(features, sizes.outputs, rng=rng, dtype=dtype)])
-    return generator, discriminator
+    make = Builder(rng, dtype)
+    layers = make.dense_layers(sizes.inputs, 128, flat_size(sizes.sample_shape))
+    generator = Sequential([*layers, Tanh(), Reshape(sizes.sample_shape)])
+    layers, inputs = [], sizes.seen_shape[-1]
+    for outputs in (32, 64, 128):
+        layers += [make.conv(inputs, outputs, kernel_size=5, stride=2), LeakyReLU(0.2)]
+        inputs = outputs
+    layers.append(Flatten())
+    (features,) = Sequential(layers).output_shape(sizes.seen_shape)
+    return generator, Sequential([*layers, make.dense(features, sizes.outputs)])
 
 
 LISTING = Preset(

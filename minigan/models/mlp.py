@@ -1,58 +1,26 @@
 """Fully connected GANs: the kind of network of the first paper, and a small one for points in the plane."""
 
-from minigan.layers import Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
+from minigan.layers import Flatten, Reshape, Sequential, Tanh
 from minigan.models.base import Preset, flat_size
+from minigan.models.blocks import Builder
 
 
 def build_mlp(sizes, rng, noise_rng, dtype):
     """G Z→256→512→pixels, tanh; D pixels→512→256→1; leaky ReLU 0.2."""
-    generator = Sequential(
-        [
-            Dense(sizes.inputs, 256, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(256, 512, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(512, flat_size(sizes.sample_shape), rng=rng, dtype=dtype),
-            Tanh(),
-            Reshape(sizes.sample_shape),
-        ]
-    )
-    discriminator = Sequential(
-        [
-            Flatten(),
-            Dense(flat_size(sizes.seen_shape), 512, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(512, 256, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(256, sizes.outputs, rng=rng, dtype=dtype),
-        ]
-    )
-    return generator, discriminator
+    make = Builder(rng, dtype)
+    layers = make.dense_layers(sizes.inputs, 256, 512, flat_size(sizes.sample_shape))
+    generator = Sequential([*layers, Tanh(), Reshape(sizes.sample_shape)])
+    layers = make.dense_layers(flat_size(sizes.seen_shape), 512, 256, sizes.outputs)
+    return generator, Sequential([Flatten(), *layers])
 
 
 def build_toy(sizes, rng, noise_rng, dtype):
     """G Z→128→128→2, linear at the end; D 2→128→128→1; leaky ReLU 0.2."""
-    generator = Sequential(
-        [
-            Dense(sizes.inputs, 128, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(128, 128, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(128, flat_size(sizes.sample_shape), rng=rng, dtype=dtype),
-            Reshape(sizes.sample_shape),
-        ]
-    )
-    discriminator = Sequential(
-        [
-            Flatten(),
-            Dense(flat_size(sizes.seen_shape), 128, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(128, 128, rng=rng, dtype=dtype),
-            LeakyReLU(0.2),
-            Dense(128, sizes.outputs, rng=rng, dtype=dtype),
-        ]
-    )
-    return generator, discriminator
+    make = Builder(rng, dtype)
+    layers = make.dense_layers(sizes.inputs, 128, 128, flat_size(sizes.sample_shape))
+    generator = Sequential([*layers, Reshape(sizes.sample_shape)])
+    layers = make.dense_layers(flat_size(sizes.seen_shape), 128, 128, sizes.outputs)
+    return generator, Sequential([Flatten(), *layers])
 
 
 MLP = Preset(

@@ -12,8 +12,6 @@ import math
 from minigan.layers import (
     AveragePool2D,
     Composite,
-    Conv2D,
-    Dense,
     EqualizedRate,
     Flatten,
     LeakyReLU,
@@ -24,6 +22,7 @@ from minigan.layers import (
     UpsampleNearest2D,
 )
 from minigan.models.base import Preset, quarter_size
+from minigan.models.blocks import Builder
 from minigan.models.lapgan import down, up, up_backward
 
 HE = math.sqrt(2)  # the gain before a (leaky) ReLU
@@ -107,35 +106,25 @@ class GrowingDiscriminator(Growing):
 def build_progan(sizes, rng, noise_rng, dtype):
     h, w, channels = quarter_size(sizes.sample_shape)
 
-    def conv(inputs, outputs, kernel_size=3, gain=HE):
-        padding = kernel_size // 2
-        return EqualizedRate(Conv2D(inputs, outputs, kernel_size, padding=padding, rng=rng, dtype=dtype), rng, gain)
-
-    def dense(inputs, outputs, gain=HE):
-        return EqualizedRate(Dense(inputs, outputs, rng=rng, dtype=dtype), rng, gain)
+    make = Builder(rng, dtype, wrap=lambda layer: EqualizedRate(layer, rng, HE))
+    last = Builder(rng, dtype, wrap=lambda layer: EqualizedRate(layer, rng, 1))  # no ReLU follows
 
     def features(inputs, outputs):
-        return [conv(inputs, outputs), LeakyReLU(0.2), PixelNorm()]
+        return [make.conv(inputs, outputs), LeakyReLU(0.2), PixelNorm()]
 
-    first = WIDTHS[0]
-    core = [PixelNorm(), dense(sizes.inputs, h * w * first), Reshape((h, w, first)), LeakyReLU(0.2), PixelNorm()]
-    generator = {"core": Sequential([*core, *features(first, first)]), "edge0": conv(first, channels, 1, gain=1)}
-    core = [
-        MinibatchStd(),
-        conv(first + 1, first),
-        LeakyReLU(0.2),
-        Flatten(),
-        dense(h * w * first, sizes.outputs, gain=1),
-    ]
-    seen = sizes.seen_shape[-1]
-    discriminator = {"core": Sequential(core), "edge0": Sequential([conv(seen, first, 1), LeakyReLU(0.2)])}
+    first, seen = WIDTHS[0], sizes.seen_shape[-1]
+    core = [PixelNorm(), make.dense(sizes.inputs, h * w * first), Reshape((h, w, first)), LeakyReLU(0.2), PixelNorm()]
+    generator = {"core": Sequential([*core, *features(first, first)]), "edge0": last.conv(first, channels, 1)}
+    core = [MinibatchStd(), make.conv(first + 1, first), LeakyReLU(0.2), Flatten()]
+    core = Sequential([*core, last.dense(h * w * first, sizes.outputs)])
+    discriminator = {"core": core, "edge0": Sequential([make.conv(seen, first, 1), LeakyReLU(0.2)])}
     for s in range(1, LAST + 1):
         wide, narrow = WIDTHS[s - 1], WIDTHS[s]
         generator[f"block{s}"] = Sequential([UpsampleNearest2D(2), *features(wide, narrow), *features(narrow, narrow)])
-        generator[f"edge{s}"] = conv(narrow, channels, 1, gain=1)
-        block = [conv(narrow, narrow), LeakyReLU(0.2), conv(narrow, wide), LeakyReLU(0.2), AveragePool2D(2)]
+        generator[f"edge{s}"] = last.conv(narrow, channels, 1)
+        block = [make.conv(narrow, narrow), LeakyReLU(0.2), make.conv(narrow, wide), LeakyReLU(0.2), AveragePool2D(2)]
         discriminator[f"block{s}"] = Sequential(block)
-        discriminator[f"edge{s}"] = Sequential([conv(seen, narrow, 1), LeakyReLU(0.2)])
+        discriminator[f"edge{s}"] = Sequential([make.conv(seen, narrow, 1), LeakyReLU(0.2)])
     return GrowingGenerator(generator), GrowingDiscriminator(discriminator)
 
 

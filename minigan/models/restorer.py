@@ -5,8 +5,8 @@ Fully convolutional: what was trained on small pictures takes pictures of other 
 
 import numpy as np
 
-from minigan.layers import Composite, Conv2D, ConvTranspose2D, ReLU, Residual, Sequential
-from minigan.models.dcgan import HALVE
+from minigan.layers import Composite, ReLU, Residual, Sequential
+from minigan.models.blocks import Builder
 from minigan.models.enhancer import residual_block
 
 FULL = 24  # channels at full size
@@ -44,27 +44,17 @@ class Filled(Composite):
 def restorer(channels, holes, rng, dtype):
     """Pictures (N, H, W, C), or with `holes` pictures and their holes (N, H, W, C + 1), to pictures (N, H, W, C).
 
-    An encoder and a decoder: 3x3→24 at full size, 4x4/2 convolutions→32→64, four residual blocks at a quarter of the
-    size, where each sees the whole of a small picture, 4x4/2 transposed convolutions→32→24, 3x3→24, ReLU after each;
-    3x3→C. What there is at full and at half the size also goes round what is below (Ronneberger et al. 2015, though
+    An encoder and a decoder, with residual blocks at a quarter of the size, where each sees the whole of a small
+    picture. What there is at full and at half the size also goes round what is below (Ronneberger et al. 2015, though
     added here): single pixels are lost at a quarter. What comes out is added to the input, for holes within them only:
     the network learns what is still missing.
     """
-    half, quarter = WIDTH, 2 * WIDTH
-
-    def same(inputs, outputs):
-        return Conv2D(inputs, outputs, 3, padding=1, rng=rng, dtype=dtype)
-
-    def halve(inputs, outputs):
-        return [Conv2D(inputs, outputs, **HALVE, rng=rng, dtype=dtype), ReLU()]
-
-    def double(inputs, outputs):
-        return [ConvTranspose2D(inputs, outputs, **HALVE, rng=rng, dtype=dtype), ReLU()]
-
+    half, quarter, make = WIDTH, 2 * WIDTH, Builder(rng, dtype)
     blocks = [residual_block(quarter, rng, dtype) for _ in range(BLOCKS)]
-    inner = Residual(Sequential([*halve(half, quarter), *blocks, *double(quarter, half)]))
-    outer = Residual(Sequential([*halve(FULL, half), inner, *double(half, FULL)]))
-    last = same(FULL, channels)
+    inner = [make.halve(half, quarter), ReLU(), *blocks, make.double(quarter, half), ReLU()]
+    outer = [make.halve(FULL, half), ReLU(), Residual(Sequential(inner)), make.double(half, FULL), ReLU()]
+    last = make.conv(FULL, channels)
     last.params["weight"] *= 0.1  # it starts near the input
-    main = Sequential([same(channels + holes, FULL), ReLU(), outer, same(FULL, FULL), ReLU(), last])
+    first = [make.conv(channels + holes, FULL), ReLU()]
+    main = Sequential([*first, Residual(Sequential(outer)), make.conv(FULL, FULL), ReLU(), last])
     return Filled(main) if holes else Residual(main)

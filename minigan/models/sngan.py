@@ -1,17 +1,15 @@
 """Spectral normalisation (Miyato et al. 2018): each layer of D divided by its largest singular value."""
 
-from minigan.layers import SpectralNorm
+from minigan.layers import Sequential, SpectralNorm
 from minigan.models.base import Preset
 from minigan.models.dcgan import dcgan_discriminator, dcgan_generator
 
 
 def build_sngan(sizes, rng, noise_rng, dtype):
     """The dcgan networks, every layer of D with a weight spectrally normalised, no batch norm in D."""
-
-    def wrap(layer):
-        return SpectralNorm(layer, rng=rng)
-
-    return dcgan_generator(sizes, rng, dtype), dcgan_discriminator(sizes, rng, dtype, norm=None, wrap=wrap)
+    generator, discriminator = dcgan_generator(sizes, rng, dtype), dcgan_discriminator(sizes, rng, dtype, norm=None)
+    layers = [SpectralNorm(layer, rng=rng) if layer.params else layer for layer in discriminator.layers]
+    return generator, Sequential(layers)
 
 
 SNGAN = Preset(

@@ -1,18 +1,8 @@
 """WaveGAN (Donahue et al. 2019), small: dcgan laid flat, for sounds (N, 1, L, 1) as pictures of height 1."""
 
-from minigan.layers import (
-    BatchNorm,
-    Conv2D,
-    ConvTranspose2D,
-    Dense,
-    Flatten,
-    LeakyReLU,
-    ReLU,
-    Reshape,
-    Sequential,
-    Tanh,
-)
-from minigan.models.base import Preset, redraw_weights
+from minigan.layers import Conv2D, ConvTranspose2D, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.models.base import Preset
+from minigan.models.blocks import Builder, redraw_weights
 
 QUARTER = {"kernel_size": (1, 16), "stride": (1, 4), "padding": (0, 6)}  # L -> L/4 along the row, each row by itself
 WIDTHS = (32, 64, 128)
@@ -24,20 +14,18 @@ def build_wavegan(sizes, rng, noise_rng, dtype):
     often than three times, there are fewer of both."""
     h, w, channels = sizes.sample_shape
     levels = next(count for count in (3, 2, 1) if w % 4**count == 0)
-    w, widths, options = w // 4**levels, WIDTHS[:levels], {"rng": rng, "dtype": dtype}
-    layers = [Dense(sizes.inputs, h * w * widths[-1], **options), Reshape((h, w, widths[-1]))]
+    w, widths, make, options = w // 4**levels, WIDTHS[:levels], Builder(rng, dtype), {"rng": rng, "dtype": dtype}
+    layers = [make.dense(sizes.inputs, h * w * widths[-1]), Reshape((h, w, widths[-1]))]
     for inputs, outputs in zip(widths[::-1], [*widths[-2::-1], channels], strict=True):
-        layers += [BatchNorm(inputs, dtype=dtype), ReLU(), ConvTranspose2D(inputs, outputs, **QUARTER, **options)]
+        layers += [make.batch_norm(inputs), ReLU(), ConvTranspose2D(inputs, outputs, **QUARTER, **options)]
     generator = Sequential([*layers, Tanh()])
     layers, inputs = [], sizes.seen_shape[-1]
     for level, outputs in enumerate(widths):
-        norm = [BatchNorm(outputs, dtype=dtype)] if level == 1 else []
+        norm = [make.batch_norm(outputs)] if level == 1 else []
         layers += [Conv2D(inputs, outputs, **QUARTER, **options), *norm, LeakyReLU(0.2)]
         inputs = outputs
-    discriminator = Sequential([*layers, Flatten(), Dense(h * w * inputs, sizes.outputs, **options)])
-    for network in (generator, discriminator):
-        redraw_weights(network, rng)
-    return generator, discriminator
+    discriminator = Sequential([*layers, Flatten(), make.dense(h * w * inputs, sizes.outputs)])
+    return redraw_weights(generator, rng), redraw_weights(discriminator, rng)
 
 
 # given the pitch alone, G made one sound only of each; given nothing, it made no tones in 600 steps

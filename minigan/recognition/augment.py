@@ -9,7 +9,7 @@ import numpy as np
 from minigan import datasets
 from minigan.base.errors import InputError
 from minigan.metrics.judge import Classifier
-from minigan.recognition.common import Outcome, accuracy, balanced
+from minigan.recognition.common import Outcome, balanced
 from minigan.tools import plotting
 
 STEPS = 600
@@ -50,12 +50,6 @@ def learnt(data, images, labels, steps, seed, title, follow):
     """The accuracy on the test pictures of a classifier that was trained on these."""
     classifier = Classifier(data.sample_shape, data.classes, seed)
     with follow(title, steps) as watch:
-        classifier.fit(
-            images,
-            labels,
-            steps * BATCH_SIZE / len(images),
-            np.random.default_rng([seed, 4]),
-            BATCH_SIZE,
-            watch=watch,
-        )
-    return accuracy(classifier.predict(data.test)[1], data.test_labels)
+        rng, epochs = np.random.default_rng([seed, 4]), steps * BATCH_SIZE / len(images)
+        classifier.fit(images, labels, epochs, rng, BATCH_SIZE, watch=watch)
+    return classifier.accuracy(data.test, data.test_labels)

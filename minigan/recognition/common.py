@@ -7,10 +7,8 @@ import numpy as np
 
 from minigan import datasets
 from minigan.base.errors import InputError
-from minigan.kernels.parallel import threads
-from minigan.tools.training_loop import fit, ways
+from minigan.tools.training_loop import fit
 
-CHUNK = 500  # pictures judged at a time
 WARM = 0.5  # of the steps, in which the learning rate is constant
 
 
@@ -69,6 +67,14 @@ def balanced(labels, count, rng):
     return np.concatenate(chosen)
 
 
+def batches(images, labels, batch_size, rng):
+    """Endless batches of pictures (N, H, W, C) uint8 as floats in [-1, 1], with their labels (N,), or None without."""
+    order = datasets.BatchIterator(len(images), batch_size, rng)
+    while True:
+        chosen = order.next_indices()
+        yield datasets.to_float(images[chosen]), None if labels is None else labels[chosen]
+
+
 def falling(t):
     """The learning rate's factor at t of the way: 1 until WARM, then on a line to 0."""
     return min(1, (1 - t) / (1 - WARM))
@@ -82,14 +88,7 @@ def learn(title, steps, optimizers, step, follow, schedule=falling):
     """
     advice = f"this was {title}; try another --seed"
     with follow(title, steps) as watch:
-        fit(lambda t: {"loss": step(t)}, ways(steps), optimizers, schedule, watch, advice)
-
-
-def outputs(network, images):
-    """What network.forward(x, training=False) gives for pictures uint8 or floats in [-1, 1]."""
-    with threads.one_blas_thread:
-        chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
-        return np.concatenate([network.forward(datasets.to_float(chunk), training=False) for chunk in chunks])
+        fit(lambda t: {"loss": step(t)}, steps, optimizers, schedule, watch, advice)
 
 
 def accuracy(logits, labels):

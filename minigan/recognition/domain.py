@@ -15,9 +15,10 @@ import numpy as np
 
 from minigan import datasets, losses, optim
 from minigan.models.domain import domain_features, domain_head, label_head
-from minigan.recognition.common import Outcome, accuracy, learn, outputs
+from minigan.recognition.common import Outcome, accuracy, batches, learn
 from minigan.recognition.textures import on_textures
 from minigan.tools import plotting
+from minigan.tools.inference import outputs
 
 STEPS = 4000
 BATCH_SIZE = 64
@@ -86,13 +87,11 @@ def slowing(t):
 def fit(network, images, labels, target, steps, rng, title, follow):
     """Train on pictures (N, H, W, C) uint8 with labels (N,), and on those of another domain, or none (None)."""
     order, other = rng.spawn(2)
-    batches = datasets.BatchIterator(len(images), BATCH_SIZE, order)
-    others = None if target is None else datasets.BatchIterator(len(target), BATCH_SIZE, other)
+    labelled = batches(images, labels, BATCH_SIZE, order)
+    unlabelled = None if target is None else batches(target, None, BATCH_SIZE, other)
 
     def step(t):
-        chosen = batches.next_indices()
-        unlabelled = None if target is None else datasets.to_float(target[others.next_indices()])
-        return network.step(datasets.to_float(images[chosen]), labels[chosen], unlabelled, strength(t))
+        return network.step(*next(labelled), None if target is None else next(unlabelled)[0], strength(t))
 
     learn(title, steps, network.optimizers, step, follow, slowing)
 

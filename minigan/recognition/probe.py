@@ -9,14 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from minigan import datasets, metrics, optim
+from minigan import metrics, optim
 from minigan.base.errors import InputError
 from minigan.gan import GAN
 from minigan.layers import Dense, Flatten, Sequential
 from minigan.losses import softmax_cross_entropy
 from minigan.models.base import as_it_is
-from minigan.recognition.common import Outcome, accuracy, learn, outputs
+from minigan.recognition.common import Outcome, accuracy, batches, learn
 from minigan.tools import plotting
+from minigan.tools.inference import outputs
+from minigan.tools.training_loop import descend
 
 STEPS = 2000
 BATCH_SIZE = 128
@@ -71,16 +73,13 @@ class Probe:
         return self.head.forward((features - self.mean) * features.dtype.type(self.scale), training)
 
     def fit(self, data, steps, title, follow):
-        batches = datasets.BatchIterator(len(data.images), BATCH_SIZE, self.order_rng)
+        labelled = batches(data.images, data.labels, BATCH_SIZE, self.order_rng)
         optimizer = optim.Adam(self.head, LR)
 
         def step(t):
-            chosen = batches.next_indices()
-            logits = self.forward(datasets.to_float(data.images[chosen]))
-            value, grad = softmax_cross_entropy(logits, data.labels[chosen])
-            self.head.zero_grad()
-            self.head.backward(grad, need_input_grad=False)
-            optimizer.step()
+            x, labels = next(labelled)
+            value, grad = softmax_cross_entropy(self.forward(x), labels)
+            descend(self.head, grad, optimizer)
             return value
 
         learn(title, steps, [optimizer], step, follow)

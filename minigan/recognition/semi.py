@@ -9,11 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from minigan import datasets, losses, optim
+from minigan import losses, optim
 from minigan.layers import Sequential
 from minigan.models.semi import LATENT, semi_discriminator, semi_generator
-from minigan.recognition.common import Outcome, accuracy, balanced, learn, outputs
+from minigan.recognition.common import Outcome, accuracy, balanced, batches, learn
 from minigan.tools import plotting
+from minigan.tools.inference import outputs
+from minigan.tools.training_loop import descend
 
 STEPS = 5000
 LABELS = (100, 1000)
@@ -59,17 +61,13 @@ class SemiSupervised:
         value, target = self.d_loss(labelled, labels, unlabelled, made)
         self.d_optimizer.step()
         _, grad = self.g_loss(target, made)
-        self.generator.zero_grad()
-        self.generator.backward(grad, need_input_grad=False)
-        self.g_optimizer.step()
+        descend(self.generator, grad, self.g_optimizer)
         return value
 
     def step_alone(self, labelled, labels):
         """Move D once by the labels alone. -> its loss."""
         value, grad = losses.softmax_cross_entropy(self.discriminator.forward(labelled), labels)
-        self.discriminator.zero_grad()
-        self.discriminator.backward(grad, need_input_grad=False)
-        self.d_optimizer.step()
+        descend(self.discriminator, grad, self.d_optimizer)
         return value
 
     def draw(self, n):
@@ -94,14 +92,10 @@ def run(data, gan, steps, seed, follow):
 def fit(game, data, chosen, unlabelled, steps, seed, title, follow):
     """Train on the pictures `chosen` (indices) with their labels, and, if `unlabelled`, on all pictures without."""
     few_rng, all_rng = np.random.default_rng([seed, 5]).spawn(2)
-    few = datasets.BatchIterator(len(chosen), BATCH_SIZE, few_rng)
-    every = datasets.BatchIterator(len(data.images), BATCH_SIZE, all_rng)
+    few = batches(data.images[chosen], data.labels[chosen], BATCH_SIZE, few_rng)
+    every = batches(data.images, None, BATCH_SIZE, all_rng)
 
     def step(t):
-        some = chosen[few.next_indices()]
-        labelled = datasets.to_float(data.images[some]), data.labels[some]
-        if not unlabelled:
-            return game.step_alone(*labelled)
-        return game.step(*labelled, datasets.to_float(data.images[every.next_indices()]))
+        return game.step(*next(few), next(every)[0]) if unlabelled else game.step_alone(*next(few))
 
     learn(title, steps, [game.d_optimizer, game.g_optimizer], step, follow)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minigan.datasets import to_uint8
+from minigan.tools.inference import in_chunks
 
 CLOUD_WAVES, CLOUD_FREQUENCY = 6, 2.0  # plane waves that add up to a cloud; the deviation of how often each repeats
 STRIPES = (2.0, 6.0)  # across a picture
@@ -34,23 +35,22 @@ def on_textures(images, rng):
     So MNIST-M blends digits with patches of photographs (Ganin et al. 2016, section 5.2.4): strokes turn the colours
     behind them round, and are now darker and now lighter than what is around them.
     """
-    blocks = []
-    for first in range(0, len(images), BLOCK):
-        block = images[first : first + BLOCK].astype(np.int16)
-        n, h, w, _ = block.shape
-        blocks.append(np.abs(textures(n, h, w, rng) - block).astype(np.uint8))
-    return np.concatenate(blocks)
+
+    def blended(block):
+        return np.abs(textures(*block.shape[:3], rng) - block.astype(np.int16)).astype(np.uint8)
+
+    return in_chunks(blended, images, size=BLOCK)
 
 
 def _clouds(n, h, w, rng):
-    return np.clip(0.5 + sum(_waves(n, h, w, 3, CLOUD_FREQUENCY, rng) for _ in range(CLOUD_WAVES)) / CLOUD_WAVES, 0, 1)
+    return np.clip(0.5 + sum(_waves(n, h, w, rng) for _ in range(CLOUD_WAVES)) / CLOUD_WAVES, 0, 1)
 
 
-def _waves(n, h, w, c, deviation, rng):
-    """cos 2π(f·p + φ) at every place p of pictures one long and wide, f ~ N(0, deviation²): (n, h, w, c)."""
-    down, across, phase = rng.standard_normal((3, n, 1, 1, c), dtype=np.float32)
+def _waves(n, h, w, rng):
+    """cos 2π(f·p + φ) at every place p of pictures one long and wide, f ~ N(0, CLOUD_FREQUENCY²): (n, h, w, 3)."""
+    down, across, phase = rng.standard_normal((3, n, 1, 1, 3), dtype=np.float32)
     y, x = _places(h, w)
-    return np.cos(np.float32(2 * math.pi) * (np.float32(deviation) * (down * y + across * x) + phase))
+    return np.cos(np.float32(2 * math.pi) * (np.float32(CLOUD_FREQUENCY) * (down * y + across * x) + phase))
 
 
 def _gradients(n, h, w, rng):
