@@ -142,9 +142,10 @@ SHALLOW = Preset(
         "minigan/classroom/layers.py": [
             (
                 "EXERCISES = [",
-                "class ReluExercise(Pair):\n"
-                '    name, functions, by = "relu", ("relu_forward", "relu_backward"), ("x",)\n'
-                '    notebook, paper = 3, "Nair and Hinton 2010"\n\n'
+                "class ReluExercise(Exercise):\n"
+                '    name, notebook, paper = "relu", 3, "Nair and Hinton 2010"\n'
+                '    signatures = ("relu_forward(x) -> out, cache",\n'
+                '                  "relu_backward(grad_output, cache) -> grad_input")\n\n'
                 "    def cases(self):\n"
                 "        def arguments(*shape):\n"
                 '            return {"x": normal(1, *shape, away_from_zero=0.1), "grad_output": normal(2, *shape)}\n\n'
@@ -156,11 +157,7 @@ SHALLOW = Preset(
                 '        return {"out": [(np.minimum(x, 0), "It keeps what is negative.")],\n'
                 '                "grad_input": [(g, "It lets through what ReLU stopped.")]}\n\n\n',
             ),
-            ("    LeakyReluExercise(),", "    ReluExercise(),\n"),
-        ],
-        "minigan/classroom/solutions.py": [
-            ("\n\ndef sigmoid_cross_entropy", "from minigan.layers.activations import relu_backward, relu_forward\n"),
-            ("        leaky_relu_forward,\n        leaky", "        relu_forward,\n        relu_backward,\n"),
+            ("LeakyReluExercise(),", "ReluExercise(), "),
         ],
         "notebooks/exercises/relu.py": '''
 """Exercise relu: max(x, 0) (notebook 3; Nair and Hinton 2010)."""

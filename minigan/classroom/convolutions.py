@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minigan.classroom.exercise import Case, Exercise, normal
-from minigan.classroom.layers import ONE_SAMPLE, Pair
+from minigan.classroom.exercise import Case, Exercise, normals
+from minigan.classroom.layers import ONE_SAMPLE
 from minigan.layers.conv import (
     add_windows,
     conv2d_forward,
@@ -12,31 +12,17 @@ from minigan.layers.conv import (
     conv_transpose2d_output_size,
 )
 
-
-def geometries(build):
-    """The general convolution and the special ones: build(n, size, kernel, stride, padding, channels) -> arguments."""
-    return [
-        Case(build(3, (6, 5), (3, 2), (2, 1), (2, 1), (2, 3))),
-        Case(build(3, (6, 5), (3, 2), (2, 1), (0, 1), (2, 2)), "another padding"),
-        Case(
-            build(2, (5, 5), (3, 3), (2, 2), (1, 1), (2, 3)),
-            "square kernels and pictures",
-            "are height and width swapped?",
-        ),
-        Case(build(2, (6, 5), (3, 2), (1, 1), (2, 1), (2, 3)), "stride 1", "is the stride forgotten somewhere?"),
-        Case(build(2, (6, 5), (3, 2), (2, 1), (0, 0), (2, 3)), "padding 0", "is the padding forgotten somewhere?"),
-        Case(build(1, (6, 5), (3, 2), (2, 1), (2, 1), (2, 3)), "N = 1", ONE_SAMPLE),
-        Case(
-            build(2, (4, 4), (3, 3), (1, 1), (0, 0), (2, 3)),
-            "square kernels, stride 1 and padding 0",
-            "start with the indices of one window.",
-        ),
-        Case(
-            build(2, (4, 4), (2, 2), (2, 2), (0, 0), (2, 3)),
-            "windows that do not overlap",
-            "where they do, is = written for +=?",
-        ),
-    ]
+GEOMETRIES = [  # n, size, kernel, stride, padding, channels: the general convolution and the special ones
+    ((3, (6, 5), (3, 2), (2, 1), (2, 1), (2, 3)), "", ""),
+    ((3, (6, 5), (3, 2), (2, 1), (0, 1), (2, 2)), "another padding", ""),
+    ((2, (5, 5), (3, 3), (2, 2), (1, 1), (2, 3)), "square kernels and pictures", "are height and width swapped?"),
+    ((2, (6, 5), (3, 2), (1, 1), (2, 1), (2, 3)), "stride 1", "is the stride forgotten somewhere?"),
+    ((2, (6, 5), (3, 2), (2, 1), (0, 0), (2, 3)), "padding 0", "is the padding forgotten somewhere?"),
+    ((1, (6, 5), (3, 2), (2, 1), (2, 1), (2, 3)), "N = 1", ONE_SAMPLE),
+    ((2, (4, 4), (3, 3), (1, 1), (0, 0), (2, 3)), "stride 1, padding 0", "start with the indices of one window."),
+    ((2, (4, 4), (2, 2), (2, 2), (0, 0), (2, 3)), "windows side by side", "where they overlap, is = written for +=?"),
+]
+OF_BIAS = "the gradient of the bias is the sum."
 
 
 def convolve(x, weight, bias, stride, padding):
@@ -47,71 +33,45 @@ def flipped(weight):
     return weight[::-1, ::-1]
 
 
-class ConvForwardExercise(Exercise):
-    name, functions, notebook = "conv_forward", ("conv_forward",), 4
-    paper = "LeCun et al. 1989; Dumoulin and Visin 2016, chapter 2"
+class ConvExercise(Exercise):
+    """arguments(n, size, kernel, stride, padding, channels) -> those of a case."""
 
     def cases(self):
-        def build(n, size, kernel, stride, padding, channels):
-            return {
-                "x": normal(1, n, *size, channels[0]),
-                "weight": normal(2, *kernel, *channels),
-                "bias": normal(3, channels[1]),
-                "stride": stride,
-                "padding": padding,
-            }
+        return [Case(self.arguments(*geometry), what, hint) for geometry, what, hint in GEOMETRIES]
 
-        return geometries(build)
+    def formula(self, a):
+        return convolve(*(a[name] for name in ("x", "weight", "bias", "stride", "padding")))
 
-    def run(self, student, a):
-        yield "out", student.call("conv_forward", ("out",), *a.values())
 
-    def right(self, a):
-        return {"out": convolve(*a.values())}
+class ConvForwardExercise(ConvExercise):
+    name, notebook, paper = "conv_forward", 4, "LeCun et al. 1989; Dumoulin and Visin 2016, chapter 2"
+    signatures = ("conv_forward(x, weight, bias, stride, padding) -> out",)
+
+    def arguments(self, n, size, kernel, stride, padding, channels):
+        given = normals(x=(n, *size, channels[0]), weight=(*kernel, *channels), bias=(channels[1],))
+        return given | {"stride": stride, "padding": padding}
 
     def common_mistakes(self, a):
-        x, weight, bias, stride, padding = a.values()
+        x, weight, bias, *geometry = a.values()
+        each_entry = bias * weight[..., 0].size
         return {
             "out": [
-                (convolve(x, flipped(weight), bias, stride, padding), "The kernel is rotated by 180°: no flip here."),
-                (convolve(x, weight, 0, stride, padding), "The bias is not added."),
-                (convolve(x, weight, -bias, stride, padding), "The bias has the wrong sign."),
-                (
-                    convolve(x, weight, bias * weight[..., 0].size, stride, padding),
-                    "The bias is added once for every entry of the window: add it once.",
-                ),
+                (convolve(x, flipped(weight), bias, *geometry), "The kernel is rotated by 180°: no flip here."),
+                (convolve(x, weight, 0, *geometry), "The bias is not added."),
+                (convolve(x, weight, -bias, *geometry), "The bias has the wrong sign."),
+                (convolve(x, weight, each_entry, *geometry), "The bias is added for every entry of the window: once."),
             ]
         }
 
 
-class ConvBackwardExercise(Exercise):
-    name, functions, notebook = "conv_backward", ("conv_backward",), 4
-    paper = "LeCun et al. 1989; Dumoulin and Visin 2016, chapter 4"
+class ConvBackwardExercise(ConvExercise):
+    name, notebook, paper = "conv_backward", 4, "LeCun et al. 1989; Dumoulin and Visin 2016, chapter 4"
+    signatures = ("conv_backward(grad_output, x, weight, stride, padding) -> grad_input, grad_weight, grad_bias",)
 
-    def cases(self):
-        def build(n, size, kernel, stride, padding, channels):
-            out = conv2d_output_size(size, kernel, stride, padding)
-            return {
-                "grad_output": normal(1, n, *out, channels[1]),
-                "x": normal(2, n, *size, channels[0]),
-                "weight": normal(3, *kernel, *channels),
-                "stride": stride,
-                "padding": padding,
-                "bias": np.zeros(channels[1]),
-            }
-
-        return geometries(build)
-
-    def run(self, student, a):
-        names = ("grad_input", "grad_weight", "grad_bias")
-        given = [value for name, value in a.items() if name != "bias"]
-        yield from zip(names, student.call("conv_backward", names, *given), strict=True)
-
-    def gradients(self, a):
-        def f(m):
-            return convolve(m["x"], m["weight"], m["bias"], m["stride"], m["padding"]) * a["grad_output"]
-
-        return {"grad_input": (f, "x"), "grad_weight": (f, "weight"), "grad_bias": (f, "bias")}
+    def arguments(self, n, size, kernel, stride, padding, channels):
+        out = conv2d_output_size(size, kernel, stride, padding)
+        given = normals(grad_output=(n, *out, channels[1]), x=(n, *size, channels[0]), weight=(*kernel, *channels))
+        return given | {"stride": stride, "padding": padding, "bias": np.zeros(channels[1])}
 
     def common_mistakes(self, a):
         g, x, weight, stride, padding, _ = a.values()
@@ -119,37 +79,36 @@ class ConvBackwardExercise(Exercise):
         return {
             "grad_input": [(turned, "The kernel is rotated by 180° once too often, or not at all.")],
             "grad_bias": [
-                (g.mean(axis=(0, 1, 2)), "It is the mean over batch and pixels: the bias' gradient is the sum."),
-                (g.sum(axis=(1, 2)).mean(axis=0), "It is the mean over the batch: the bias' gradient is the sum."),
+                (g.mean(axis=(0, 1, 2)), f"It is the mean over batch and pixels: {OF_BIAS}"),
+                (g.sum(axis=(1, 2)).mean(axis=0), f"It is the mean over the batch: {OF_BIAS}"),
             ],
         }
 
 
-class ConvTransposeExercise(Pair):
-    name, notebook, by = "conv_transpose", 5, ("x", "weight", "bias")
-    functions = ("conv_transpose_forward", "conv_transpose_backward")
+class ConvTransposeExercise(ConvExercise):
+    name, notebook = "conv_transpose", 5
     paper = "Dumoulin and Visin 2016, chapter 4; Radford, Metz and Chintala 2016"
+    signatures = (
+        "conv_transpose_forward(x, weight, bias, stride, padding) -> out, cache",
+        "conv_transpose_backward(grad_output, cache) -> grad_input, grad_weight, grad_bias",
+    )
 
-    def cases(self):
-        def build(n, size, kernel, stride, padding, channels):
-            size = tuple(s - 2 for s in size)  # small: what comes out is large
-            out = conv_transpose2d_output_size(size, kernel, stride, padding, (0, 0))
-            return {
-                "x": normal(1, n, *size, channels[0]),
-                "weight": normal(2, *kernel, *channels[::-1]),
-                "bias": normal(3, channels[1]),
-                "stride": stride,
-                "padding": padding,
-                "grad_output": normal(4, n, *out, channels[1]),
-            }
-
-        return geometries(build)
+    def arguments(self, n, size, kernel, stride, padding, channels):
+        size = tuple(s - 2 for s in size)  # small: what comes out is large
+        out = conv_transpose2d_output_size(size, kernel, stride, padding, (0, 0))
+        given = normals(
+            x=(n, *size, channels[0]),
+            weight=(*kernel, *channels[::-1]),
+            bias=(channels[1],),
+            grad_output=(n, *out, channels[1]),
+        )
+        return given | {"stride": stride, "padding": padding}
 
     def formula(self, a):
         return conv_transpose2d_forward(a["x"], a["weight"], a["bias"], a["stride"], a["padding"], (0, 0))[0]
 
     def common_mistakes(self, a):
-        _, weight, _, stride, padding, g = a.values()
+        _, weight, _, g, stride, padding = a.values()
         turned = self.formula({**a, "weight": flipped(weight)})
         turned_back = convolve(g, flipped(weight), 0, stride, padding)
         return {
@@ -158,12 +117,7 @@ class ConvTransposeExercise(Pair):
                 (self.formula({**a, "bias": 0}), "The bias is not added."),
             ],
             "grad_input": [(turned_back, "The kernel is rotated by 180°: it is the plain convolution of grad_output.")],
-            "grad_bias": [
-                (
-                    a["grad_output"].mean(axis=(0, 1, 2)),
-                    "It is the mean over batch and pixels: the bias' gradient is the sum.",
-                )
-            ],
+            "grad_bias": [(g.mean(axis=(0, 1, 2)), f"It is the mean over batch and pixels: {OF_BIAS}")],
         }
 
 

@@ -1,5 +1,6 @@
 """What an exercise is: functions to write, cases to try them on, and the right results by the library itself."""
 
+import re
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -44,24 +45,53 @@ class Case:
 class Exercise:
     """The base of all exercises. A subclass gives what stands here, and:
 
-    cases() -> the list of cases.
-    run(student, a) yields (label, result) one after the other, calling the student's functions with the arguments a.
-    right(a) -> {label: the right result}, and gradients(a) -> {label: (f, argument name)}, whose right result is the
-    derivative of Σ f by that argument.
+    signatures: "function(argument, …) -> result, …" of each function. An argument is one of a case, or the cache that
+    the function before has returned. cases() -> the list of cases.
+    formula(a) -> what the functions compute with the arguments a, by the library: the right one of the first result. A
+    result grad_NAME is right if it is the derivative of Σ formula · grad_output by NAME (grad_input: by x), grad_output
+    being 1 where there is none. Where that is not all: right(a) -> {label: the right result}, and
+    gradients(a) -> {label: (f, argument name)}, whose right result is the derivative of Σ f by that argument.
     common_mistakes(a) -> {label: [(wrong result, sentence)]} of the mistakes that are common.
     """
 
     name: str
-    functions: tuple[str, ...]
+    signatures: tuple[str, ...]
     notebook: int
     paper: str
     tolerance = TOLERANCE  # of results that the library gives
 
+    def run(self, student, a):
+        """Yield (label, result) one after the other, calling the student's functions with the arguments a."""
+        known = dict(a)
+        for function, arguments, results in self.calls:
+            returned = student.call(function, results, *map(known.get, arguments))
+            for label, value in zip(results, returned if len(results) > 1 else [returned], strict=True):
+                if label == "cache":  # only the function after it knows what that holds
+                    known[label] = value
+                else:
+                    yield label, value
+
+    @property
+    def calls(self):
+        """[(function, its arguments, its results)], the last two as lists of names."""
+        parts = (re.fullmatch(r"(\w+)\((.+)\) -> (.+)", signature).groups() for signature in self.signatures)
+        return [(function, arguments.split(", "), results.split(", ")) for function, arguments, results in parts]
+
+    @property
+    def functions(self):
+        """The names of the functions to write."""
+        return tuple(function for function, _, _ in self.calls)
+
     def right(self, a):
-        return {}
+        return {self.calls[0][2][0]: self.formula(a)}
 
     def gradients(self, a):
-        return {}
+        def f(moved):
+            return self.formula(moved) * a.get("grad_output", 1.0)
+
+        labels = [label for _, _, results in self.calls for label in results]
+        names = [label.removeprefix("grad_") for label in labels if label.startswith("grad_")]
+        return {f"grad_{name}": (f, "x" if name == "input" else name) for name in names}
 
     def common_mistakes(self, a):
         return {}
@@ -130,7 +160,7 @@ class Exercise:
         a = case.arguments
         gradients, right, batch = self.gradients(a), None, next(iter(a.values()))
         for label, got in self.run(student, a):
-            common_mistakes = partial(self._common_mistakes_of, a, label)
+            common_mistakes = partial(self._common_mistakes_of, a, label)  # worked out only if it is wrong
             if label in gradients:
                 f, name = gradients[label]
                 if label not in case.rights:
@@ -148,3 +178,8 @@ def normal(seed, *shape, away_from_zero=0.0):
     """Standard normal numbers (shape), moved away from 0 by that much: the same for the same seed."""
     x = np.random.default_rng(seed).standard_normal(shape)
     return x + away_from_zero * np.sign(x)
+
+
+def normals(**shapes):
+    """{argument: standard normal numbers of that shape}, the first from seed 1, the second from seed 2, and so on."""
+    return {name: normal(seed, *shape) for seed, (name, shape) in enumerate(shapes.items(), 1)}

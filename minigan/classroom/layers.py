@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.classroom.exercise import Case, Exercise, normal
+from minigan.classroom.exercise import Case, Exercise, normal, normals
 from minigan.layers.activations import leaky_relu_forward
 from minigan.layers.batch_norm import batch_norm_forward
 from minigan.layers.dense import dense_forward
@@ -11,48 +11,16 @@ from minigan.layers.spectral_norm import power_iteration, spectral_norm_forward
 ONE_SAMPLE = "is the batch axis forgotten, or a sum or mean over the batch missing?"
 
 
-class Pair(Exercise):
-    """A forward function that returns (out, cache) and a backward function that returns the gradients `by`.
-
-    formula(a) -> the library's out. All arguments but grad_output go to forward, in order.
-    """
-
-    by: tuple[str, ...]
-
-    def run(self, student, a):
-        *given, grad_output = a.values()
-        forward, backward = self.functions
-        out, cache = student.call(forward, ("out", "cache"), *given)
-        yield "out", out
-        names = tuple(f"grad_{self.called(name)}" for name in self.by)
-        gradients = student.call(backward, names, grad_output, cache)
-        yield from zip(names, gradients if len(names) > 1 else [gradients], strict=True)
-
-    def called(self, name):
-        return "input" if name == "x" else name
-
-    def right(self, a):
-        return {"out": self.formula(a)}
-
-    def gradients(self, a):
-        def f(moved):
-            return self.formula(moved) * a["grad_output"]
-
-        return {f"grad_{self.called(name)}": (f, name) for name in self.by}
-
-
-class DenseExercise(Pair):
-    name, functions, by = "dense", ("dense_forward", "dense_backward"), ("x", "weight", "bias")
-    notebook, paper = 2, "Rumelhart, Hinton and Williams 1986"
+class DenseExercise(Exercise):
+    name, notebook, paper = "dense", 2, "Rumelhart, Hinton and Williams 1986"
+    signatures = (
+        "dense_forward(x, weight, bias) -> out, cache",
+        "dense_backward(grad_output, cache) -> grad_input, grad_weight, grad_bias",
+    )
 
     def cases(self):
         def arguments(n, d, f):
-            return {
-                "x": normal(1, n, d),
-                "weight": normal(2, d, f),
-                "bias": normal(3, f),
-                "grad_output": normal(4, n, f),
-            }
+            return normals(x=(n, d), weight=(d, f), bias=(f,), grad_output=(n, f))
 
         return [
             Case(arguments(5, 4, 3)),
@@ -67,33 +35,31 @@ class DenseExercise(Pair):
     def common_mistakes(self, a):
         x, weight, bias, g = a.values()
         return {
-            "out": [
-                (x @ weight, "The bias is not added."),
-                (x @ weight - bias, "The bias has the wrong sign."),
-            ],
+            "out": [(x @ weight, "The bias is not added."), (x @ weight - bias, "The bias has the wrong sign.")],
             "grad_bias": [(g.mean(axis=0), "It is the mean over the batch: the gradient of the bias is the sum.")],
         }
 
 
-class LeakyReluExercise(Pair):
-    name, functions, by = "leaky_relu", ("leaky_relu_forward", "leaky_relu_backward"), ("x",)
-    notebook, paper = 3, "Maas, Hannun and Ng 2013"
+class LeakyReluExercise(Exercise):
+    name, notebook, paper = "leaky_relu", 3, "Maas, Hannun and Ng 2013"
+    signatures = (
+        "leaky_relu_forward(x, negative_slope) -> out, cache",
+        "leaky_relu_backward(grad_output, cache) -> grad_input",
+    )
 
     def cases(self):
         def arguments(slope, *shape):
-            return {
-                "x": normal(1, *shape, away_from_zero=0.1),
-                "negative_slope": slope,
-                "grad_output": normal(2, *shape),
-            }
+            x = normal(1, *shape, away_from_zero=0.1)
+            return {"x": x, "negative_slope": slope, "grad_output": normal(2, *shape)}
 
+        positive = arguments(0.2, 3, 4)
+        positive["x"] = abs(positive["x"])
         return [
             Case(arguments(0.2, 5, 4)),
             Case(arguments(0.01, 4, 3, 2, 2), "a slope of 0.01"),
             Case(arguments(0.2, 1, 4), "N = 1", ONE_SAMPLE),
-            Case({"x": abs(normal(1, 3, 4)) + 0.1, "negative_slope": 0.2, "grad_output": normal(2, 3, 4)},
-                 "positive x", "is negative_slope used where x is negative?"),
-        ]  # fmt: skip
+            Case(positive, "positive x", "is negative_slope used where x is negative?"),
+        ]
 
     def formula(self, a):
         return leaky_relu_forward(a["x"], a["negative_slope"])[0]
@@ -118,9 +84,12 @@ class LeakyReluExercise(Pair):
         }
 
 
-class BatchNormExercise(Pair):
-    name, functions, by = "batch_norm", ("batch_norm_forward", "batch_norm_backward"), ("x", "gamma", "beta")
-    notebook, paper = 6, "Ioffe and Szegedy 2015"
+class BatchNormExercise(Exercise):
+    name, notebook, paper = "batch_norm", 6, "Ioffe and Szegedy 2015"
+    signatures = (
+        "batch_norm_forward(x, gamma, beta, eps) -> out, cache",
+        "batch_norm_backward(grad_output, cache) -> grad_input, grad_gamma, grad_beta",
+    )
 
     def cases(self):
         def arguments(*shape):
@@ -176,46 +145,35 @@ class BatchNormExercise(Pair):
 
 class SpectralNormExercise(Exercise):
     name, notebook, paper = "spectral_norm", 6, "Miyato et al. 2018, section 2.1 and appendix A"
-    functions = ("power_iteration", "spectral_norm_forward", "spectral_norm_backward")
+    signatures = (
+        "power_iteration(matrix, u, iterations) -> u, v",
+        "spectral_norm_forward(matrix, right_u, right_v) -> out, cache",
+        "spectral_norm_backward(grad_output, cache) -> grad_matrix",
+    )
 
     def cases(self):
-        def arguments(rows, columns):
-            u = normal(2, rows)
-            return {
-                "matrix": normal(1, rows, columns),
-                "u": u / np.linalg.norm(u),
-                "iterations": 2,
-                "grad": normal(3, rows, columns),
-            }
+        def arguments(rows, columns, iterations=2):
+            a = normals(matrix=(rows, columns), u=(rows,), grad_output=(rows, columns)) | {"iterations": iterations}
+            a["u"] /= np.linalg.norm(a["u"])
+            right_u, right_v = power_iteration(a["matrix"], a["u"], iterations)
+            return a | {"right_u": right_u, "right_v": right_v}
 
         return [
             Case(arguments(4, 3)),
             Case(arguments(3, 5), "more columns than rows"),
             Case(arguments(3, 3), "square matrices", "is a transpose missing, or one too many?"),
-            Case({**arguments(4, 3), "iterations": 1}, "one iteration", "does it go on with the new u?"),
+            Case(arguments(4, 3, iterations=1), "one iteration", "does it go on with the new u?"),
         ]
 
-    def run(self, student, a):
-        u, v = student.call("power_iteration", ("u", "v"), a["matrix"], a["u"], a["iterations"])
-        yield "u", u
-        yield "v", v
-        u, v = power_iteration(a["matrix"], a["u"], a["iterations"])
-        out, cache = student.call("spectral_norm_forward", ("out", "cache"), a["matrix"], u, v)
-        yield "out", out
-        yield "grad_matrix", student.call("spectral_norm_backward", ("grad_matrix",), a["grad"], cache)
+    def formula(self, a):
+        return spectral_norm_forward(a["matrix"], a["right_u"], a["right_v"])[0]
 
     def right(self, a):
-        u, v = power_iteration(a["matrix"], a["u"], a["iterations"])
-        return {"u": u, "v": v, "out": spectral_norm_forward(a["matrix"], u, v)[0]}
-
-    def gradients(self, a):
-        u, v = power_iteration(a["matrix"], a["u"], a["iterations"])
-        return {"grad_matrix": (lambda m: spectral_norm_forward(m["matrix"], u, v)[0] * a["grad"], "matrix")}
+        return {"u": a["right_u"], "v": a["right_v"], "out": self.formula(a)}
 
     def common_mistakes(self, a):
-        matrix, u, _, grad = a.values()
-        once = power_iteration(matrix, u, 1)
-        u, v = power_iteration(matrix, u, a["iterations"])
+        matrix, start, grad, _, u, v = a.values()
+        once = power_iteration(matrix, start, 1)
         sigma, raw = u @ matrix @ v, matrix.T @ u
         product = (grad * matrix).sum() / sigma
         return {
@@ -228,10 +186,7 @@ class SpectralNormExercise(Exercise):
             "out": [
                 (matrix / np.linalg.norm(matrix), "It divides by the norm of all entries: σ = uᵀ W v is meant."),
                 (matrix * sigma, "It multiplies by σ: divide."),
-                (
-                    matrix / np.linalg.norm(matrix, 2),
-                    "σ is exact, from an SVD: use σ = uᵀ W v, with the u and v given.",
-                ),
+                (matrix / np.linalg.norm(matrix, 2), "σ is exact, from an SVD: use uᵀ W v, with the u and v given."),
             ],
             "grad_matrix": [
                 (grad / sigma, "σ is no constant, it depends on W: the term - ⟪G, W̄⟫ u vᵀ is missing."),
@@ -242,9 +197,4 @@ class SpectralNormExercise(Exercise):
         }
 
 
-EXERCISES = [
-    DenseExercise(),
-    LeakyReluExercise(),
-    BatchNormExercise(),
-    SpectralNormExercise(),
-]
+EXERCISES = [DenseExercise(), LeakyReluExercise(), BatchNormExercise(), SpectralNormExercise()]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan import losses, metrics, penalties
-from minigan.classroom.exercise import Case, Exercise, normal
+from minigan.classroom.exercise import Case, Exercise, normal, normals
 from minigan.layers.activations import sigmoid, softplus
 
 LARGE = 1000.0  # a logit at which every exponential overflows that is not kept from it
@@ -23,50 +23,43 @@ def scaled(gradient, n, factor_of_n="The 1/N of the mean over the batch is missi
 
 
 class SigmoidCrossEntropyExercise(Exercise):
-    name, functions, notebook = "sigmoid_cross_entropy", ("sigmoid_cross_entropy",), 3
+    name, notebook = "sigmoid_cross_entropy", 3
     paper = "Goodfellow et al. 2014, equation 1; Bishop 2006, equation 4.90"
+    signatures = ("sigmoid_cross_entropy(logits, targets) -> value, grad_logits",)
 
     def cases(self):
         def arguments(n):
             return {"logits": 2 * normal(1, n), "targets": np.random.default_rng(2).random(n)}
 
+        large = {"logits": extreme(normal(1, 4)), "targets": np.array([1.0, 0.0, 1.0, 0.0])}
         return [
             Case(arguments(6)),
             Case(arguments(1), "N = 1", "is the 1/N of the mean missing?"),
-            Case({"logits": extreme(normal(1, 4)), "targets": np.array([1.0, 0.0, 1.0, 0.0])}, f"logits of ±{LARGE:g}"),
-            Case({"logits": -extreme(normal(1, 4)), "targets": np.array([1.0, 0.0, 1.0, 0.0])}, "confident mistakes"),
+            Case(large, f"logits of ±{LARGE:g}"),
+            Case({**large, "logits": -large["logits"]}, "confident mistakes"),
         ]
 
-    def run(self, student, a):
-        names = ("value", "grad_logits")
-        yield from zip(names, student.call("sigmoid_cross_entropy", names, *a.values()), strict=True)
-
-    @staticmethod
-    def terms(a):
-        return softplus(a["logits"]) - a["targets"] * a["logits"]
+    def formula(self, a):
+        """The terms of the mean, whose sum is the value: what does not move cancels exactly between two of them."""
+        return (softplus(a["logits"]) - a["targets"] * a["logits"]) / len(a["logits"])
 
     def right(self, a):
-        return {"value": self.terms(a).mean()}
-
-    def gradients(self, a):
-        return {"grad_logits": (lambda m: self.terms(m) / len(m["logits"]), "logits")}
+        return {"value": self.formula(a).sum()}
 
     def common_mistakes(self, a):
         logits, t = a.values()
-        p, n, terms = sigmoid(logits), len(logits), self.terms(a)
+        p, n = sigmoid(logits), len(logits)
+        value = self.formula(a).sum()
         return {
             "value": [
-                (terms.sum(), "It is the sum over the batch: take the mean."),
-                (-terms.mean(), "The sign is wrong: a loss is minimised, so it is minus the log-likelihood."),
+                (value * n, "It is the sum over the batch: take the mean."),
+                (-value, "The sign is wrong: a loss is minimised, so it is minus the log-likelihood."),
                 ((softplus(-logits) * t).mean(), "The term (1 - t) log(1 - σ(l)) is missing."),
                 ((softplus(logits) + t * logits).mean(), "The sign of t · l is wrong: softplus(l) - t l."),
             ],
             "grad_logits": [
                 *scaled((p - t) / n, n),
-                (
-                    (p - t) * p * (1 - p) / n,
-                    "The factor σ' is one too many: it cancels. The gradient is (σ(l) - t) / N.",
-                ),
+                ((p - t) * p * (1 - p) / n, "The factor σ' is one too many: it cancels, (σ(l) - t) / N is left."),
                 (p / n, "The target is not subtracted."),
                 ((logits - t) / n, "The sigmoid is missing: (σ(l) - t) / N."),
             ],
@@ -74,8 +67,9 @@ class SigmoidCrossEntropyExercise(Exercise):
 
 
 class SoftmaxCrossEntropyExercise(Exercise):
-    name, functions, notebook = "softmax_cross_entropy", ("softmax_cross_entropy",), 3
+    name, notebook = "softmax_cross_entropy", 3
     paper = "Bridle 1990; Goodfellow, Bengio and Courville 2016, section 6.2.2.3"
+    signatures = ("softmax_cross_entropy(logits, labels) -> value, grad_logits",)
 
     def cases(self):
         def arguments(n, k, change=lambda logits: logits):
@@ -88,15 +82,8 @@ class SoftmaxCrossEntropyExercise(Exercise):
             Case(arguments(3, 4, extreme), f"logits of ±{LARGE:g}"),
         ]
 
-    def run(self, student, a):
-        names = ("value", "grad_logits")
-        yield from zip(names, student.call("softmax_cross_entropy", names, *a.values()), strict=True)
-
-    def right(self, a):
-        return {"value": losses.softmax_cross_entropy(*a.values())[0]}
-
-    def gradients(self, a):
-        return {"grad_logits": (lambda m: losses.softmax_cross_entropy(*m.values())[0], "logits")}
+    def formula(self, a):
+        return losses.softmax_cross_entropy(*a.values())[0]
 
     def common_mistakes(self, a):
         logits, labels = a.values()
@@ -128,7 +115,10 @@ class SoftmaxCrossEntropyExercise(Exercise):
 
 class NonSaturatingExercise(Exercise):
     name, notebook, paper = "non_saturating_loss", 8, "Goodfellow et al. 2014, section 3"
-    functions = ("discriminator_loss", "generator_loss")
+    signatures = (
+        "discriminator_loss(real_logits, fake_logits) -> d_loss, grad_real, grad_fake",
+        "generator_loss(fake_logits) -> g_loss, g_grad_fake",
+    )
 
     def cases(self):
         def arguments(n, m):
@@ -141,21 +131,19 @@ class NonSaturatingExercise(Exercise):
             Case({"real_logits": extreme(normal(1, 3)), "fake_logits": extreme(normal(2, 3))}, f"logits of ±{LARGE:g}"),
         ]
 
-    def run(self, student, a):
-        names = ("d_loss", "grad_real", "grad_fake")
-        yield from zip(names, student.call("discriminator_loss", names, *a.values()), strict=True)
-        names = ("g_loss", "g_grad_fake")
-        yield from zip(names, student.call("generator_loss", names, a["fake_logits"]), strict=True)
-
     def right(self, a):
         loss = losses.NonSaturating()
         return {"d_loss": loss.discriminator(*a.values())[0], "g_loss": loss.generator(a["fake_logits"])[0]}
 
     def gradients(self, a):
         loss = losses.NonSaturating()
+
+        def discriminator(m):
+            return loss.discriminator(*m.values())[0]
+
         return {
-            "grad_real": (lambda m: loss.discriminator(*m.values())[0], "real_logits"),
-            "grad_fake": (lambda m: loss.discriminator(*m.values())[0], "fake_logits"),
+            "grad_real": (discriminator, "real_logits"),
+            "grad_fake": (discriminator, "fake_logits"),
             "g_grad_fake": (lambda m: loss.generator(m["fake_logits"])[0], "fake_logits"),
         }
 
@@ -182,55 +170,40 @@ class NonSaturatingExercise(Exercise):
                 (softplus(-f).sum(), "It is the sum over the batch: take the mean."),
                 (-softplus(-f).mean(), "The sign is wrong: G minimises -log σ(f)."),
             ],
-            "g_grad_fake": [
-                *scaled(-sigmoid(-f) / m, m),
-                (-sigmoid(f) / m, saturating),
-            ],
+            "g_grad_fake": [*scaled(-sigmoid(-f) / m, m), (-sigmoid(f) / m, saturating)],
         }
 
 
 class GradientPenaltyExercise(Exercise):
     name, notebook, paper = "gradient_penalty", 13, "Gulrajani et al. 2017, equation 3 and algorithm 1"
-    functions = ("interpolates", "wgan_gp")
+    signatures = ("interpolates(real, fake, epsilon) -> x_hat", "wgan_gp(g, strength) -> penalty, v")
 
     def cases(self):
         def arguments(*shape):
-            return {
-                "g": normal(1, *shape),
-                "strength": 10.0,
-                "real": normal(2, *shape),
-                "fake": normal(3, *shape),
-                "epsilon": np.random.default_rng(4).random(shape[0]),
-            }
+            epsilon = np.random.default_rng(4).random(shape[0])
+            return normals(g=shape, real=shape, fake=shape) | {"epsilon": epsilon, "strength": 10.0}
 
-        still = {**arguments(3, 4), "g": np.concatenate([np.zeros((1, 4)), normal(1, 2, 4)])}
+        still = arguments(3, 4)
+        still["g"][0] = 0
         return [
             Case(arguments(4, 3, 2, 2)),
-            Case(
-                arguments(4, 3), "one row a sample", "the norm of a sample is over all its axes, height and width too."
-            ),
+            Case(arguments(4, 3), "one row a sample", "the norm is over all axes of a sample, height and width too."),
             Case(arguments(1, 3, 2, 2), "N = 1", "ε is one number a sample, the norm one a sample: keepdims?"),
             Case(still, "a gradient of 0"),
         ]
 
-    def run(self, student, a):
-        yield "x_hat", student.call("interpolates", ("x_hat",), a["real"], a["fake"], a["epsilon"])
-        names = ("penalty", "v")
-        yield from zip(names, student.call("wgan_gp", names, a["g"], a["strength"]), strict=True)
-
     def right(self, a):
         epsilon = a["epsilon"].reshape(-1, *[1] * (a["real"].ndim - 1))
         value, v = penalties.wgan_gp(a["g"], a["strength"])
-        right = {"x_hat": epsilon * a["real"] + (1 - epsilon) * a["fake"], "penalty": value}
-        return right if np.abs(a["g"]).reshape(len(v), -1).sum(axis=1).all() else {**right, "v": v}
+        return {"x_hat": epsilon * a["real"] + (1 - epsilon) * a["fake"], "penalty": value, "v": v}
 
     def gradients(self, a):
-        if not np.abs(a["g"]).reshape(len(a["g"]), -1).sum(axis=1).all():
+        if not a["g"].reshape(len(a["g"]), -1).any(axis=1).all():
             return {}  # ‖g‖ has no derivative at 0: there the library's v is what is asked for
         return {"v": (lambda m: penalties.wgan_gp(m["g"], m["strength"])[0], "g")}
 
     def common_mistakes(self, a):
-        g, strength, real, fake, epsilon = a.values()
+        g, real, fake, epsilon, strength = a.values()
         n, axes = len(g), tuple(range(1, g.ndim))
         epsilon = epsilon.reshape(-1, *[1] * (real.ndim - 1))
         lengths = np.sqrt((g**2).sum(axis=axes, keepdims=True))
@@ -263,8 +236,8 @@ class GradientPenaltyExercise(Exercise):
 
 
 class FrechetExercise(Exercise):
-    name, functions, notebook = "frechet_distance", ("frechet_distance",), 16
-    paper = "Heusel et al. 2017; Dowson and Landau 1982"
+    name, notebook, paper = "frechet_distance", 16, "Heusel et al. 2017; Dowson and Landau 1982"
+    signatures = ("frechet_distance(real, fake) -> distance",)
     tolerance = 1e-6  # the root of an eigenvalue that should be 0 is only known to half the digits
 
     def cases(self):
@@ -272,24 +245,20 @@ class FrechetExercise(Exercise):
             mix = normal(5, d, d)
             return {"real": normal(1, n, d) @ mix, "fake": normal(2, m, d) + np.arange(d) / 2}
 
-        few = arguments(4, 4, 6)  # fewer samples than features: the covariances have no inverse
         return [
             Case(arguments(9, 12, 3)),
             Case({"real": normal(1, 9, 3), "fake": normal(1, 9, 3)}, "two equal sets"),
-            Case(few, "fewer samples than features"),
+            Case(arguments(4, 4, 6), "fewer samples than features"),  # the covariances have no inverse
         ]
 
-    def run(self, student, a):
-        yield "distance", student.call("frechet_distance", ("distance",), *a.values())
-
-    def right(self, a):
-        return {"distance": metrics.frechet_distance(*a.values())}
+    def formula(self, a):
+        return metrics.frechet_distance(*a.values())
 
     def common_mistakes(self, a):
         real, fake = a.values()
         between = ((real.mean(axis=0) - fake.mean(axis=0)) ** 2).sum()
         cov_r, cov_f = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
-        biased = np.cov(real, rowvar=False, bias=True), np.cov(fake, rowvar=False, bias=True)
+        biased_r, biased_f = np.cov(real, rowvar=False, bias=True), np.cov(fake, rowvar=False, bias=True)
 
         def root(cov_r, cov_f):  # tr (Σ_r Σ_f)^½
             return np.sqrt(np.maximum(np.linalg.eigvals(cov_r @ cov_f).real, 0)).sum()
@@ -298,6 +267,8 @@ class FrechetExercise(Exercise):
         entries = np.trace(np.sqrt(abs(cov_r @ cov_f)))
         signed = np.trace(np.sqrt(np.maximum(cov_r @ cov_f, 0)))
         distance = between + traces - 2 * cross
+        biased = between + np.trace(biased_r) + np.trace(biased_f) - 2 * root(biased_r, biased_f)
+        entry_by_entry = "The root is taken entry by entry: a matrix root is meant."
         return {
             "distance": [
                 (between + traces - cross, "The factor 2 before the trace of the root is missing."),
@@ -305,13 +276,10 @@ class FrechetExercise(Exercise):
                 (np.sqrt(between) + traces - 2 * cross, "The distance of the means is not squared."),
                 (between + traces, "The term - 2 tr (…)^½ is missing."),
                 (between + traces + 2 * cross, "The term 2 tr (…)^½ has the wrong sign."),
-                (between + traces - 2 * entries, "The root is taken entry by entry: a matrix root is meant."),
-                (between + traces - 2 * signed, "The root is taken entry by entry: a matrix root is meant."),
+                (between + traces - 2 * entries, entry_by_entry),
+                (between + traces - 2 * signed, entry_by_entry),
                 (between + traces - 2 * np.trace(cov_r @ cov_f), "The matrix root is missing."),
-                (
-                    between + np.trace(biased[0]) + np.trace(biased[1]) - 2 * root(*biased),
-                    "The covariances divide by N: np.cov's N - 1 is meant.",
-                ),
+                (biased, "The covariances divide by N: np.cov's N - 1 is meant."),
                 (np.sqrt(max(distance, 0)), "It is the root of the distance: its square is what is called so here."),
                 (between, "The covariances are missing: this is the distance of the means alone."),
             ]

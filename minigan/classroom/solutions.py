@@ -5,21 +5,18 @@ signature. They are judged like a student's file.
 """
 
 import inspect
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from minigan import losses, metrics, penalties
 from minigan.base.files import write_text
 from minigan.classroom.catalogue import EXERCISES
-from minigan.layers.activations import leaky_relu_backward, leaky_relu_forward, sigmoid, softplus
-from minigan.layers.batch_norm import batch_norm_backward, batch_norm_forward
+from minigan.layers import activations, batch_norm, dense, spectral_norm
+from minigan.layers.activations import sigmoid, softplus
 from minigan.layers.conv import conv2d_backward, conv2d_forward, conv_transpose2d_backward, conv_transpose2d_forward
-from minigan.layers.dense import dense_backward, dense_forward
-from minigan.layers.spectral_norm import power_iteration, spectral_norm_backward, spectral_norm_forward
-from minigan.losses import softmax_cross_entropy
-from minigan.metrics import frechet_distance
 from minigan.optim import adam
-from minigan.penalties import wgan_gp
 
 
 def sigmoid_cross_entropy(logits, targets):
@@ -81,39 +78,17 @@ def interpolates(real, fake, epsilon):
     return epsilon * real + (1 - epsilon) * fake
 
 
-FUNCTIONS = {
-    function.__name__: function
-    for function in (
-        dense_forward,
-        dense_backward,
-        leaky_relu_forward,
-        leaky_relu_backward,
-        sigmoid_cross_entropy,
-        softmax_cross_entropy,
-        conv_forward,
-        conv_backward,
-        conv_transpose_forward,
-        conv_transpose_backward,
-        batch_norm_forward,
-        batch_norm_backward,
-        power_iteration,
-        spectral_norm_forward,
-        spectral_norm_backward,
-        adam_step,
-        discriminator_loss,
-        generator_loss,
-        minimax_step,
-        critic_step,
-        interpolates,
-        wgan_gp,
-        frechet_distance,
-    )
-}
+# where a function of an exercise is looked for: here, or in the library under the very name
+PLACES = (sys.modules[__name__], activations, batch_norm, dense, spectral_norm, losses, metrics, penalties)
+
+
+def _function(name):
+    return next(vars(place)[name] for place in PLACES if name in vars(place))
 
 
 def source(name):
     """The text of the solution file of an exercise."""
-    functions = _with_helpers(FUNCTIONS[function] for function in EXERCISES[name].functions)
+    functions = _with_helpers(map(_function, EXERCISES[name].functions))
     text = "\n\n\n".join(inspect.getsource(function).rstrip() for function in functions)
     errors = "".join(f"{error} = ValueError\n\n" for error in ("InputError", "RunError") if error in text)
     doc = f'"""A solution of the exercise {name}, made from the source of minigan."""'

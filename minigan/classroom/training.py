@@ -4,31 +4,21 @@ import numpy as np
 
 from minigan import losses
 from minigan.classroom.compare import differences
-from minigan.classroom.exercise import Case, Exercise, normal
+from minigan.classroom.exercise import Case, Exercise, normal, normals
 from minigan.layers.activations import sigmoid
 from minigan.layers.dense import dense_forward
 from minigan.optim import adam
 
 
 class AdamExercise(Exercise):
-    name, functions, notebook, paper = "adam", ("adam_step",), 7, "Kingma and Ba 2015, algorithm 1"
+    name, notebook, paper = "adam", 7, "Kingma and Ba 2015, algorithm 1"
+    signatures = ("adam_step(param, grad, mean, square, step, lr, beta1, beta2, eps) -> param, mean, square",)
 
     def cases(self):
         def arguments(step, *shape):
-            mean, square = (
-                (0.1 * normal(3, *shape), 0.1 * normal(4, *shape) ** 2) if step > 1 else np.zeros((2, *shape))
-            )
-            return {
-                "param": normal(1, *shape),
-                "grad": normal(2, *shape),
-                "mean": mean,
-                "square": square,
-                "step": step,
-                "lr": 0.1,
-                "beta1": 0.5,
-                "beta2": 0.9,
-                "eps": 1e-2,
-            }
+            a = normals(param=shape, grad=shape, mean=shape, square=shape)
+            a["mean"], a["square"] = (0.1 * a["mean"], 0.1 * a["square"] ** 2) if step > 1 else np.zeros((2, *shape))
+            return a | {"step": step, "lr": 0.1, "beta1": 0.5, "beta2": 0.9, "eps": 1e-2}
 
         return [
             Case(arguments(3, 4, 3)),
@@ -37,10 +27,8 @@ class AdamExercise(Exercise):
         ]
 
     def run(self, student, a):
-        names = ("param", "mean", "square")
-        results = student.call("adam_step", names, *a.values())
-        yield from list(zip(names, results, strict=True))[1:]  # param is made of them
-        yield "param", results[0]
+        param, *others = super().run(student, a)
+        yield from (*others, param)  # which is made of them
 
     def right(self, a):
         return dict(zip(("param", "mean", "square"), adam(*a.values()), strict=True))
@@ -48,7 +36,7 @@ class AdamExercise(Exercise):
     def common_mistakes(self, a):
         param, grad, mean, square, t, lr, beta1, beta2, eps = a.values()
         _, m, v = adam(*a.values())
-        corrected_m, corrected_v = m / (1 - beta1**t), v / (1 - beta2**t)
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
 
         def moved(m, v):
             return param - lr * m / (np.sqrt(v) + eps)
@@ -58,54 +46,42 @@ class AdamExercise(Exercise):
                 (beta1 * mean + grad, "The factor 1 - β₁ of g is missing."),
                 ((1 - beta1) * grad, "The old mean is not used: it starts from 0 each time."),
                 (beta2 * mean + (1 - beta2) * grad, "β₁ and β₂ are swapped."),
-                (corrected_m, "It is corrected for its bias: return m itself, m̂ is for the step only."),
+                (m_hat, "It is corrected for its bias: return m itself, m̂ is for the step only."),
             ],
             "square": [
                 (beta2 * square + grad**2, "The factor 1 - β₂ of g² is missing."),
                 (beta2 * square + (1 - beta2) * grad, "g is not squared."),
                 ((1 - beta2) * grad**2, "The old square is not used: it starts from 0 each time."),
-                (corrected_v, "It is corrected for its bias: return v itself, v̂ is for the step only."),
+                (v_hat, "It is corrected for its bias: return v itself, v̂ is for the step only."),
             ],
             "param": [
                 (moved(m, v), "The bias corrections m / (1 - β₁ᵗ) and v / (1 - β₂ᵗ) are missing."),
-                (moved(m, corrected_v), "The bias correction of m is missing."),
-                (moved(corrected_m, v), "The bias correction of v is missing."),
+                (moved(m, v_hat), "The bias correction of m is missing."),
+                (moved(m_hat, v), "The bias correction of v is missing."),
                 (moved(m / (1 - beta1), v / (1 - beta2)), "The bias corrections lack the power t: 1 - βᵗ, not 1 - β."),
-                (2 * param - moved(corrected_m, corrected_v), "It goes up: θ ← θ - lr …"),
-                (param - lr * corrected_m / (corrected_v + eps), "The root of v̂ is missing."),
-                (
-                    param - lr * corrected_m / np.sqrt(corrected_v + eps),
-                    "eps stands under the root: √v̂ + eps is meant.",
-                ),
-                (param - lr * corrected_m / np.sqrt(corrected_v), "eps is missing."),
-                (param - corrected_m / (np.sqrt(corrected_v) + eps), "The learning rate is missing."),
+                (2 * param - moved(m_hat, v_hat), "It goes up: θ ← θ - lr …"),
+                (param - lr * m_hat / (v_hat + eps), "The root of v̂ is missing."),
+                (param - lr * m_hat / np.sqrt(v_hat + eps), "eps stands under the root: √v̂ + eps is meant."),
+                (param - lr * m_hat / np.sqrt(v_hat), "eps is missing."),
+                (param - m_hat / (np.sqrt(v_hat) + eps), "The learning rate is missing."),
             ],
         }
 
 
 class MinimaxStepExercise(Exercise):
-    name, functions, notebook, paper = "minimax_step", ("minimax_step",), 8, "Goodfellow et al. 2014, algorithm 1"
+    name, notebook, paper = "minimax_step", 8, "Goodfellow et al. 2014, algorithm 1"
+    signatures = ("minimax_step(weight, bias, shift, real, z, lr) -> weight, bias, shift",)
 
     def cases(self):
         def arguments(n, d):
-            return {
-                "weight": normal(1, d),
-                "bias": normal(2, 1),
-                "shift": normal(3, d),
-                "real": normal(4, n, d) + 1,
-                "z": normal(5, n, d),
-                "lr": 0.5,
-            }
+            a = normals(weight=(d,), bias=(1,), shift=(d,), real=(n, d), z=(n, d))
+            return a | {"real": a["real"] + 1, "lr": 0.5}
 
         return [
             Case(arguments(5, 3)),
             Case(arguments(1, 3), "N = 1", "is the 1/N of the means missing?"),
             Case(arguments(4, 1), "one feature", "which axis is the batch?"),
         ]
-
-    def run(self, student, a):
-        names = ("weight", "bias", "shift")
-        yield from zip(names, student.call("minimax_step", names, *a.values()), strict=True)
 
     @staticmethod
     def value(a, loss="minimax"):
@@ -162,8 +138,8 @@ class MinimaxStepExercise(Exercise):
 
 
 class WeightClippingExercise(Exercise):
-    name, functions, notebook = "weight_clipping", ("critic_step",), 13
-    paper = "Arjovsky, Chintala and Bottou 2017, algorithm 1"
+    name, notebook, paper = "weight_clipping", 13, "Arjovsky, Chintala and Bottou 2017, algorithm 1"
+    signatures = ("critic_step(weight, bias, real, fake, lr, limit) -> weight, bias",)
 
     def cases(self):
         def arguments(n, m, lr, limit):
@@ -182,10 +158,6 @@ class WeightClippingExercise(Exercise):
             Case(arguments(1, 1, 0.3, 0.5), "N = 1", "is the mean over the batch missing?"),
         ]
 
-    def run(self, student, a):
-        names = ("weight", "bias")
-        yield from zip(names, student.call("critic_step", names, *a.values()), strict=True)
-
     @staticmethod
     def step(a):
         """The weight after the step, before it is clipped."""
@@ -197,9 +169,8 @@ class WeightClippingExercise(Exercise):
         return a["weight"] - a["lr"] * differences(loss, a, "weight")
 
     def right(self, a):
-        return {
-            name: np.clip(x, -a["limit"], a["limit"]) for name, x in (("weight", self.step(a)), ("bias", a["bias"]))
-        }
+        limit = a["limit"]
+        return {"weight": np.clip(self.step(a), -limit, limit), "bias": np.clip(a["bias"], -limit, limit)}
 
     def common_mistakes(self, a):
         limit, weight, free = a["limit"], a["weight"], self.step(a)
@@ -218,10 +189,7 @@ class WeightClippingExercise(Exercise):
                 (np.clip(sums, -limit, limit), "The sums over the batch are used: take the means."),
                 (weight + a["lr"] * np.clip(gradient, -limit, limit), "The gradient is clipped: clip the weight."),
                 (early, "It is clipped before the step: the step comes first."),
-                (
-                    free * limit / max(abs(free).max(), limit),
-                    "It is scaled as a whole: every entry is clipped by itself.",
-                ),
+                (free * limit / max(abs(free).max(), limit), "It is scaled as a whole: clip each entry by itself."),
                 (np.clip(weight, -limit, limit), "It is clipped, but the step is missing."),
                 (np.clip(weight + gradient, -limit, limit), "The learning rate is missing."),
             ],
