@@ -166,26 +166,20 @@ def configuration(preset, batch, modes, budget, say=lambda _: None):
             theirs = [workers[best]]
         our_turns, *their_turns = take_turns([ours, *theirs], budget)
         say(f"{preset}, batch {batch}: layer by layer")
-        layers = ours.ask(layers=budget.layers)["layers"]
-        kernels = ours.ask(kernels=budget.layers)["kernels"]
-        sgemm_gflops, flops = ours.ask(sgemm=budget.products)["gflops"], ours.ask(flops=1)["flops"]
-    metrics, notes = _metrics(our_turns, batch), ours.ready["notes"]
-    metrics["gflops"] = flops / metrics["ms"] / 1e6
-    entry = {"preset": preset, "batch": batch, "flops": flops, "ours": metrics, "torch": None, "torch_modes": tried}
-    entry |= {
-        "notes": notes,
-        "ratio": None,
-        "pairwise_ratio": None,
-        "layers": layers,
-        "kernels": kernels,
-        "sgemm_gflops": sgemm_gflops,
-    }
-    if best:
-        entry["torch"] = _metrics(their_turns[0], batch) | {"mode": best, "variant": known[best]["variant"]}
-        entry["ratio"] = entry["torch"]["ms"] / metrics["ms"]
-        pairs = zip(their_turns[0]["turns"], our_turns["turns"], strict=True)
-        entry["pairwise_ratio"] = float(np.median([np.median(their) / np.median(our) for their, our in pairs]))
-    return entry
+        entry = {"preset": preset, "batch": batch, "torch": None, "torch_modes": tried, "ratio": None}
+        entry |= {"pairwise_ratio": None, "layers": ours.ask(layers=budget.layers)["layers"]}
+        entry["kernels"] = ours.ask(kernels=budget.layers)["kernels"]
+        entry["sgemm_gflops"] = ours.ask(sgemm=budget.products)["gflops"]
+        metrics = _metrics(our_turns, batch)
+        flops = ours.ask(flops=1)["flops"]
+        metrics["gflops"] = flops / metrics["ms"] / 1e6
+        entry |= {"flops": flops, "ours": metrics, "notes": ours.ready["notes"]}
+        if best:
+            entry["torch"] = _metrics(their_turns[0], batch) | {"mode": best, "variant": known[best]["variant"]}
+            entry["ratio"] = entry["torch"]["ms"] / metrics["ms"]
+            pairs = zip(their_turns[0]["turns"], our_turns["turns"], strict=True)
+            entry["pairwise_ratio"] = float(np.median([np.median(their) / np.median(our) for their, our in pairs]))
+        return entry
 
 
 def take_turns(workers, budget):
@@ -222,8 +216,7 @@ def _metrics(measured, batch):
 
 
 def _ours(preset, batch):
-    command = [sys.executable, "-m", "minigan.bench.network"]
-    return Worker(command, {"preset": preset, "batch": batch, "threads": threads.get_threads()})
+    return Worker(scaling.OURS, {"preset": preset, "batch": batch, "threads": threads.get_threads()})
 
 
 def _theirs(preset, batch, mode, **request):

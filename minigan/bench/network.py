@@ -7,7 +7,7 @@ import numpy as np
 
 from minigan.bench import process
 from minigan.bench.kernels import earned
-from minigan.bench.work import PLAYERS, Shadows, layer_work, leaves, random_batch, rows, step_flops
+from minigan.bench.work import Shadows, layer_work, leaves, random_batch, rows, step_flops
 from minigan.gan import build_gan
 from minigan.kernels.parallel import threads
 
@@ -45,37 +45,31 @@ def layer_times(gan, real, steps, conditions=None):
     whole = _clocked_steps(gan, (real, conditions), steps, split=False)
     apart = _clocked_steps(gan, (real, conditions), steps, split=True)
     work, step_ms, found = layer_work(gan, len(real)), whole["step"], []
-    for player in PLAYERS:
-        named = rows(getattr(gan, player).network)
-        sizes = [sum(param.size for param in layer.params.values()) for _, layer in named]
-        for i, (name, _) in enumerate(named):
-            key = player, i
-            both = whole.get((*key, "backward"), 0.0)
-            parts = [apart.get((*key, kind), 0.0) for kind in ("input", "weight")]
-            of_input, of_weight = (both * part / (sum(parts) or 1) for part in parts)
-            times = {
-                "forward_ms": whole.get((*key, "forward"), 0.0),
-                "input_grad_ms": of_input,
-                "weight_grad_ms": of_weight,
-                "optimizer_ms": whole[player, "optimizer"] * sizes[i] / sum(sizes),
-            }
-            found.append(_row(player, name, times, step_ms, sum(work[key])))
+    places = list(rows(gan))
+    sizes = {(player, i): sum(param.size for param in layer.params.values()) for player, i, _, layer in places}
+    for player, i, name, _ in places:
+        key = player, i
+        both, of_player = whole.get((*key, "backward"), 0.0), sum(sizes[at] for at in sizes if at[0] == player)
+        parts = [apart.get((*key, kind), 0.0) for kind in ("input", "weight")]
+        times = [
+            whole.get((*key, "forward"), 0.0),
+            *(both * part / (sum(parts) or 1) for part in parts),
+            whole[player, "optimizer"] * sizes[key] / of_player,
+        ]
+        found.append(_row(player, name, times, sum(times), step_ms, sum(work[key])))
     rest = step_ms - sum(row["total_ms"] for row in found)
-    found.append(_row("", "everything else", {}, step_ms, 0) | {"total_ms": rest, "share": rest / step_ms})
-    return found
+    return [*found, _row("", "everything else", [0.0] * 4, rest, step_ms, 0)]
 
 
-def _row(player, name, times, step_ms, flops):
-    names = ("forward_ms", "input_grad_ms", "weight_grad_ms", "optimizer_ms")
-    total = sum(times.values())
-    passes = total - times.get("optimizer_ms", 0.0)
+def _row(player, name, times, total, step_ms, flops):
+    """times: of the three passes and the optimizer, in ms."""
     return {
         "network": player,
         "layer": name,
-        **{key: times.get(key, 0.0) for key in names},
+        **dict(zip(("forward_ms", "input_grad_ms", "weight_grad_ms", "optimizer_ms"), times, strict=True)),
         "total_ms": total,
         "share": total / step_ms,
-        "gflops": flops / passes / 1e6 if flops else None,
+        "gflops": flops / sum(times[:3]) / 1e6 if flops else None,
     }
 
 
@@ -105,16 +99,15 @@ class _Clocks(Shadows):
         self.gan, self.split, self.spent = gan, split, defaultdict(float)
 
     def __enter__(self):
-        for player in PLAYERS:
-            for i, (_, row) in enumerate(rows(getattr(self.gan, player).network)):
-                for layer in leaves(row):
-                    for name, kind in (("jvp", "forward"), ("jvp_backward", "weight" if self.split else "backward")):
-                        self.put(layer, name, self._timed(getattr(layer, name), (player, i, kind)))
-                    if self.split:
-                        self.put(layer, "backward", self._split(layer, (player, i)))
-                if not self.split:
-                    self.put(row, "forward", self._timed(row.forward, (player, i, "forward")))
-                    self.put(row, "backward", self._timed(row.backward, (player, i, "backward")))
+        for player, i, _, row in rows(self.gan):
+            for layer in leaves(row):
+                for name, kind in (("jvp", "forward"), ("jvp_backward", "weight" if self.split else "backward")):
+                    self.put(layer, name, self._timed(getattr(layer, name), (player, i, kind)))
+                if self.split:
+                    self.put(layer, "backward", self._split(layer, (player, i)))
+            if not self.split:
+                for name in ("forward", "backward"):
+                    self.put(row, name, self._timed(getattr(row, name), (player, i, name)))
         for player, optimizer in (("generator", self.gan.g_optimizer), ("discriminator", self.gan.d_optimizer)):
             self.put(optimizer, "step", self._timed(optimizer.step, (player, "optimizer")))
         return self.spent
@@ -148,22 +141,16 @@ class _Clocks(Shadows):
 # ---- the worker
 
 
-def notes(gan):
-    """What is to be known of the preset's metrics, in words."""
-    found = []
-    if gan.config.n_critic > 1:
-        found.append(f"a step is the mean over {gan.config.n_critic}, in one of which G moves")
-    if hasattr(gan.generator, "grow"):
-        found.append("at full size, where it ends")
-    return found
-
-
 def _build(request):
+    """The tasks of this worker; with "ready" it says what is to be known of the preset's metrics, in words."""
     threads.set_threads(request["threads"])
     batch = request["batch"]
-    gan = build_gan(request["preset"], batch_size=batch, sample_shape=request.get("sample_shape"))
+    gan, notes = build_gan(request["preset"], batch_size=batch, sample_shape=request.get("sample_shape")), []
+    if gan.config.n_critic > 1:
+        notes.append(f"a step is the mean over {gan.config.n_critic}, in one of which G moves")
     if hasattr(gan.generator, "grow"):
         gan.step = GROWN * gan.config.grow_steps * gan.config.n_critic
+        notes.append("at full size, where it ends")
     real, conditions = random_batch(gan, batch)
 
     def cycle():
@@ -178,7 +165,7 @@ def _build(request):
         "sgemm": lambda repeats: {"gflops": sgemm_gflops(repeats)},
         "flops": lambda count: {"flops": count * step_flops(gan, batch)},  # after what is measured: it needs memory
     }
-    return tasks, {"notes": notes(gan)}
+    return tasks, {"notes": notes}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What the benchmark shows: its tables as text and its bar chart."""
 
+import numpy as np
+
 from minigan.base.files import atomic_write
 
 NOTE = (
@@ -56,22 +58,16 @@ def machine_text(machine, sgemm_gflops):
 def speed_table(configurations):
     """Milliseconds are medians with the middle half of all steps in brackets; ratio: PyTorch's time / ours."""
     head = ["preset", "batch", "ms per step", "images/s", "GFLOP/s", "of peak", "PyTorch ms", "its mode"]
+    head += ["ratio", "median of pairs"]
     rows = []
     for entry in configurations:
         ours, theirs = entry["ours"], entry["torch"]
-        rows.append(
-            [
-                entry["preset"],
-                entry["batch"],
-                _spread(ours),
-                f"{ours['images_per_s']:.0f}",
-                f"{ours['gflops']:.1f}",
-                f"{ours['share_of_sgemm']:.0%}",
-                *([_spread(theirs), theirs["mode"]] if theirs else "--"),
-                *([f"{entry['ratio']:.2f}", f"{entry['pairwise_ratio']:.2f}"] if theirs else "--"),
-            ]
-        )
-    return table([*head, "ratio", "median of pairs"], rows)
+        row = [entry["preset"], entry["batch"], _spread(ours), f"{ours['images_per_s']:.0f}"]
+        row += [f"{ours['gflops']:.1f}", f"{ours['share_of_sgemm']:.0%}"]
+        if theirs:
+            row += [_spread(theirs), theirs["mode"], f"{entry['ratio']:.2f}", f"{entry['pairwise_ratio']:.2f}"]
+        rows.append(row + ["-"] * (len(head) - len(row)))
+    return table(head, rows)
 
 
 def memory_table(configurations):
@@ -87,19 +83,14 @@ def layer_table(rows):
     step_ms = sum(row["total_ms"] for row in rows)
     names = ("forward_ms", "input_grad_ms", "weight_grad_ms", "optimizer_ms", "total_ms")
 
-    def cells(values):
-        return [f"{value:.2f} {value / step_ms:4.0%}" if value else "-" for value in values]
+    def line(title, values, gflops):
+        return [title, *(f"{value:.2f} {value / step_ms:4.0%}" if value else "-" for value in values), gflops]
 
-    lines = [
-        [
-            f"{row['network'][:1].upper()} {row['layer']}".strip(),
-            *cells(row[name] for name in names),
-            f"{row['gflops']:.0f}" if row["gflops"] else "-",
-        ]
-        for row in rows
-    ]
-    sums = cells(sum(row[name] for row in rows) for name in names)
-    return table(head, [*lines, ["the step", *sums, "-"]])
+    lines = []
+    for row in rows:
+        gflops = f"{row['gflops']:.0f}" if row["gflops"] else "-"
+        lines.append(line(f"{row['network'][:1].upper()} {row['layer']}".strip(), map(row.get, names), gflops))
+    return table(head, [*lines, line("the step", [sum(row[name] for row in rows) for name in names], "-")])
 
 
 def earned_table(configurations):
@@ -120,8 +111,7 @@ def modes_text(configurations):
             else f"{mode} left out ({trial['reason']})"
             for mode, trial in entry["torch_modes"].items()
         ]
-        if tried:
-            lines.append(f"PyTorch, {title(entry)}: {', '.join(tried)}")
+        lines += [f"PyTorch, {title(entry)}: {', '.join(tried)}"] if tried else []
     return "\n".join(lines)
 
 
@@ -134,27 +124,31 @@ def startup_text(startup):
     )
 
 
+def chart_title(machine):
+    return f"{machine['cpu']}, {machine['threads']} threads, {machine['date']}"
+
+
 def save_chart(path, results):
     """bench.png: a group of bars for each configuration, ms per step, ours beside PyTorch's best."""
     from matplotlib.figure import Figure  # not pyplot: no window system, nothing global
 
-    entries, machine = results["configurations"], results["machine"]
+    entries = results["configurations"]
     figure = Figure(figsize=(max(6, 2 + 1.4 * len(entries)), 4.5), layout="constrained")
     axes = figure.subplots()
-    for side, name, colour, shift in (("ours", "minigan", "#1f77b4", -0.2), ("torch", "PyTorch", "#ee4c2c", 0.2)):
+    for side, label, colour, shift in (
+        ("ours", "minigan", "#1f77b4", -0.2),
+        ("torch", "PyTorch, its best mode", "#ee4c2c", 0.2),
+    ):
         known = [(i + shift, entry[side]) for i, entry in enumerate(entries) if entry[side]]
-        if not known:
-            continue
-        heights = [metrics["ms"] for _, metrics in known]
-        below = [metrics["ms"] - metrics["ms_q1"] for _, metrics in known]
-        above = [metrics["ms_q3"] - metrics["ms"] for _, metrics in known]
-        label = "PyTorch, its best mode" if side == "torch" else name
-        bars = axes.bar([x for x, _ in known], heights, 0.38, yerr=[below, above], color=colour, label=label)
-        axes.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
+        if known:
+            heights, low, high = (np.array([one[key] for _, one in known]) for key in ("ms", "ms_q1", "ms_q3"))
+            spread = [heights - low, high - heights]
+            bars = axes.bar([x for x, _ in known], heights, 0.38, yerr=spread, color=colour, label=label)
+            axes.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
     names = [f"{title(entry)}\n{entry['ratio']:.2f} x" if entry["ratio"] else title(entry) for entry in entries]
     axes.set_xticks(range(len(entries)), names, fontsize=8)
     axes.set(ylabel="ms per training step (lower is better)", ylim=(0, axes.get_ylim()[1] * 1.05))
-    axes.set_title(f"{machine['cpu']}, {machine['threads']} threads, {machine['date']}", fontsize=10)
+    figure.suptitle(chart_title(results["machine"]), fontsize=10)
     axes.legend(fontsize=8)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)

@@ -8,9 +8,10 @@ from tqdm import tqdm
 from minigan.base.errors import InputError
 from minigan.base.files import atomic_write
 from minigan.bench.process import Worker
-from minigan.bench.report import machine_text, table
+from minigan.bench.report import chart_title, machine_text, table
 from minigan.kernels.parallel import threads
 from minigan.models import get_preset
+from minigan.tools import cli
 
 BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 SIDES = (28, 56, 84, 112)  # pixels
@@ -19,12 +20,8 @@ OURS = [sys.executable, "-m", "minigan.bench.network"]
 SECONDS, QUICK_SECONDS = 2.0, 0.3  # about so long for each point
 FEWEST, MOST = 3, 100  # steps
 IDEAL = {  # log-log slopes: in proportion to the work, which threads share
-    ("ms", "batch"): 1,
-    ("ms", "pixels"): 1,
-    ("ms", "threads"): -1,
-    ("increase_mib", "batch"): 1,
-    ("increase_mib", "pixels"): 1,
-    ("increase_mib", "threads"): 0,
+    "ms": {"batch": 1, "pixels": 1, "threads": -1},
+    "increase_mib": {"batch": 1, "pixels": 1, "threads": 0},
 }
 AXES = {"batch": "samples per batch", "pixels": "pixels per picture", "threads": "threads"}
 
@@ -43,7 +40,7 @@ def measure(presets, batches=None, quick=False):
             worker.ask(step=1)  # whatever has to be compiled is compiled now, and uses memory now
     wanted = [plan for preset in presets for plan in _plan(preset, batches, quick)]
     points = []
-    with tqdm(wanted, mininterval=0.5 if sys.stderr.isatty() else 15) as bar:
+    with tqdm(wanted, mininterval=cli.interval()) as bar:
         for preset, axis, value, request in bar:
             bar.set_description(f"{preset}, {AXES[axis]}: {value}", refresh=sys.stderr.isatty())
             points.append({"preset": preset, "axis": axis, "value": value} | _point(request, quick))
@@ -105,31 +102,26 @@ def report(results):
     def cell(value, form):
         return "-" if value is None else format(value, form)
 
-    points = table(
-        ["preset", "against", "value", "ms per step", "GFLOP/s", "peak MiB", "after import"],
+    points = [
         [
-            [
-                *(p[key] for key in ("preset", "axis", "value")),
-                f"{p['ms']:.2f}",
-                f"{1e3 * p['gflop'] / p['ms']:.1f}",
-                cell(p["peak_mib"], ".0f"),
-                cell(p["increase_mib"], ".0f"),
-            ]
-            for p in results["points"]
-        ],
-    )
+            *(p[key] for key in ("preset", "axis", "value")),
+            f"{p['ms']:.2f}",
+            f"{1e3 * p['gflop'] / p['ms']:.1f}",
+            *(cell(p[key], ".0f") for key in ("peak_mib", "increase_mib")),
+        ]
+        for p in results["points"]
+    ]
     names = {"ms": "time", "increase_mib": "memory after import"}
-    slopes = table(
-        ["preset", "of", "against", "log-log slope", "steepest"],
-        [
-            [s["preset"], names[s["quantity"]], s["axis"], cell(s["slope"], ".2f"), cell(s["steepest"], ".2f")]
-            for s in results["slopes"]
-        ],
-    )
-    note = (
-        "A slope of 1 is growth in proportion; against threads, time at its best has -1. steepest: of two neighbours."
-    )
-    parts = [machine_text(results["machine"], None), points, slopes, note]
+    slopes = [
+        [s["preset"], names[s["quantity"]], s["axis"], *(cell(s[key], ".2f") for key in ("slope", "steepest"))]
+        for s in results["slopes"]
+    ]
+    parts = [
+        machine_text(results["machine"], None),
+        table(["preset", "against", "value", "ms per step", "GFLOP/s", "peak MiB", "after import"], points),
+        table(["preset", "of", "against", "log-log slope", "steepest"], slopes),
+        "A slope of 1 is growth in proportion; against threads, time at its best has -1. steepest: of two neighbours.",
+    ]
     if results["left_out"]:
         parts.append(f"left out: {', '.join(results['left_out'])}.")
     return "\n\n".join(parts)
@@ -140,8 +132,8 @@ def save_chart(path, results):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6.5), layout="constrained")
-    machine, points = results["machine"], results["points"]
-    figure.suptitle(f"{machine['cpu']}, {machine['threads']} threads, {machine['date']}", fontsize=10)
+    figure.suptitle(chart_title(results["machine"]), fontsize=10)
+    points = results["points"]
     rows = (("ms", "ms per training step"), ("increase_mib", "peak MiB after import"))
     for row, (quantity, label) in zip(figure.subplots(2, len(AXES)), rows, strict=True):
         for axes, (axis, name) in zip(row, AXES.items(), strict=True):
@@ -152,7 +144,7 @@ def save_chart(path, results):
                 for x, y in zip(xs, ys, strict=True):
                     axes.annotate(f"{y:.4g}", (x, y), (0, 5), textcoords="offset points", ha="center", fontsize=7)
                 if line:
-                    ideal = ys[0] * (xs[-1] / xs[0]) ** IDEAL[quantity, axis]
+                    ideal = ys[0] * (xs[-1] / xs[0]) ** IDEAL[quantity][axis]
                     axes.loglog([xs[0], xs[-1]], [ys[0], ideal], ":", color="#888888", linewidth=1)
             low, high = axes.get_ylim()
             axes.set(xlabel=name, ylabel=label, ylim=(low / 1.5, high * 1.5))  # or a flat line would look steep

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -59,11 +58,16 @@ def multiply_adds(layer, input_shape):
     return Work(one, one, one)
 
 
-def rows(network):
-    """[(name, layer)] of the layers of a chain, or of the children of a network that is none."""
-    if isinstance(network, Composite):
-        return [(f"{name}: {title(part)}", part) for name, part in network.children.items()]
-    return [(title(layer), layer) for layer in network.layers]
+def rows(gan):
+    """Yield (player, i, name, layer): the layers of each chain, or the children of a network that is none."""
+    for player in PLAYERS:
+        network = getattr(gan, player).network
+        if isinstance(network, Composite):
+            named = [(f"{name}: {title(part)}", part) for name, part in network.children.items()]
+        else:
+            named = [(title(layer), layer) for layer in network.layers]
+        for i, (name, layer) in enumerate(named):
+            yield player, i, name, layer
 
 
 def title(layer):
@@ -124,51 +128,36 @@ def layer_work(gan, batch):
     counts as a forward pass of its layers, and what it adds to their weights' gradients as one of those.
     """
     gan = copy.deepcopy(gan)
-    counts, shapes = defaultdict(lambda: [0, 0, 0]), {}
-    places = {}
+    counts, shapes = {}, {}
 
-    def add(layer, n, which):
-        counts[places[id(layer)]][which] += n * multiply_adds(layer, shapes[id(layer)])[which]
+    def watch(place, layer, name, passes):
+        """passes(the pass's options) -> which fields of Work it belongs to."""
+        method = getattr(layer, name)
 
-    def watch(layer):
-        forward, backward, jvp, jvp_backward = layer.forward, layer.backward, layer.jvp, layer.jvp_backward
+        def counted(x, *arguments, **options):
+            if name == "forward":
+                shapes[id(layer)] = x.shape[1:]
+            for which in passes(*arguments, **options):
+                counts[place][which] += len(x) * multiply_adds(layer, shapes[id(layer)])[which]
+            return method(x, *arguments, **options)
 
-        def counted_forward(x, *arguments, **options):
-            shapes[id(layer)] = x.shape[1:]
-            add(layer, len(x), 0)
-            return forward(x, *arguments, **options)
+        shadows.put(layer, name, counted)
 
-        def counted_backward(grad, need_param_grads=True, need_input_grad=True):
-            for which, needed in ((1, need_input_grad), (2, need_param_grads)):
-                if needed:
-                    add(layer, len(grad), which)
-            return backward(grad, need_param_grads, need_input_grad)
-
-        shadows.put(layer, "forward", counted_forward)
-
-        def counted_jvp(t, cache):
-            add(layer, len(t), 0)
-            return jvp(t, cache)
-
-        def counted_jvp_backward(s, t, cache):
-            add(layer, len(t), 2)
-            return jvp_backward(s, t, cache)
-
-        shadows.put(layer, "backward", counted_backward)
-        shadows.put(layer, "jvp", counted_jvp)
-        shadows.put(layer, "jvp_backward", counted_jvp_backward)
+    def gradients(need_param_grads=True, need_input_grad=True):
+        return [1] * need_input_grad + [2] * need_param_grads
 
     with Shadows() as shadows, np.errstate(all="ignore"):
-        for player in PLAYERS:
-            for i, (_, row) in enumerate(rows(getattr(gan, player).network)):
-                for layer in leaves(row):
-                    places[id(layer)] = player, i
-                    watch(layer)
+        for player, i, _, row in rows(gan):
+            counts[player, i] = [0, 0, 0]
+            for layer in leaves(row):
+                watch((player, i), layer, "forward", lambda *_, **__: [0])
+                watch((player, i), layer, "backward", gradients)
+                watch((player, i), layer, "jvp", lambda cache: [0])
+                watch((player, i), layer, "jvp_backward", lambda t, cache: [2])
         for _ in range(gan.config.n_critic):
             gan.train_step(*random_batch(gan, FEW))
-        scale = 2 * batch / FEW / gan.config.n_critic
-        keys = [(player, i) for player in PLAYERS for i in range(len(rows(getattr(gan, player).network)))]
-    return {key: Work(*(scale * count for count in counts[key])) for key in keys}
+    scale = 2 * batch / FEW / gan.config.n_critic
+    return {key: Work(*(scale * count for count in passes)) for key, passes in counts.items()}
 
 
 def step_flops(gan, batch):
