@@ -7,7 +7,9 @@ import numpy as np
 
 from minigan.base.errors import InputError
 
-CHUNK = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+DEFLATE_RATIO = 1032  # a match yields at most 258 bytes from 2 bits, so no honest file expands further
+CHUNK = 1 << 20  # bytes of a read, of which a decompressing stream makes a second copy
 LONGEST_HEADER = 300  # characters: the depth to which Python follows its brackets is bounded too
 KINDS = "biufUS"  # truth values, numbers, text
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -32,9 +34,15 @@ def read_array(file, size):
     if claimed > size or not all(length >= 0 for length in shape):
         raise InputError(f"its header claims {'×'.join(map(str, shape))} values, {claimed} bytes, and there are {size}")
     array = np.empty(shape[::-1] if fortran else shape, dtype)
-    view, got = memoryview(array.reshape(-1).view(np.uint8)), 0
-    while got < claimed and (count := file.readinto(view[got : got + CHUNK])):
-        got += count
+    got = fill(file, array)
     if got < claimed or file.read(1):
         raise InputError(f"it has {'less' if got < claimed else 'more'} than the {claimed} bytes its header claims")
     return array.T if fortran else array
+
+
+def fill(stream, array):
+    """Read bytes into a C-ordered array until it is full or the stream ends; -> how many came."""
+    view, got = memoryview(array.reshape(-1).view(np.uint8)), 0
+    while got < len(view) and (count := stream.readinto(view[got : got + CHUNK])):
+        got += count
+    return got

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigan.classroom.student import Wrong
 from minigan.gradcheck import numerical_gradient
-from minigan.gradcheck.causes import pattern
+from minigan.gradcheck.causes import factor_cause, pattern
 
 TOLERANCE = 1e-10  # of the largest value in the array, for results that the library gives
 NUMERIC = 1e-8  # and for finite differences; a formula in float32 is further off than both
@@ -83,8 +83,9 @@ def _cause(got, expected, off, allowed, like, batch, common_mistakes):
         return "Right to about seven digits only: is something computed or stored in float32?", True
     if not got.any():
         return "It is zero everywhere: is it never written?", True
-    if expected.size == 1:
-        return _cause_of_number(got.item(), expected.item(), len(batch))
+    if expected.size == 1:  # every number is some factor times it
+        found = factor_cause(got.item() / expected.item(), len(batch)) if expected.any() else ""
+        return found or "It is another number, in no way that is known here.", bool(found)
     if expected.any():
         like = expected if like is None else like
         found = pattern(got.reshape(-1), expected.reshape(-1), like, batch, True)
@@ -93,18 +94,3 @@ def _cause(got, expected, off, allowed, like, batch, common_mistakes):
     if not wrong.all():
         return f"Right in {(~wrong).sum()} of {wrong.size} entries: an index, a border, a branch?", False
     return "Wrong in every entry, in no way that is known here.", False
-
-
-def _cause_of_number(got, expected, n):
-    """As `_cause`: of one number every factor could be a pattern, so only those count that mistakes are known for."""
-    factors = [
-        (-1, "Equal up to the sign: is a minus missing, or one too many?"),
-        (n, f"N times what it should be, with N = {n} the batch size: is a 1/N missing?"),
-        (1 / n, f"1/N of what it should be, with N = {n} the batch size: is it divided twice?"),
-        (2, "Twice what it should be: is a factor missing or doubled?"),
-        (0.5, "Half of what it should be: is a factor missing or doubled?"),
-    ]
-    for factor, sentence in factors:
-        if np.isclose(got, factor * expected, rtol=1e-6, atol=0):
-            return sentence, True
-    return "It is another number, in no way that is known here.", False

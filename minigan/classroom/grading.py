@@ -1,6 +1,6 @@
 """From a student's file to a verdict, in this very process: an endless loop in the file does not end here."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from minigan.classroom.student import Student, Wrong
 
@@ -45,15 +45,11 @@ class Verdict:
         numbers = f"{values[0]} {self.got:.{digits}g}, {values[1]} {self.expected:.{digits}g}"
         return f"{self.where}{index}: {numbers}. {self.cause}"
 
-    def as_dict(self):
-        return asdict(self)
-
 
 def grade_file(path, exercise):
     """The `Verdict` on the file as an answer to the exercise. Raises nothing for whatever the file does."""
     try:
-        student = Student(path)
-        exercise.check(student)
+        exercise.check(Student(path))
     except Wrong as wrong:
         status = FAILED if wrong.written else NOT_WRITTEN
         found = (wrong.where, wrong.cause, wrong.index, wrong.got, wrong.expected, wrong.numeric)

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from minigan.base.errors import InputError
+from minigan.base.pixels import to_float, to_uint8
 from minigan.datasets import own, toy
 from minigan.datasets.batches import BatchIterator
 from minigan.datasets.checks import known_name
@@ -16,7 +17,6 @@ from minigan.datasets.cifar import CIFAR10
 from minigan.datasets.folder import natural_size
 from minigan.datasets.locations import DATA_DIR
 from minigan.datasets.mnist import FASHION, MNIST
-from minigan.datasets.pixels import to_float, to_uint8
 from minigan.datasets.toy import sample_toy, toy_modes
 
 __all__ = [

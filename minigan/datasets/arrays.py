@@ -8,9 +8,8 @@ import zlib
 import numpy as np
 
 from minigan.base.errors import InputError
-from minigan.base.npy import read_array
+from minigan.base.npy import DEFLATE_RATIO, read_array
 
-RATIO = 1032  # deflate yields at most 258 bytes from 2 bits
 # pictures, their labels, pictures for testing, theirs: the names under which they are looked for, the first that fits
 LAYOUTS = (
     ("images", "labels", None, None),
@@ -42,10 +41,8 @@ def read_arrays(path):
     if test is None:
         return images, labels, None
     if test.shape[1:] != images.shape[1:] or test.dtype != images.dtype:
-        raise InputError(
-            f"{layout[2]} is {test.dtype} {test.shape} and {layout[0]} {images.dtype} {images.shape}, expected "
-            "pictures of one kind"
-        )
+        both = f"{layout[2]} is {test.dtype} {test.shape} and {layout[0]} {images.dtype} {images.shape}"
+        raise InputError(f"{both}, expected pictures of one kind")
     if (labels is None) != (test_labels is None):
         raise InputError(f"of {layout[1]} and {layout[3]} there is only one, expected both or none")
     both = None if labels is None else np.concatenate([labels, test_labels])
@@ -55,7 +52,7 @@ def read_arrays(path):
 def _entry(archive, name, size):
     """The array of that name in an archive of `size` bytes."""
     entry = archive.getinfo(f"{name}.npy")
-    ratio = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: RATIO}.get(entry.compress_type)
+    ratio = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: DEFLATE_RATIO}.get(entry.compress_type)
     if ratio is None:
         raise InputError(f"{name} is compressed in a way that NumPy does not use")
     if entry.file_size > ratio * min(entry.compress_size, size):

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from minigan.base.errors import InputError
+from minigan.base.npy import GZIP_MAGIC
 from minigan.datasets import locations
 from minigan.datasets.downloads import Download, Known
 
@@ -23,7 +24,6 @@ RECORDS = 10_000  # in a file
 ARCHIVE = "cifar-10-binary.tar.gz"
 FOLDER = "cifar-10-batches-bin"
 LARGEST = 200 << 20  # bytes of the uncompressed archive; the published one has 185 million
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Cifar10(Known):
@@ -32,14 +32,8 @@ class Cifar10(Known):
     name = "cifar10"
     sample_shape = SHAPE
     counts: ClassVar = {"train": 5 * RECORDS, "test": RECORDS}
-    downloads = (
-        Download(
-            ARCHIVE,
-            f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}",
-            "c32a1d4ab5d03f1284b67883e8d87530",
-            170_052_171,
-        ),
-    )
+    address = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
+    downloads = (Download(ARCHIVE, address, "c32a1d4ab5d03f1284b67883e8d87530", 170_052_171),)
     md5: ClassVar = {
         "train": {
             "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
@@ -70,7 +64,7 @@ class Cifar10(Known):
         for file, path, content in contents:
             digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
             if digest != files[file]:
-                raise self._bad(path, f"{file} has md5 {digest}", f"{files[file]} as published")
+                raise self.bad(path, f"{file} has md5 {digest}", f"{files[file]} as published")
             records = np.frombuffer(content, np.uint8).reshape(RECORDS, RECORD)
             first = list(files).index(file) * RECORDS
             labels[first : first + RECORDS] = records[:, 0]
@@ -87,14 +81,14 @@ class Cifar10(Known):
                     self._check_size(path, file, size)
                     yield file, path, stream.read(size)
             except OSError as error:
-                raise self._bad(path, f"cannot be read ({error.strerror or error})", "a file of CIFAR-10") from None
+                raise self.bad(path, f"cannot be read ({error.strerror or error})", "a file of CIFAR-10") from None
 
     def _archived(self, path, files):
         """The same from the archive, in the order in which they lie there."""
         wanted = {f"{FOLDER}/{file}": file for file in files}
         try:
             with open(path, "rb") as raw:
-                compressed = raw.read(2) == _GZIP_MAGIC
+                compressed = raw.read(2) == GZIP_MAGIC
                 raw.seek(0)
                 stream = _Bounded(gzip.GzipFile(fileobj=raw) if compressed else raw)
                 with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -103,23 +97,20 @@ class Cifar10(Known):
                         if file is None:
                             continue
                         if not member.isreg() or member.issparse():
-                            raise self._bad(path, f"holds {file} as something else than a plain file", "a plain file")
+                            raise self.bad(path, f"holds {file} as something else than a plain file", "a plain file")
                         self._check_size(path, file, member.size)
                         yield file, path, archive.extractfile(member).read()
                         if not wanted:
                             return
+        except InputError:
+            raise
         except (tarfile.TarError, EOFError, zlib.error, ValueError, OSError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise self._bad(path, f"is truncated, damaged or no archive ({error})", "CIFAR-10's archive") from None
-        raise self._bad(path, f"lacks {', '.join(wanted.values())}", "all of CIFAR-10's files")
+            raise self.bad(path, f"is truncated, damaged or no archive ({error})", "CIFAR-10's archive") from None
+        raise self.bad(path, f"lacks {', '.join(wanted.values())}", "all of CIFAR-10's files")
 
     def _check_size(self, path, file, size):
         if size != RECORDS * RECORD:
-            raise self._bad(path, f"{file} has {size} bytes", f"{RECORDS * RECORD}: {RECORDS} records of {RECORD}")
-
-    def _bad(self, path, wrong, expected):
-        return InputError(f"{path}: {wrong}, expected {expected}; {self.remedy(path)}")
+            raise self.bad(path, f"{file} has {size} bytes", f"{RECORDS * RECORD}: {RECORDS} records of {RECORD}")
 
 
 class _Bounded:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from minigan.base.errors import RunError
+from minigan.base.errors import InputError, RunError
 from minigan.datasets import locations
 
 
@@ -63,8 +63,12 @@ class Known:
 
     def has(self, download):
         """Whether what this download would bring is on disk."""
-        return locations.find(self.name, download.file) is not None
+        return locations.find(self.name, download.file, download.file.removesuffix(".gz")) is not None
 
     def remedy(self, path):
         """What to do about a damaged file."""
         return f"delete {path.name} there and run `python -m minigan.datasets {self.name}` to fetch it again"
+
+    def bad(self, path, wrong, expected):
+        """The error that a file is not what was published."""
+        return InputError(f"{path}: {wrong}, expected {expected}; {self.remedy(path)}")

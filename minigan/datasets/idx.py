@@ -16,13 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from minigan.base.errors import InputError
+from minigan.base.npy import DEFLATE_RATIO, GZIP_MAGIC, fill
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_DEFLATE_MAX_RATIO = 1032  # a deflate match yields at most 258 bytes from 2 bits, so no honest file expands further
-_MAX_DIMS = 32  # what every supported NumPy can hold
-_CHUNK = 1 << 20  # GzipFile builds each read as a second copy: small reads keep that copy small
+MAX_DIMS = 32  # what every supported NumPy can hold
 
 
 def read_idx(path, remedy="fetch the file again"):
@@ -36,21 +34,21 @@ def read_idx(path, remedy="fetch the file again"):
     has been held against the size of the file, and no more is decompressed than the claim and one byte.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, expected an IDX file; name the file inside it")
+    # a pipe would block in open, and has no size to hold the claim against
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a pipe or a device, expected an IDX file; save its data to a file")
     try:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder, expected an IDX file; name the file inside it")
-        # a pipe would block in open, and has no size to hold the claim against
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} is a pipe or a device, expected an IDX file; save its data to a file")
         with open(path, "rb") as file:
-            compressed = file.read(2) == _GZIP_MAGIC
+            compressed = file.read(2) == GZIP_MAGIC
             file.seek(0)
-            capacity = os.fstat(file.fileno()).st_size * (_DEFLATE_MAX_RATIO if compressed else 1)
+            size = os.fstat(file.fileno()).st_size
             if not compressed:
-                return _read_stream(file, capacity)
+                return _read_stream(file, size)
             with gzip.GzipFile(fileobj=file) as stream:
-                return _read_stream(stream, capacity)
-    except _Malformed as error:
+                return _read_stream(stream, size * DEFLATE_RATIO)
+    except InputError as error:
         raise InputError(f"{path}: {error}; {remedy}") from None
     # BadGzipFile is an OSError, so the damage has to be caught before the failures of the file system
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -71,55 +69,43 @@ def idx_header(array):
     return struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
 
 
-class _Malformed(Exception):
-    """What is wrong with the content and what was expected; read_idx adds the file's name and what to do."""
-
-
 def _read_stream(stream, capacity):
-    """Return the array in `stream`, which can yield at most `capacity` bytes."""
+    """Return the array in `stream`, which can yield at most `capacity` bytes. InputError is a part of a sentence."""
     magic = stream.read(4)
     if not magic:
-        raise _Malformed("empty, expected an IDX file")
+        raise InputError("empty, expected an IDX file")
     if (magic + stream.read(60)).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-        raise _Malformed("this looks like a web page, not data: the download failed")
+        raise InputError("this looks like a web page, not data: the download failed")
     stream.seek(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= _MAX_DIMS:
-        raise _Malformed(
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= MAX_DIMS:
+        raise InputError(
             f"not an IDX file: it starts with the bytes {magic.hex(' ')}, expected 00 00, then a type code out of "
-            f"{' '.join(f'{code:02x}' for code in TYPES)}, then 01 to {_MAX_DIMS:02x} dimensions"
+            f"{' '.join(f'{code:02x}' for code in TYPES)}, then 01 to {MAX_DIMS:02x} dimensions"
         )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise _Malformed(f"truncated: it ends inside the header, expected {magic[3]} sizes")
+        raise InputError(f"truncated: it ends inside the header, expected {magic[3]} sizes")
     shape = struct.unpack(f">{magic[3]}I", sizes)
     if 0 in shape:
-        raise _Malformed(f"the header claims the sizes {_times(shape)}, expected at least 1 in each dimension")
+        raise InputError(f"the header claims the sizes {_times(shape)}, expected at least 1 in each dimension")
     dtype = np.dtype(TYPES[magic[2]])
     claimed = math.prod(shape) * dtype.itemsize
     room = capacity - 4 - len(sizes)
     if claimed > room:
-        raise _Malformed(
+        raise InputError(
             f"truncated or damaged: the header claims {_times(shape)} values, {claimed} bytes, expected at most {room} "
             "in a file of this size"
         )
     array = np.empty(shape, dtype)
-    got = _fill(stream, memoryview(array.reshape(-1).view(np.uint8)))
+    got = fill(stream, array)
     if got < claimed:
-        raise _Malformed(f"truncated: {got} bytes of values, expected {claimed} for the sizes {_times(shape)}")
+        raise InputError(f"truncated: {got} bytes of values, expected {claimed} for the sizes {_times(shape)}")
     # this read also makes GzipFile reach the end and compare its checksum
     if stream.read(1):
-        raise _Malformed(
+        raise InputError(
             f"extra bytes after the values, expected the end after {claimed} for the sizes {_times(shape)}"
         )
     return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _fill(stream, view):
-    """Read into `view` until it is full or the stream ends; return how many bytes came."""
-    got = 0
-    while got < len(view) and (count := stream.readinto(view[got : got + _CHUNK])):
-        got += count
-    return got
 
 
 def _times(shape):

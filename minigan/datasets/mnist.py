@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from minigan.base.errors import InputError
 from minigan.datasets import locations
 from minigan.datasets.downloads import Download, Known
 from minigan.datasets.idx import idx_header, read_idx
@@ -31,13 +30,10 @@ class Mnist(Known):
         self.name, self.md5, self.downloads = name, md5, downloads
 
     def found(self, split):
-        paths = tuple(locations.find(self.name, file, file.removesuffix(".gz")) for file in self.files[split])
         if not self.downloads:  # they come with the project, so one that is missing there is the error to report
-            paths = tuple(locations.DATA_DIR / self.name / file for file in self.files[split])
+            return tuple(locations.DATA_DIR / self.name / file for file in self.files[split])
+        paths = tuple(locations.find(self.name, file, file.removesuffix(".gz")) for file in self.files[split])
         return None if None in paths else paths
-
-    def has(self, download):
-        return locations.find(self.name, download.file, download.file.removesuffix(".gz")) is not None
 
     def remedy(self, path):
         if self.downloads:
@@ -50,22 +46,19 @@ class Mnist(Known):
         images, labels = (read_idx(path, self.remedy(path)) for path in paths)
         # before the checksums, because they say more about what happened
         if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
-            raise self._bad(paths[0], f"holds {images.dtype} {images.shape}", "uint8 (N, 28, 28)")
+            raise self.bad(paths[0], f"holds {images.dtype} {images.shape}", "uint8 (N, 28, 28)")
         if labels.dtype != np.uint8 or labels.ndim != 1:
-            raise self._bad(paths[1], f"holds {labels.dtype} {labels.shape}", "uint8 (N,)")
+            raise self.bad(paths[1], f"holds {labels.dtype} {labels.shape}", "uint8 (N,)")
         if len(images) != len(labels):
-            raise self._bad(paths[1], f"holds {len(labels)} labels", f"{len(images)}, one for each image")
+            raise self.bad(paths[1], f"holds {len(labels)} labels", f"{len(images)}, one for each image")
         if labels.max() > 9:
-            raise self._bad(paths[1], f"holds the label {labels.max()}", "digits 0 to 9")
+            raise self.bad(paths[1], f"holds the label {labels.max()}", "digits 0 to 9")
         for path, array, expected in zip(paths, (images, labels), self.md5[split], strict=True):
             digest = hashlib.md5(idx_header(array), usedforsecurity=False)
             digest.update(array)
             if digest.hexdigest() != expected:
-                raise self._bad(path, f"has md5 {digest.hexdigest()} uncompressed", f"{expected} as published")
+                raise self.bad(path, f"has md5 {digest.hexdigest()} uncompressed", f"{expected} as published")
         return images[..., np.newaxis], labels.astype(np.int64)
-
-    def _bad(self, path, wrong, expected):
-        return InputError(f"{path} {wrong}, expected {expected}; {self.remedy(path)}")
 
 
 MNIST = Mnist(

@@ -27,15 +27,11 @@ def pattern(a, n, array, x, complete):
         return "The analytic gradient is zero everywhere, so perhaps never written: is grads[...] += missing?"
     if not n.any():
         return "Moving this array does not change the output: does forward use the very array in params?"
-    if same(a, -n):
-        return "Equal up to the sign: is a minus missing, or one too many?"
     factor, batch_size = (a @ n) / (n @ n), len(x) if x.ndim else 1
-    if abs(factor - 1) > 1e-5 and same(a, factor * n):
-        if batch_size > 1 and np.isclose(factor, [batch_size, 1 / batch_size]).any():
-            times, slip = ("N times", "missing") if factor > 1 else ("1/N of", "doubled")
-            return f"{times} what it should be, with N = {batch_size} the batch size: is a 1/N {slip}?"
-        times = {2.0: "Twice", 0.5: "Half of"}.get(round(factor, 5), f"{factor:.6g} times")
-        return f"{times} what it should be, everywhere: is a constant factor missing or doubled?"
+    if same(a, factor * n):
+        found = factor_cause(factor, batch_size)
+        if found or abs(factor - 1) > 1e-5:
+            return found or f"{factor:.6g} times what it should be, everywhere: is a constant missing or doubled?"
     if complete:
         a, n = a.reshape(array.shape), n.reshape(array.shape)
         if a.ndim == 2 and same(a.T, n):
@@ -53,6 +49,19 @@ def pattern(a, n, array, x, complete):
             if same(off, off.mean(axis=0) + d * x):
                 return "Off by c + d · x in every feature: is a batch mean dropped, as in batch norm?"
     return ""
+
+
+def factor_cause(factor, batch_size):
+    """Why something is `factor` times what it should be, in words; "" if no usual mistake does that."""
+    factors = [
+        (-1, "Equal up to the sign: is a minus missing, or one too many?"),
+        (2, "Twice what it should be: is a factor missing or doubled?"),
+        (0.5, "Half of what it should be: is a factor missing or doubled?"),
+    ]
+    if batch_size > 1:
+        of_n = f"what it should be, with N = {batch_size} the batch size: is a 1/N"
+        factors[1:1] = [(batch_size, f"N times {of_n} missing?"), (1 / batch_size, f"1/N of {of_n} doubled?")]
+    return next((sentence for known, sentence in factors if np.isclose(factor, known, rtol=1e-5, atol=0)), "")
 
 
 def same(p, q):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minigan.datasets import to_uint8
+from minigan.base.pixels import to_uint8
 from minigan.tools.inference import in_chunks
 
 CLOUD_WAVES, CLOUD_FREQUENCY = 6, 2.0  # plane waves that add up to a cloud; the deviation of how often each repeats

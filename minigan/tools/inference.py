@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan import datasets
+from minigan.base.pixels import to_float
 from minigan.kernels.parallel import threads
 
 
@@ -21,6 +21,6 @@ def outputs(network, images, size=500):
     """What network.forward(x, training=False) gives for samples (N, …), pixels as uint8 or floats in [-1, 1]."""
 
     def forward(chunk):
-        return network.forward(np.ascontiguousarray(datasets.to_float(chunk)), training=False)
+        return network.forward(np.ascontiguousarray(to_float(chunk)), training=False)
 
     return in_chunks(forward, images, size=size)

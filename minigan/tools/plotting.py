@@ -6,7 +6,7 @@ import numpy as np
 
 from minigan.base.errors import InputError
 from minigan.base.files import atomic_write
-from minigan.datasets import to_uint8
+from minigan.base.pixels import to_uint8
 
 MARGIN = 2  # pixels between the pictures of a grid
 LIMIT = 1.2  # a cloud's axes run from -LIMIT to LIMIT

@@ -392,4 +392,4 @@ def test_pytest_judges_each_exercise_by_itself(tmp_path):
 def test_a_verdict_survives_the_way_between_the_processes(apart):
     verdict = apart(WHOLE.replace("x.T @ grad_output", "x.T @ grad_output * np.nan"))
     assert "not finite" in verdict.hint
-    assert json.loads(json.dumps(verdict.as_dict()))["where"] == "grad_weight"
+    assert json.loads(json.dumps(vars(verdict)))["where"] == "grad_weight"
