@@ -17,7 +17,7 @@ from minigan.base.errors import InputError
 from minigan.classroom import isolation, solutions, submissions
 from minigan.classroom.catalogue import EXERCISES
 from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED
-from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart, one_line
+from minigan.classroom.isolation import SECONDS_FLAG, grade_apart, one_line
 from minigan.kernels.parallel import threads
 from minigan.tools import cli
 from minigan.tools.tables import text_table
@@ -39,7 +39,7 @@ def parse(argv):
     folder = "holds one folder or zip a student; or a zip of it"
     parser.add_argument("folder", nargs="?", metavar="FOLDER", only=JUDGING, help=folder)
     parser.add_argument("--out", default="grades.csv", metavar="FILE", only=JUDGING, help="the table")
-    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", only=JUDGING, help="time limit a file")
+    parser.add_argument("--seconds", **SECONDS_FLAG, only=JUDGING, help="time limit a file")
     parser.add_argument("--solutions", metavar="FOLDER", help="instead of judging, write the reference solutions there")
     parser.add_shared("--quiet")
     return parser.parse_args(argv)
@@ -52,7 +52,6 @@ def run(argv=None):
         solutions.write(arguments.solutions)
         print(f"{len(EXERCISES)} solutions in {arguments.solutions}; keep them out of what students get")
         return 0
-    check_seconds(arguments.seconds)
     if not Path(arguments.out).parent.is_dir():
         raise InputError(f"--out: there is no folder {Path(arguments.out).parent}; make it first.")
     if arguments.folder is None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -110,11 +110,8 @@ def benchmark(presets, batches, quick=False):
     modes = MODES[: 2 if quick else 3] if torch_left_out is None else ()
     left_out = []
     if quick:
-        left_out = [
-            *(f"batch {size}" for size in BATCHES if size not in batches),
-            f"{budget.pairs} turns of each side instead of {FULL.pairs}",
-            "starting with nothing compiled",
-        ]
+        left_out = [f"batch {size}" for size in BATCHES if size not in batches]
+        left_out += [f"{budget.pairs} turns of each side instead of {FULL.pairs}", "starting with nothing compiled"]
     if quick and modes:
         left_out += ["torch.compile", "a new process for PyTorch's best mode, so its memory is that of the trial too"]
     configurations = [(preset, batch) for preset in presets for batch in batches]
@@ -275,11 +272,11 @@ def _train_seconds(out, extra):
 
 
 def _call(command, extra=None):
-    command = [str(word) for word in command]
+    command = list(map(str, command))
     process = subprocess.run(command, env=environment(**extra or {}), capture_output=True, text=True, encoding="utf-8")
     if process.returncode:
         words = process.stderr.strip().splitlines() or ["no message"]
-        raise RunError(f"{' '.join(map(str, command[1:4]))} failed: {words[-1]}")
+        raise RunError(f"{' '.join(command[1:4])} failed: {words[-1]}")
     return process.stdout
 
 
@@ -297,18 +294,16 @@ def machine():
 
 
 def _cpu():
-    try:
-        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+    with suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        if found := re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE):
+            return found[1]
+    return platform.processor() or platform.machine()
 
 
 def _version(package):
-    try:
+    with suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -11,22 +11,18 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from minigan.base.errors import InputError, shorten
+from minigan.base.errors import shorten
 from minigan.base.processes import environment
 from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, Verdict
 
 SECONDS = 20.0
+SECONDS_FLAG = {"type": float, "default": SECONDS, "metavar": "X", "above": 0, "most": 3600}  # of the commands
 MEMORY = 1 << 30  # bytes beyond what the grader itself needs
 FILE = 1 << 26  # bytes of the largest file that may be written
 KEPT = 4000  # bytes of what a file prints
 LONGEST = 1 << 16  # bytes of a verdict
 
 _running = set()
-
-
-def check_seconds(seconds):
-    if not 0 < seconds <= 3600:
-        raise InputError(f"--seconds is {seconds}, expected a number above 0 and at most 3600.")
 
 
 def grade_apart(path, exercise, seconds=SECONDS):

@@ -61,21 +61,18 @@ def _range(images):
     least, most = float(images.min()), float(images.max())
     if images.dtype == np.uint8:
         return (0, 1) if most == 1 else (0, 255)
+    if -1 - SLACK <= least < -SLACK and most <= 1 + SLACK:
+        return -1, 1
     if least >= -SLACK:
-        if most <= 1 + SLACK:
-            return 0, 1
-        if 128 <= most <= 255 * (1 + SLACK):
-            return 0, 255
-        if 32768 <= most <= 65535:
-            return 0, 65535
+        for low, high in ((-SLACK, 1 + SLACK), (128, 255 * (1 + SLACK)), (32768, 65535)):
+            if low <= most <= high:
+                return 0, int(high)
         if most < 65535:
             usual = 255 if most < 128 else 65535
             raise InputError(
                 f"images go from {least:g} to {most:g}, which can be dark pictures in 0 to {usual}, or ones in 0 to "
                 f"{most:g}; multiply them so that white is {usual}"
             )
-    elif least >= -1 - SLACK and most <= 1 + SLACK:
-        return -1, 1
     raise InputError(
         f"images go from {least:g} to {most:g}, expected 0 to 255, 0 to 1, -1 to 1, or 0 to 65535; shift and multiply "
         "them so that they do"

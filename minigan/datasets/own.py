@@ -69,12 +69,9 @@ def _folder(path, size, stamp):
 
 
 def _file(path):
-    if path.suffix.lower() == ".csv":
-        (images, labels), last = read_table(path), None
-    elif path.suffix.lower() in FILES:
-        images, labels, last = read_arrays(path)
-    else:
+    if path.suffix.lower() not in FILES:
         raise InputError(f"expected a folder of pictures, or a file that ends in {', '.join(FILES)}")
+    images, labels, last = (*read_table(path), None) if path.suffix.lower() == ".csv" else read_arrays(path)
     shape = images.shape
     images, told = to_pictures(images)
     labels, names = (None, []) if labels is None else numbered(labels, len(images))

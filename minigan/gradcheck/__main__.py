@@ -5,7 +5,7 @@ from pathlib import Path
 from minigan.base.errors import InputError
 from minigan.classroom.catalogue import exercise_of, find
 from minigan.classroom.grading import PASSED
-from minigan.classroom.isolation import SECONDS, check_seconds, grade_apart
+from minigan.classroom.isolation import SECONDS_FLAG, grade_apart
 from minigan.tools import cli
 
 
@@ -19,14 +19,13 @@ def parse(argv):
     name = "a Python file; NAME is an exercise, a function of one, or a class named like a layer, such as Dense"
     guess = "the exercise that the file's name or functions say"
     parser.add_argument("file", metavar="FILE[:NAME]", help=name, by_default=guess)
-    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="X", help="time limit")
+    parser.add_argument("--seconds", **SECONDS_FLAG, help="time limit")
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
     path, name = _split(arguments.file)
-    check_seconds(arguments.seconds)
     verdict = grade_apart(path, find(name) if name else exercise_of(path), arguments.seconds)
     if verdict.printed:
         print(f"{path} printed:\n{verdict.printed.rstrip()}\n")
