@@ -1,9 +1,11 @@
 """What each kernel earns: a training step with its formula in plain NumPy, as a multiple of the step with kernels."""
 
+from contextlib import ExitStack
+
 import numpy as np
 
 from minigan.bench.process import timed
-from minigan.bench.work import Shadows
+from minigan.bench.work import shadow
 from minigan.layers.formula import Formula
 
 
@@ -28,7 +30,7 @@ def _without(formula, step, steps):
         calls.append(1)
         return forward(*arguments)
 
-    with Shadows() as shadows:
-        shadows.put(formula, "fast", None)
-        shadows.put(formula, "plain", (counted, *others))
+    with ExitStack() as stack:
+        shadow(stack, formula, "fast", None)
+        shadow(stack, formula, "plain", (counted, *others))
         return timed(step)(steps)["seconds"], len(calls)

@@ -2,12 +2,13 @@
 
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 
 import numpy as np
 
 from minigan.bench import process
 from minigan.bench.kernels import earned
-from minigan.bench.work import Shadows, layer_work, leaves, random_batch, rows, step_flops
+from minigan.bench.work import layer_work, leaves, random_batch, rows, shadow, step_flops
 from minigan.gan import build_gan
 from minigan.kernels.parallel import threads
 
@@ -74,9 +75,10 @@ def _row(player, name, times, total, step_ms, flops):
 
 
 def _clocked_steps(gan, batch, cycles, split):
-    """{key: median ms per step} of so many cycles of n_critic steps; split: see _Clocks."""
+    """{key: median ms per step} of so many cycles of n_critic steps; split: see _start_clocks."""
     records, per = [], gan.config.n_critic
-    with _Clocks(gan, split) as spent:
+    with ExitStack() as stack:
+        spent = _start_clocks(stack, gan, split)
         for _ in range(cycles + 1):  # the first is not counted
             spent.clear()
             start = time.perf_counter()
@@ -88,54 +90,49 @@ def _clocked_steps(gan, batch, cycles, split):
     return {key: 1e3 / per * float(np.median([record.get(key, 0.0) for record in records[1:]])) for key in keys}
 
 
-class _Clocks(Shadows):
-    """`with _Clocks(gan, split) as spent:` — the seconds spent in each pass of each row add up in `spent`.
+def _start_clocks(stack, gan, split):
+    """-> {key: seconds}, to which the passes of each row add what they take, until the ExitStack closes.
 
-    split: instead, those spent on the two gradients of the layers within each row, made one at a time.
+    split: instead, what the two gradients of the layers within each row take, made one at a time.
     """
+    spent = defaultdict(float)
 
-    def __init__(self, gan, split):
-        super().__init__()
-        self.gan, self.split, self.spent = gan, split, defaultdict(float)
-
-    def __enter__(self):
-        for player, i, _, row in rows(self.gan):
-            for layer in leaves(row):
-                for name, kind in (("jvp", "forward"), ("jvp_backward", "weight" if self.split else "backward")):
-                    self.put(layer, name, self._timed(getattr(layer, name), (player, i, kind)))
-                if self.split:
-                    self.put(layer, "backward", self._split(layer, (player, i)))
-            if not self.split:
-                for name in ("forward", "backward"):
-                    self.put(row, name, self._timed(getattr(row, name), (player, i, name)))
-        for player, optimizer in (("generator", self.gan.g_optimizer), ("discriminator", self.gan.d_optimizer)):
-            self.put(optimizer, "step", self._timed(optimizer.step, (player, "optimizer")))
-        return self.spent
-
-    def _timed(self, method, key):
+    def timed(method, key):
         def call(*arguments, **options):
             start = time.perf_counter()
             result = method(*arguments, **options)
-            self.spent[key] += time.perf_counter() - start
+            spent[key] += time.perf_counter() - start
             return result
 
         return call
 
-    def _split(self, layer, key):
+    def one_at_a_time(layer, key):
         method = layer.backward
 
         def call(grad_output, need_param_grads=True, need_input_grad=True):
             needs = need_param_grads, need_input_grad
             has_weight = "weight" in layer.params and need_param_grads
             if not (has_weight and need_input_grad):
-                return self._timed(method, (*key, "weight" if has_weight else "input"))(grad_output, *needs)
+                return timed(method, (*key, "weight" if has_weight else "input"))(grad_output, *needs)
             remembered = layer.remembered  # a backward pass uses it up
-            grad_input = self._timed(method, (*key, "input"))(grad_output, need_param_grads=False)
+            grad_input = timed(method, (*key, "input"))(grad_output, need_param_grads=False)
             layer.remembered = remembered
-            self._timed(method, (*key, "weight"))(grad_output, need_input_grad=False)
+            timed(method, (*key, "weight"))(grad_output, need_input_grad=False)
             return grad_input
 
         return call
+
+    for player, i, _, row in rows(gan):
+        for layer in leaves(row):
+            for name, kind in (("jvp", "forward"), ("jvp_backward", "weight" if split else "backward")):
+                shadow(stack, layer, name, timed(getattr(layer, name), (player, i, kind)))
+            if split:
+                shadow(stack, layer, "backward", one_at_a_time(layer, (player, i)))
+        for name in () if split else ("forward", "backward"):
+            shadow(stack, row, name, timed(getattr(row, name), (player, i, name)))
+    for player, optimizer in (("generator", gan.g_optimizer), ("discriminator", gan.d_optimizer)):
+        shadow(stack, optimizer, "step", timed(optimizer.step, (player, "optimizer")))
+    return spent
 
 
 # ---- the worker

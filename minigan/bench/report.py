@@ -3,23 +3,13 @@
 import numpy as np
 
 from minigan.base.files import atomic_write
+from minigan.tools.tables import text_table
 
 NOTE = (
     "GFLOP/s count two operations for each multiply-add of the direct algorithm. Convolutions of many channels take\n"
     "about half as many (kernels/toom_cook/plans.py), so a preset's share of the sgemm peak may exceed what that\n"
     "could reach."
 )
-
-
-def table(head, rows):
-    """A Markdown table with columns of even width, the first to the left and the others to the right."""
-    rows = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = [
-        "| " + " | ".join(f"{cell:{'>' if i else '<'}{widths[i]}}" for i, cell in enumerate(row)) + " |" for row in rows
-    ]
-    rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def report(results):
@@ -67,14 +57,14 @@ def speed_table(configurations):
         if theirs:
             row += [_spread(theirs), theirs["mode"], f"{entry['ratio']:.2f}", f"{entry['pairwise_ratio']:.2f}"]
         rows.append(row + ["-"] * (len(head) - len(row)))
-    return table(head, rows)
+    return text_table([head, *rows])
 
 
 def memory_table(configurations):
     """Peak MiB of the process, and in brackets how much of that came after its imports."""
     head = ["preset", "batch", "peak MiB (of it after import)", "PyTorch's"]
     rows = [[entry["preset"], entry["batch"], _peak(entry["ours"]), _peak(entry["torch"])] for entry in configurations]
-    return table(head, rows)
+    return text_table([head, *rows])
 
 
 def layer_table(rows):
@@ -90,7 +80,7 @@ def layer_table(rows):
     for row in rows:
         gflops = f"{row['gflops']:.0f}" if row["gflops"] else "-"
         lines.append(line(f"{row['network'][:1].upper()} {row['layer']}".strip(), map(row.get, names), gflops))
-    return table(head, [*lines, line("the step", [sum(row[name] for row in rows) for name in names], "-")])
+    return text_table([head, *lines, line("the step", [sum(row[name] for row in rows) for name in names], "-")])
 
 
 def earned_table(configurations):
@@ -98,7 +88,7 @@ def earned_table(configurations):
     names = dict.fromkeys(name for entry in configurations for name in entry["kernels"])
     head = ["formula", *(f"{entry['preset']} {entry['batch']}" for entry in configurations)]
     kernels = [entry["kernels"] for entry in configurations]
-    return table(head, [[n, *(f"{k[n]:.2f}" if n in k else "-" for k in kernels)] for n in names])
+    return text_table([head, *([n, *(f"{k[n]:.2f}" if n in k else "-" for k in kernels)] for n in names)])
 
 
 def modes_text(configurations):

@@ -8,10 +8,11 @@ from tqdm import tqdm
 from minigan.base.errors import InputError
 from minigan.base.files import atomic_write
 from minigan.bench.process import Worker
-from minigan.bench.report import chart_title, machine_text, table
+from minigan.bench.report import chart_title, machine_text
 from minigan.kernels.parallel import threads
 from minigan.models import get_preset
 from minigan.tools import cli
+from minigan.tools.tables import text_table
 
 BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 SIDES = (28, 56, 84, 112)  # pixels
@@ -118,8 +119,8 @@ def report(results):
     ]
     parts = [
         machine_text(results["machine"], None),
-        table(["preset", "against", "value", "ms per step", "GFLOP/s", "peak MiB", "after import"], points),
-        table(["preset", "of", "against", "log-log slope", "steepest"], slopes),
+        text_table([["preset", "against", "value", "ms per step", "GFLOP/s", "peak MiB", "after import"], *points]),
+        text_table([["preset", "of", "against", "log-log slope", "steepest"], *slopes]),
         "A slope of 1 is growth in proportion; against threads, time at its best has -1. steepest: of two neighbours.",
     ]
     if results["left_out"]:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
@@ -96,28 +97,14 @@ def random_batch(gan, n):
     return real, gan.conditions.draw(n, rng)
 
 
-class Shadows:
-    """Methods and functions replaced for a while: `with Shadows() as shadows: shadows.put(owner, name, replacement)`.
-
-    Methods are shadowed by attributes of the instances, so that their classes, which Sequential looks at, stay.
-    """
-
-    def __init__(self):
-        self._shadowed = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for owner, name, before in reversed(self._shadowed):
-            if before is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
-
-    def put(self, owner, name, replacement):
-        self._shadowed.append((owner, name, vars(owner).get(name)))
-        setattr(owner, name, replacement)
+def shadow(stack, owner, name, replacement):
+    """owner.name is `replacement` until the ExitStack closes. Of a method it is an attribute of the instance, so that
+    the class, which Sequential looks at, stays."""
+    if name in vars(owner):
+        stack.callback(setattr, owner, name, vars(owner)[name])
+    else:
+        stack.callback(delattr, owner, name)
+    setattr(owner, name, replacement)
 
 
 def layer_work(gan, batch):
@@ -141,12 +128,12 @@ def layer_work(gan, batch):
                 counts[place][which] += len(x) * multiply_adds(layer, shapes[id(layer)])[which]
             return method(x, *arguments, **options)
 
-        shadows.put(layer, name, counted)
+        shadow(stack, layer, name, counted)
 
     def gradients(need_param_grads=True, need_input_grad=True):
         return [1] * need_input_grad + [2] * need_param_grads
 
-    with Shadows() as shadows, np.errstate(all="ignore"):
+    with ExitStack() as stack, np.errstate(all="ignore"):
         for player, i, _, row in rows(gan):
             counts[player, i] = [0, 0, 0]
             for layer in leaves(row):

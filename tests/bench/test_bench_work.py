@@ -177,5 +177,5 @@ def test_layer_times_add_up_and_disturb_nothing(preset):
     described = " ".join(row["layer"] for row in rows)
     assert all(name in described for _, _, name, _ in bench_work.rows(watched))
     text = report.layer_table(rows)
-    assert "| the step " in text
+    assert "\nthe step " in text
     assert "100%" in text
