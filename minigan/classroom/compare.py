@@ -32,18 +32,18 @@ def compare(label, got, expected, batch, numeric=False, like=None, common_mistak
     """
     got = _as_array(label, got, np.shape(expected))
     expected = np.asarray(expected, dtype=np.float64)
-    if not np.isfinite(got).all():
-        index = np.unravel_index(int(np.flatnonzero(~np.isfinite(got))[0]), got.shape)
-        cause = "It is not finite: an overflow in exp, a logarithm of 0, a division by 0, an unstable form?"
-        raise Wrong(label, cause, True, _plain(index), float(got[index]), float(expected[index]), numeric)
     off, largest = abs(got - expected), max(abs(expected).max(initial=0), 1e-3)
     allowed = max(tolerance, NUMERIC if numeric else 0) * largest
-    wrong = off > allowed
-    if not wrong.any():
+    if (off <= allowed).all():
         return
-    index = np.unravel_index(int(off.argmax()), off.shape)
-    cause, known = _cause(got, expected, off, allowed, like, batch, common_mistakes)
-    raise Wrong(label, cause, known, _plain(index), float(got[index]), float(expected[index]), numeric)
+    if not np.isfinite(got).all():
+        first, known = int(np.flatnonzero(~np.isfinite(got))[0]), True
+        cause = "It is not finite: an overflow in exp, a logarithm of 0, a division by 0, an unstable form?"
+    else:
+        first = int(off.argmax())
+        cause, known = _cause(got, expected, off, allowed, like, batch, common_mistakes)
+    index = [int(i) for i in np.unravel_index(first, got.shape)]
+    raise Wrong(label, cause, known, index, float(got.flat[first]), float(expected.flat[first]), numeric)
 
 
 def _as_array(label, got, shape):
@@ -67,10 +67,6 @@ def _as_array(label, got, shape):
     if shape and array.dtype != np.float64:
         raise Wrong(label, f"It is {array.dtype}, but all arguments are float64: keep their dtype.")
     return array.astype(np.float64)
-
-
-def _plain(index):
-    return [int(i) for i in index]
 
 
 def _cause(got, expected, off, allowed, like, batch, common_mistakes):

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -160,18 +159,18 @@ class Exercise:
         a = case.arguments
         gradients, right, batch = self.gradients(a), None, next(iter(a.values()))
         for label, got in self.run(student, a):
-            common_mistakes = partial(self._common_mistakes_of, a, label)  # worked out only if it is wrong
+
+            def mistakes(label=label):  # worked out only if it is wrong
+                return self.common_mistakes(a).get(label, [])
+
             if label in gradients:
                 f, name = gradients[label]
                 if label not in case.rights:
                     case.rights[label] = differences(f, a, name)
-                compare(label, got, case.rights[label], batch, True, a[name], common_mistakes)
+                compare(label, got, case.rights[label], batch, True, a[name], mistakes)
             else:
                 right = self.right(a) if right is None else right
-                compare(label, got, right[label], batch, common_mistakes=common_mistakes, tolerance=self.tolerance)
-
-    def _common_mistakes_of(self, a, label):
-        return self.common_mistakes(a).get(label, [])
+                compare(label, got, right[label], batch, common_mistakes=mistakes, tolerance=self.tolerance)
 
 
 def normal(seed, *shape, away_from_zero=0.0):

@@ -17,9 +17,10 @@ def extreme(logits):
     return logits
 
 
-def scaled(gradient, n, factor_of_n="The 1/N of the mean over the batch is missing in the gradient."):
+def scaled(gradient, n):
     """The mistakes that all mean losses have in common."""
-    return [(gradient * n, factor_of_n), (gradient / n, "It is divided by N twice.")]
+    missing = "The 1/N of the mean over the batch is missing in the gradient."
+    return [(gradient * n, missing), (gradient / n, "It is divided by N twice.")]
 
 
 class SigmoidCrossEntropyExercise(Exercise):

@@ -91,7 +91,7 @@ def class_names(name_or_path, image_size=None):
 
 def is_own(name_or_path):
     """Whether this names a folder or a file of one's own, there or not, and no known data set."""
-    return _named(name_or_path) not in names() and own.is_own(_named(name_or_path))
+    return str(name_or_path) not in names() and own.is_own(str(name_or_path))
 
 
 def is_folder(name_or_path):
@@ -101,16 +101,12 @@ def is_folder(name_or_path):
 
 def located(name_or_path):
     """The name as it holds in any folder: that of a known data set, or the absolute path of one's own."""
-    return os.path.abspath(name_or_path) if is_own(name_or_path) else _named(name_or_path)
-
-
-def _named(name_or_path):
-    return os.fspath(name_or_path) if isinstance(name_or_path, Path) else str(name_or_path)
+    return os.path.abspath(name_or_path) if is_own(name_or_path) else str(name_or_path)
 
 
 def _checked(name_or_path, image_size):
     """The name; InputError unless it is one of a data set to which this size may be given."""
-    name = _named(name_or_path)
+    name = str(name_or_path)
     if not is_own(name):
         ways = "pass one of these, or the path of a folder of pictures or of a .npy, .npz or .csv file"
         known_name(name, names(), "dataset", f"{ways} (there is no folder {name} in {Path.cwd()})")

@@ -44,9 +44,7 @@ def read_table(path):
         images = images.astype(np.int16)  # the type says nothing of the range: it is only small
     if place is None:
         return images, None
-    if all(map(_is_number, labels)):
-        return images, np.array(labels, np.float64)
-    return images, np.array(labels)
+    return images, np.array(labels, np.float64 if all(map(_is_number, labels)) else None)
 
 
 def _is_number(text):
