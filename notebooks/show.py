@@ -154,7 +154,8 @@ def flow(boxes, arrows, size=(8, 2.4)):
 
 def progress(iterable, text):
     """The iterable, with a bar: for every loop of more than five seconds."""
-    return tqdm(iterable, desc=text, file=sys.stdout, leave=False)
+    hidden = bool(os.environ.get("MINIGAN_STATIC"))  # no trace in what is committed
+    return tqdm(iterable, desc=text, file=sys.stdout, leave=False, disable=hidden)
 
 
 def verdict(answer, check):
