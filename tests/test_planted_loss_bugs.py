@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
+from samples import draw
 
 from minigan import losses, penalties
 from minigan.gradcheck import check_function
 from minigan.layers import Dense, Sequential
-
-
-def draw(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape)
-
 
 REAL, FAKE = draw(5, seed=5) / 2, draw(4, seed=6) / 2
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from samples import draw
 from training_runs import begin, samples_for_pictures
 
 from minigan import autoencode, datasets
@@ -27,10 +28,6 @@ from minigan.tools import cli
 def one_core():
     with threads.threads(1):
         yield
-
-
-def draw(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 # ---- the pieces

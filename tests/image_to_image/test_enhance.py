@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from image_to_image_calls import call, contents, few_steps, refused
 from PIL import Image
+from samples import draw
 
 from minigan import datasets, enhance, losses
 from minigan.base import checkpoint, pictures
@@ -28,10 +29,6 @@ def small(monkeypatch):
     monkeypatch.setattr(networks, "BLOCKS", 2)
     with threads.threads(1):
         yield
-
-
-def draw(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 # ---- gradients

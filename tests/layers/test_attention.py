@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from planting import is_found, table
+from samples import draw, rng
 
 from minigan.gradcheck import check_function, check_gradients
 from minigan.layers import Dense, Flatten, Sequential, Tanh
@@ -25,14 +26,6 @@ CASES = {  # the class's arguments, the shape of x
     "one sample": ((4, 2), (1, 3, 2, 4)),
 }
 every_case = pytest.mark.parametrize("name", CASES)
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def rng():
-    return np.random.default_rng(3)
 
 
 def lively(layer, dtype=np.float64):

@@ -8,6 +8,7 @@ import copy
 import numpy as np
 import pytest
 from planting import is_found, table
+from samples import close, draw, rng
 
 from minigan.base.errors import InputError
 from minigan.gradcheck import check_function
@@ -22,14 +23,6 @@ SHAPES = {"vectors": (6, 4), "pictures": (4, 2, 3, 5), "one channel": (4, 3, 2, 
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 whole_or_two_parts = pytest.mark.parametrize("num_splits", [1, 2])
 FEATURES = 3  # numbers in a condition
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def rng():
-    return np.random.default_rng(3)
 
 
 def make(shape, dtype=np.float64):
@@ -50,12 +43,6 @@ def every_pass(layer, x, c, num_splits=1, training=True, **how):
     out = layer.forward(x, c, training, num_splits)
     grads = layer.backward(draw(*out.shape, seed=5, dtype=x.dtype), **how)
     return [out, *grads, *(grad.copy() for grad in layer.grads.values())]
-
-
-def close(found, expected, tolerance=1e-12):
-    for i, (a, b) in enumerate(zip(found, expected, strict=True)):
-        assert a.shape == b.shape
-        assert np.abs(a - b).max() <= tolerance * max(1, np.abs(b).max()), i
 
 
 def check_forward(shape, num_splits=1, training=True):

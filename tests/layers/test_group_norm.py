@@ -6,6 +6,7 @@ Each property is a function check_…(layer, x) that the right layer passes and 
 import numpy as np
 import pytest
 from planting import is_found, table
+from samples import draw
 
 from minigan.gradcheck import check_function, check_gradients
 from minigan.layers import group_norm as layers
@@ -27,10 +28,6 @@ CASES = {  # the class's arguments, the shape of x
     "layer, pictures": (lambda: LayerNorm(3, eps=0.3), (3, 2, 4, 3)),
 }
 every_case = pytest.mark.parametrize("name", CASES)
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
 def lively(layer, dtype=np.float64):

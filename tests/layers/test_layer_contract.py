@@ -6,6 +6,7 @@ import copy
 import numpy as np
 import pytest
 from layer_zoo import LAYERS, made, passes
+from samples import draw, rng
 
 from minigan import init
 from minigan.base.errors import InputError, RunError
@@ -14,14 +15,6 @@ from minigan.layers import BatchNorm, Conv2D, Dense, Flatten, Layer, LeakyReLU, 
 every_layer = pytest.mark.parametrize("name", LAYERS)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 CHANGE_IN_TRAINING = {"batch_norm", "conditional_batch_norm", "spectral"}  # those without chance in them
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def rng():
-    return np.random.default_rng(3)
 
 
 def given(x, condition):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from samples import draw, rng
 
 from minigan.base.errors import InputError
 from minigan.layers import (
@@ -34,14 +35,6 @@ from minigan.layers import (
     Tanh,
     UpsampleNearest2D,
 )
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def rng():
-    return np.random.default_rng(3)
 
 
 def comparing(*arguments):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from samples import draw, lively, off_zero, rng
 
 from minigan.gradcheck import check_gradients
 from minigan.layers import (
@@ -25,29 +26,6 @@ from minigan.layers import (
     sigmoid,
     softplus,
 )
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def off_zero(x, margin=0.05):
-    """x pushed away from 0, where ReLU has its kink: the check's own steps are 1e-5."""
-    return x + np.where(x >= 0, margin, -margin)
-
-
-def rng():
-    return np.random.default_rng(3)
-
-
-def lively(layer, dtype=np.float64):
-    """Parameters and running statistics with no special values: no bias 0, no γ 1, no mean 0."""
-    for seed, (name, param) in enumerate(layer.params.items()):
-        layer.params[name] = draw(*param.shape, seed=seed, dtype=dtype) + (2 if name.endswith("gamma") else 0)
-    for seed, (name, buffer) in enumerate(layer.buffers.items()):
-        layer.buffers[name] = (np.abs(draw(*buffer.shape, seed=seed + 9)) + 0.5).astype(dtype)
-    layer.zero_grad()
-    return layer
 
 
 def passes(layer, x, tolerance=1e-7, **options):

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from planting import is_found, table
+from samples import draw, rng
 
 from minigan.gradcheck import check_gradients
 from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, Tanh, minibatch, pixel_norm
@@ -30,14 +31,6 @@ CASES = {  # the layer, the shape of x
 MIXING = [name for name in CASES if not name.startswith("pixel")]
 every_case = pytest.mark.parametrize("name", CASES)
 whole_or_two_parts = pytest.mark.parametrize("num_splits", [1, 2])
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def rng():
-    return np.random.default_rng(3)
 
 
 def comparing(*arguments):

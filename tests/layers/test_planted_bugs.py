@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 from planting import plant, table
+from samples import draw, lively, off_zero, rng
 
 import minigan
 from minigan.gradcheck import check_gradients
@@ -40,27 +41,6 @@ from minigan.layers import (
     resample,
     shape,
 )
-
-
-def draw(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def off_zero(x):
-    return x + np.where(x >= 0, 0.05, -0.05)
-
-
-def rng():
-    return np.random.default_rng(3)
-
-
-def lively(layer):
-    for seed, (name, param) in enumerate(layer.params.items()):
-        layer.params[name] = draw(*param.shape, seed=seed) + (2 if name == "gamma" else 0)
-    for seed, (name, buffer) in enumerate(layer.buffers.items()):
-        layer.buffers[name] = np.abs(draw(*buffer.shape, seed=seed + 9)) + 0.5
-    layer.zero_grad()
-    return layer
 
 
 class TwoPartNorm(BatchNorm):

@@ -5,8 +5,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from samples import draw, rng
 from test_layer_contract import check_nothing_given_is_changed, check_what_backward_is_asked
-from test_layers import InTwoParts, draw, rng
+from test_layers import InTwoParts
 
 from minigan.gradcheck import check_gradients
 from minigan.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, Sequential, Softplus, Tanh

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from samples import draw, rng
 from small_gans import check_generator_gradient, small
-from test_layers import draw, rng
 from test_residual import PICTURES, conv, lively
 
 from minigan import models

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from samples import draw, rng
 
 from minigan import layers, penalties
 from minigan.base.errors import InputError, RunError
@@ -30,14 +31,6 @@ from minigan.layers import (
 )
 
 F64 = {"dtype": np.float64}
-
-
-def rng(seed=3):
-    return np.random.default_rng(seed)
-
-
-def draw(*shape, seed=1):
-    return rng(seed).standard_normal(shape)
 
 
 LAYERS = {  # a layer and the shape of x

@@ -7,6 +7,7 @@ import copy
 
 import numpy as np
 import pytest
+from samples import close, draw, rng
 
 from minigan.gradcheck import check_function, check_gradients
 from minigan.layers import Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Sequential, Tanh
@@ -26,14 +27,6 @@ CASES = {  # the wrapped layer, the shape of x
 every_case = pytest.mark.parametrize("name", CASES)
 each_layer = pytest.mark.parametrize("name", ["dense", "conv", "transposed"])
 every_kind = pytest.mark.parametrize("kind", [SpectralNorm, EqualizedRate])
-
-
-def draw(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def rng(seed=3):
-    return np.random.default_rng(seed)
 
 
 def unit(x):
@@ -91,12 +84,6 @@ def gradients(layer, x, **how):
     out = layer.forward(x, **how)
     grad_input = layer.backward(draw(*out.shape, seed=5, dtype=x.dtype))
     return [out, grad_input, *(grad.copy() for grad in layer.grads.values())]
-
-
-def close(found, expected, tolerance=1e-12):
-    for a, b in zip(found, expected, strict=True):
-        assert a.shape == b.shape
-        assert np.abs(a - b).max() <= tolerance * np.abs(b).max()
 
 
 def right_gradients(layer, x, **how):

@@ -4,16 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from samples import rng
 
 from minigan import classify, datasets
 from minigan.base import checkpoint, files
 from minigan.base.errors import InputError
 from minigan.losses import softmax, softmax_cross_entropy
 from minigan.metrics.judge import Classifier, _shifted
-
-
-def rng():
-    return np.random.default_rng(3)
 
 
 def test_cross_entropy_gradient():

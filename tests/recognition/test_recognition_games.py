@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from samples import draw
 
 from minigan import losses
 from minigan.base.errors import InputError
@@ -11,10 +12,6 @@ from minigan.models import semi as semi_networks
 from minigan.recognition import domain, semi
 
 pytestmark = pytest.mark.usefixtures("narrow_recognition")
-
-
-def draw(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 # ---- the reversed gradient
