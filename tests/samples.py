@@ -24,6 +24,14 @@ def close(found, expected, tolerance=1e-12):
         assert np.abs(a - b).max() <= tolerance * np.abs(b).max(), i
 
 
+def identical(got, expected):
+    """Two dicts of arrays with the same names, dtypes, shapes and bits."""
+    return got.keys() == expected.keys() and all(
+        (got[name].dtype, got[name].shape, got[name].tobytes()) == (array.dtype, array.shape, array.tobytes())
+        for name, array in expected.items()
+    )
+
+
 def lively(layer, dtype=np.float64):
     """Parameters and running statistics with no special values: no bias 0, no γ 1, no mean 0."""
     for seed, (name, param) in enumerate(layer.params.items()):
