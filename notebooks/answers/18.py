@@ -8,7 +8,7 @@ from minigan.image_to_image import filters
 answer_1 = ["blurred", "moved", "black"]
 
 # Line 7 moves G's weights. It has to move z by grad_z (step down its gradient, as Adam
-# does). As it stands, G learns by heart the few pictures it is asked for.
+# does). As it stands, z stays, and G is bent towards the few pictures it is asked for.
 answer_2 = 7
 
 
