@@ -20,6 +20,7 @@ def answer_3(f, q):
     return value, (layers.sigmoid(f) - np.asarray(q)) / len(f)
 
 
-# Exercise 4 is open. What to look at: with three hidden layers of sigmoids D hardly learns in 200
-# steps, and the gradient at the fakes is tiny. With the others D wins quickly. The two numbers do
-# not go together: it is the slopes on the way, not D's loss, that decide what reaches the fakes.
+# Exercise 4 is open. One run (seed 0): with sigmoids D's loss is 0.50 and the gradient at the fakes
+# 0.015; with tanh, ReLU and leaky ReLU the losses are 0.004 to 0.009 and the gradients 0.15 to 0.17.
+# Among these three tanh has the largest loss and the largest gradient: the loss of D does not tell
+# what G gets. With weights 1.39 times larger all gradients grow, by a third to twice as much.
