@@ -37,7 +37,7 @@ def l1(network, strength):
 
 
 def l2(network, strength):
-    """strength/2 · Σ w², with gradient strength · w: what others call weight decay of that strength."""
+    """strength/2 · Σ w², with gradient strength · w: with SGD, weight decay."""
     value = 0.0
     for weight, grad in _weights(network):
         grad += weight.dtype.type(strength) * weight

@@ -106,13 +106,15 @@ def flow(boxes, arrows, size=(8, 2.4)):
     one that goes back.
     """
     figure, axes = plt.subplots(figsize=size)
-    for column, row, text, kind in boxes.values():
+    drawn = {}
+    for name, (column, row, text, kind) in boxes.items():
         style = {
             "boxstyle": "round,pad=0.45",
             "facecolor": COLOURS[kind] + "33",
             "edgecolor": COLOURS[kind],
         }
-        axes.text(column, -row, text, ha="center", va="center", bbox=style, zorder=3)
+        how = {"ha": "center", "va": "center", "bbox": style, "zorder": 3}
+        drawn[name] = axes.text(column, -row, text, **how).get_bbox_patch()
     for start, end, text, kind in arrows:
         (x0, y0), (x1, y1) = (
             (boxes[name][0], -boxes[name][1]) for name in (start, end)
@@ -125,13 +127,15 @@ def flow(boxes, arrows, size=(8, 2.4)):
         bend = "arc3,rad=-0.35" if back else "arc3"
         arrow = {
             "arrowstyle": "->",
-            "shrinkA": 24,
-            "shrinkB": 24,
+            "patchA": drawn[start],  # from edge to edge, however wide the boxes
+            "patchB": drawn[end],
+            "shrinkA": 2,
+            "shrinkB": 2,
             "connectionstyle": bend,
             "linewidth": 1.4,
             **style,
         }
-        axes.annotate("", (x1, y1), (x0, y0), arrowprops=arrow)
+        axes.annotate("", (x1, y1), (x0, y0), arrowprops=arrow, zorder=4)
         sideways = 0.3 * (x1 - x0) if back else 0.0  # where the bent arrow passes
         middle = (
             (x0 + x1) / 2 - (0.3 * (y1 - y0) if back else 0),
