@@ -10,12 +10,12 @@ answer_1 = (1.2**2 / 2) ** 20
 answer_2 = 4
 
 
-# Layer number i (from 0) sees C + i K channels and has 3 · 3 · (C + i K) · K weights; the sum of
-# i over 0 … l - 1 is l (l - 1) / 2. (9 K (l C + K l) is right for l = 3 only.)
-def answer_3(C, K, l):
-    return 9 * K * (l * C + K * l * (l - 1) // 2)
+# Layer number i (from 0) sees C + i K channels and has 3 · 3 · (C + i K) · K weights. For l layers
+# the sum of i over 0 … l - 1 is l (l - 1) / 2. (9 K (l C + K l) is right for l = 3 only.)
+def answer_3(C, K, count):
+    return 9 * K * (count * C + K * count * (count - 1) // 2)
 
 
 # Exercise 4 is open. In our runs (evidence/15.json, three seeds) thirty plain layers with He's
-# gain learned well, and a hundred did so less surely or not at all, while a hundred residual
-# blocks that begin small did. Where the border lies depends on width, rate and number of steps.
+# gain learned well. Of a hundred plain ones none solved it in 400 steps, of a hundred residual
+# blocks that begin small two of three did. Where the border lies depends on width, rate and number of steps.

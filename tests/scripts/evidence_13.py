@@ -104,7 +104,8 @@ def critic_run(centre, seed, **how):
 
 
 def main():
-    evidence = {"command": "python tests/scripts/evidence_13.py", "date": datetime.date.today().isoformat(), "walks": {}}
+    evidence = {"command": "python tests/scripts/evidence_13.py", "date": datetime.date.today().isoformat()}
+    evidence["walks"] = {}
     evidence["penalised"] = [critic_run(3.0, seed, strength=10.0) for seed in SEEDS]
     evidence["between"] = [critic_run(0.25, seed, strength=10.0) for seed in SEEDS]
     evidence["clipped"] = {c: [critic_run(3.0, seed, clip=c) for seed in SEEDS] for c in (0.01, 0.1, 0.5)}

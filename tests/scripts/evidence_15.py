@@ -85,7 +85,12 @@ def work(gan):
 def growing_run(seed, grow, budget, digits, test, look_every=30):
     """Train until `budget` is used up -> looks, each (steps, work so far, distance)."""
     gan = build_gan(
-        "progan", seed=seed, sample_shape=(8, 8, 1), batch_size=BATCH, ema_decay=0.99, grow_steps=GROW_STEPS if grow else 1
+        "progan",
+        seed=seed,
+        sample_shape=(8, 8, 1),
+        batch_size=BATCH,
+        ema_decay=0.99,
+        grow_steps=GROW_STEPS if grow else 1,
     )
     rng, used, looks = np.random.default_rng(seed), 0.0, []
     if not grow:
