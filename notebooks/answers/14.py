@@ -7,7 +7,8 @@ import numpy as np
 answer_1 = (4 * 4 * 10 * 64, 7 * 7 * 128 * 10)
 
 # Line 4: f is used twice, and L changes by both uses, so their gradients add up. Half of the sum
-# is not the gradient. The trunk then learns at half the rate of the last layers.
+# is not the gradient. With plain gradient descent the trunk would learn at half the rate. Adam
+# divides by the gradient's size and hides the mistake; only a gradient check finds it.
 answer_2 = 4
 
 
@@ -18,5 +19,5 @@ def answer_3(grad_output, indices, K):
     return grad_weight
 
 
-# Exercise 4 is open. With the label each level's task is smaller, and the 4 × 4 pictures become
-# blobs of the right place. Readable digits need much longer than a few hundred steps.
+# Exercise 4 is open, and we have no run of it. With the label each level has less to find out. If
+# the samples of one label are all alike in 4 × 4 pixels, the coarsest level ignores its noise.
