@@ -1,0 +1,124 @@
+"""What notebook 19 says of an autoencoder, a VAE and a GAN after equal processor time -> notebooks/evidence/19.json.
+
+    python tests/scripts/evidence_19.py
+
+About five minutes of one core. The three have the same two networks' layers (those of dcgan), the same size of code,
+the same batches and rate, and no labels. For each seed they are trained in turns of a second, on one thread, so that
+whatever else the machine does hits all alike; only their own processor time is counted. Both coders' learning rate
+falls along a cosine, the GAN's samples come from the averaged G: each settles in its usual way.
+"""
+
+import os
+
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import base64
+import datetime
+import io
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from minigan import build_gan, datasets
+from minigan.autoencoders.autoencoder import Autoencoder
+from minigan.metrics import evaluation, image_metrics
+from minigan.metrics.judge import shipped_judge
+from minigan.tools import plotting
+
+SEEDS, MARKS = range(3), (4, 8, 15, 30)  # processor seconds after which the samples are measured
+LATENT_DIM, BATCH, RATE, JUDGED, SHOWN = 32, 32, 2e-3, 2000, 14
+NAMES = ("autoencoder", "VAE", "GAN")
+COMMAND = "python tests/scripts/evidence_19.py"
+
+
+class Maker:
+    """One of the three, with the time it has used."""
+
+    def __init__(self, name, seed):
+        self.name, self.used, self.steps, self.log, self.rng = name, 0.0, 0, [], np.random.default_rng(seed + 1)
+        if name == "GAN":
+            settings = {"latent_dim": LATENT_DIM, "batch_size": BATCH, "lr": RATE, "ema_decay": 0.98}
+            self.model = build_gan("dcgan", seed=seed, **settings)
+        else:
+            self.model = Autoencoder((28, 28, 1), LATENT_DIM, name == "VAE", "bernoulli", seed)
+
+    def train(self, images, until):
+        """Until so many seconds of its own processor time have been used in all."""
+        start = time.process_time() - self.used
+        while (used := time.process_time() - start) < until:
+            batch = datasets.to_float(images[self.rng.integers(len(images), size=BATCH)])
+            if self.name == "GAN":
+                self.log.append(self.model.train_step(batch))
+            else:
+                for optimizer in self.model.optimizers:
+                    optimizer.lr = RATE * (1 + np.cos(np.pi * used / MARKS[-1])) / 2
+                self.log.append(self.model.step(batch, self.rng))
+            self.steps += 1
+        self.used = used
+
+    def measure(self, data, reference, judge):
+        images, test, real = data
+        if self.name == "autoencoder":
+            self.model.fit_prior(images)
+        pixels = datasets.to_uint8(self.model.sample(JUDGED, np.random.default_rng(5)))
+        judged = reference.quality_and_variety(*judge.predict(pixels))
+        found = {"seconds": round(self.used, 2), "steps": self.steps}
+        found |= {key: round(float(judged[key]), 4) for key in ("frechet_distance", "precision", "recall")}
+        found["sharpness"] = round(float(image_metrics.sharpness(pixels).mean() / real), 4)
+        found |= {key: round(float(np.mean([row[key] for row in self.log[-40:]])), 4) for key in self.log[-1]}
+        if self.name != "GAN":
+            again = datasets.to_uint8(self.model.decode(self.model.encode(test[:1000])))
+            found["psnr"] = round(float(image_metrics.psnr(again, test[:1000]).mean()), 3)
+            found["sharpness_given_back"] = round(float(image_metrics.sharpness(again).mean() / real), 4)
+        if self.name == "VAE":
+            found["bound"] = round(self.model.bound(test[:1000], np.random.default_rng(3)), 2)
+        return found, pixels[:SHOWN]
+
+
+def strip(pictures):
+    file = io.BytesIO()
+    page = plotting.grid(pictures, columns=len(pictures))[..., 0]
+    Image.fromarray(page).quantize(16).save(file, format="PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def main():
+    (images, _), (test, labels) = datasets.load("mnist"), datasets.load("mnist", "test")
+    judge, real = shipped_judge(), float(image_metrics.sharpness(test[:1000]).mean())
+    reference = evaluation.Reference(images, test, labels, judge, JUDGED, np.random.default_rng(9))
+    judged = reference.quality_and_variety(*judge.predict(reference.real))
+    evidence = {
+        "command": COMMAND,
+        "date": datetime.date.today().isoformat(),
+        "settings": {"latent_dim": LATENT_DIM, "batch": BATCH, "rate": RATE, "judged": JUDGED},
+        "real_test_digits": {k: round(float(judged[k]), 4) for k in ("frechet_distance", "precision", "recall")},
+        "runs": [],
+        "samples_of_seed_0": {},
+    }
+    for name in NAMES:
+        Maker(name, 0).train(images, 0.5)  # compiles everything
+    for seed in SEEDS:
+        makers = [Maker(name, seed) for name in NAMES]
+        for second in range(1, MARKS[-1] + 1):
+            for maker in makers:
+                maker.train(images, second)
+                if second in MARKS:
+                    found, shown = maker.measure((images, test, real), reference, judge)
+                    evidence["runs"].append({"maker": maker.name, "seed": seed, "mark": second, **found})
+                    print(evidence["runs"][-1], flush=True)
+                    if seed == 0 and second == MARKS[-1]:
+                        evidence["samples_of_seed_0"][maker.name] = strip(shown)
+        text = json.dumps(evidence, indent=1)
+        (ROOT / "notebooks" / "evidence" / "19.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
