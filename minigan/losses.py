@@ -14,6 +14,7 @@ shape and dtype of its logits. InputError is raised for anything else.
 import numpy as np
 
 from minigan.base.errors import InputError
+from minigan.base.ranges import describe, number
 from minigan.layers.activations import sigmoid, softplus
 
 
@@ -25,8 +26,7 @@ def _check(name, logits):
         or logits.ndim not in (1, 2)
         or (logits.ndim == 2 and logits.shape[1] != 1)
     ):
-        got = f"{logits.dtype} {logits.shape}" if isinstance(logits, np.ndarray) else f"a {type(logits).__name__}"
-        raise InputError(f"{name} is {got}, expected a float array of shape (N,) or (N, 1) with N ≥ 1.")
+        raise InputError(f"{name} is {describe(logits)}, expected a float array of shape (N,) or (N, 1) with N ≥ 1.")
 
 
 def _mean(terms):
@@ -83,9 +83,7 @@ class NonSaturating(Minimax):
     """
 
     def __init__(self, label_smoothing=0.0):
-        if not 0 <= label_smoothing < 1:
-            raise InputError(f"NonSaturating: label_smoothing is {label_smoothing!r}, expected a number in [0, 1).")
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = number("NonSaturating: label_smoothing", label_smoothing, least=0, below=1)
 
     def _real(self, r):
         alpha = r.dtype.type(self.label_smoothing)

@@ -16,6 +16,7 @@ and θ_i gets ∂⟨s_i, J_i t_{i-1}⟩/∂θ_i and what an ordinary backward pa
 import numpy as np
 
 from minigan.base.errors import InputError
+from minigan.base.ranges import describe
 from minigan.layers import Layer, Sequential
 
 
@@ -89,8 +90,7 @@ def gradient_penalty(critic, x, penalty, outputs=None):
         s = layer.backward(s, need_param_grads=False)
     value, t = penalty(s)
     if not isinstance(t, np.ndarray) or t.shape != s.shape or t.dtype != s.dtype:
-        got = f"{t.dtype} {t.shape}" if isinstance(t, np.ndarray) else f"a {type(t).__name__}"
-        raise InputError(f"gradient_penalty: v is {got}, expected {s.dtype} {s.shape} like the gradient g.")
+        raise InputError(f"gradient_penalty: v is {describe(t)}, expected {describe(s)} like the gradient g.")
     for layer, known in zip(layers, remembered, strict=True):
         tangents.append(t)
         t = layer.jvp(t, known.cache)

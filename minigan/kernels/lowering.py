@@ -7,8 +7,8 @@ convolution is M = V U, and its gradients are dV = dM Uᵀ and dU = Vᵀ dM:
     ToomCook  one product for each pair of points (toom_cook): about half the multiplications and half the memory,
               for filters of 2 or 3 taps per phase and enough channels to be worth the sorting
 
-`to_values(pictures, side)` makes V of inputs and M of outputs, and `to_pictures` is the transposed step: since each step
-is linear, the gradient of one direction is the other, and a transposed convolution is one from OUTPUT to INPUT.
+`to_values(pictures, side)` makes V of inputs and M of outputs, and `to_pictures` is the transposed step: since each
+step is linear, the gradient of one direction is the other, and a transposed convolution is one from OUTPUT to INPUT.
 
 V is many times as large as x. So each thread takes its pictures in chunks whose V stays in the cache, from the first
 step to the last, and V is made anew for the weight gradient instead of being kept. As every chunk reads all of U, and

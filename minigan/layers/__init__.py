@@ -28,8 +28,7 @@ from minigan.layers.batch_norm import (
     batch_norm_inference_backward,
     batch_norm_inference_forward,
 )
-from minigan.layers.composite import Composite
-from minigan.layers.container import Sequential
+from minigan.layers.container import Composite, Sequential
 from minigan.layers.conv import (
     Conv2D,
     ConvTranspose2D,

@@ -6,7 +6,7 @@ convolution from O to C. PH and PW are paddings, SH and SW strides.
 
 import numpy as np
 
-from minigan import init, kernels
+from minigan import kernels
 from minigan.base.errors import InputError
 from minigan.layers.base import Layer, pair, positive_int
 from minigan.layers.formula import Formula
@@ -109,17 +109,18 @@ conv_transpose2d = Formula(conv_transpose2d_forward, conv_transpose2d_backward, 
 class _Convolution(Layer):
     """What the two layers share; each has its own _output_size."""
 
+    input_axes = (4,)
+
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed):
         super().__init__()
         name = type(self).__name__
-        self.in_channels = positive_int(name, "in_channels", in_channels)
+        self.in_channels = self.input_features = positive_int(name, "in_channels", in_channels)
         self.out_channels = positive_int(name, "out_channels", out_channels)
         self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
         self.stride = pair(name, "stride", stride, 1)
         self.padding = pair(name, "padding", padding, 0)
-        init.check_rng(name, rng)
         channels = (self.out_channels, self.in_channels) if transposed else (self.in_channels, self.out_channels)
-        self._add_param("weight", init.glorot_uniform((*self.kernel_size, *channels), rng, dtype))
+        self._add_weight("weight", (*self.kernel_size, *channels), rng, dtype)
         if bias:
             self._add_param("bias", np.zeros(self.out_channels, dtype))
 
@@ -142,7 +143,7 @@ class _Convolution(Layer):
         return self.params["weight"], self.params.get("bias", 0), self.stride, self.padding
 
     def _check_input(self, x):
-        self._check_features(x, 4, self.in_channels, "(N, H, W, C)")
+        super()._check_input(x)
         self.output_shape(x.shape[1:])
 
 

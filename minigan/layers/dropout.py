@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan import init, kernels
-from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 
@@ -30,9 +30,8 @@ class Dropout(Layer):
 
     def __init__(self, rate=0.5, rng=None):
         super().__init__()
-        if not 0 <= rate < 1:
-            raise InputError(f"Dropout: rate is {rate!r}, expected a probability in [0, 1).")
-        self.rate, self.rng = rate, init.check_rng("Dropout", rng)
+        self.rate = number("Dropout: rate", rate, least=0, below=1)
+        self.rng = init.check_rng("Dropout", rng)
 
     def __repr__(self):
         return f"Dropout({self.rate})"

@@ -73,9 +73,8 @@ class ConditionalBatchNorm(Statistics):
     def __init__(self, num_features, in_features, rng=None, dtype=np.float32):
         super().__init__(num_features, 0.1, 1e-5, dtype)
         self.in_features = positive_int("ConditionalBatchNorm", "in_features", in_features)
-        init.check_rng("ConditionalBatchNorm", rng)
         for name in ("gamma.weight", "beta.weight"):
-            self._add_param(name, init.normal((self.in_features, self.num_features), rng, dtype, std=0.02))
+            self._add_weight(name, (self.in_features, self.num_features), rng, dtype, init.normal)
 
     def __repr__(self):
         return f"ConditionalBatchNorm({self.num_features}, {self.in_features})"

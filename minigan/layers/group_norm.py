@@ -4,6 +4,7 @@ import numpy as np
 
 from minigan import kernels
 from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer, positive_int
 from minigan.layers.formula import Formula
 
@@ -84,19 +85,18 @@ class GroupNorm(Layer):
     """
 
     formula = group_norm
+    input_axes = (2, 4)
 
     def __init__(self, num_groups, num_channels, eps=1e-5, dtype=np.float32):
         super().__init__()
         owner = type(self).__name__
         self.num_groups = positive_int(owner, "num_groups", num_groups)
-        self.num_channels = positive_int(owner, "num_channels", num_channels)
+        self.num_channels = self.input_features = positive_int(owner, "num_channels", num_channels)
         if self.num_channels % self.num_groups:
             raise InputError(
                 f"{owner}: num_groups is {num_groups}, expected a divisor of num_channels, which is {num_channels}."
             )
-        if not eps > 0:
-            raise InputError(f"{owner}: eps is {eps!r}, expected a small positive number.")
-        self.eps = eps
+        self.eps = number(f"{owner}: eps", eps, above=0)
         self._add_param("gamma", np.ones(self.num_channels, dtype))
         self._add_param("beta", np.zeros(self.num_channels, dtype))
 
@@ -104,9 +104,7 @@ class GroupNorm(Layer):
         return f"GroupNorm({self.num_groups}, {self.num_channels})"
 
     def _check_input(self, x):
-        if x.ndim not in (2, 4):
-            raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected (N, C) or (N, H, W, C).")
-        self._check_features(x, x.ndim, self.num_channels, "(N, C) or (N, H, W, C)")
+        super()._check_input(x)
         if x[0].size == self.num_groups:
             raise InputError(
                 f"{self!r}.forward: x has shape {x.shape}, so that each mean would be over a single number and the "

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from minigan import init
 from minigan.layers.base import Layer, positive_int
 from minigan.layers.formula import Formula
 
@@ -64,23 +63,20 @@ class MinibatchDiscrimination(Layer):
 
     uses_batch_statistics = True
     formula = Formula(minibatch_discrimination_forward, minibatch_discrimination_backward)
+    input_axes = (2,)
 
     def __init__(self, in_features, kernels=50, dimensions=5, rng=None, dtype=np.float32):
         super().__init__()
-        self.in_features = positive_int("MinibatchDiscrimination", "in_features", in_features)
+        self.in_features = self.input_features = positive_int("MinibatchDiscrimination", "in_features", in_features)
         self.kernels = positive_int("MinibatchDiscrimination", "kernels", kernels)
         self.dimensions = positive_int("MinibatchDiscrimination", "dimensions", dimensions)
-        init.check_rng("MinibatchDiscrimination", rng)
-        self._add_param("weight", init.glorot_uniform((in_features, kernels * dimensions), rng, dtype))
+        self._add_weight("weight", (in_features, kernels * dimensions), rng, dtype)
 
     def __repr__(self):
         return f"MinibatchDiscrimination({self.in_features}, kernels={self.kernels}, dimensions={self.dimensions})"
 
     def output_shape(self, input_shape):
         return (self.in_features + self.kernels,)
-
-    def _check_input(self, x):
-        self._check_features(x, 2, self.in_features, f"(N, {self.in_features})")
 
     def _forward(self, x, training, num_splits=1):
         self.check_splits(x, num_splits)

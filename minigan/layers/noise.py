@@ -1,9 +1,7 @@
 """Gaussian noise between layers, which keeps a network that sees few labels from trusting any single number."""
 
-import math
-
 from minigan import init
-from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 
@@ -26,9 +24,8 @@ class GaussianNoise(Layer):
 
     def __init__(self, deviation, rng=None):
         super().__init__()
-        if not (isinstance(deviation, int | float) and 0 <= deviation < math.inf):
-            raise InputError(f"GaussianNoise: deviation is {deviation!r}, expected a number of at least 0.")
-        self.deviation, self.rng = deviation, init.check_rng("GaussianNoise", rng)
+        self.deviation = number("GaussianNoise: deviation", deviation, least=0)
+        self.rng = init.check_rng("GaussianNoise", rng)
 
     def __repr__(self):
         return f"GaussianNoise({self.deviation})"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 
@@ -63,15 +63,11 @@ class PixelNorm(Layer):
     that G's numbers cannot grow without end (Karras et al. 2018, section 4.2). A sample never sees its batch."""
 
     formula = Formula(pixel_norm_forward, pixel_norm_backward)
+    input_axes = (2, 4)
 
     def __init__(self, eps=1e-8):
         super().__init__()
-        if not eps > 0:
-            raise InputError(f"PixelNorm: eps is {eps!r}, expected a small positive number.")
-        self.eps = eps
-
-    def _check_input(self, x):
-        _check_axes(self, x)
+        self.eps = number("PixelNorm: eps", eps, above=0)
 
     def arguments(self):
         return (self.eps,)
@@ -88,18 +84,11 @@ class MinibatchStd(Layer):
 
     uses_batch_statistics = True
     formula = Formula(minibatch_std_forward, minibatch_std_backward)
+    input_axes = (2, 4)
 
     def output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + 1)
 
-    def _check_input(self, x):
-        _check_axes(self, x)
-
     def _forward(self, x, training, num_splits=1):
         self.check_splits(x, num_splits)
         return self.formula.forward(x, num_splits)
-
-
-def _check_axes(layer, x):
-    if x.ndim not in (2, 4):
-        raise InputError(f"{layer!r}.forward: x has shape {x.shape}, expected (N, C) or (N, H, W, C).")

@@ -91,6 +91,8 @@ upsample_nearest2d = Formula(
 class _Pool2D(Layer):
     """What the two pooling layers share: windows of kernel_size, `stride` apart (the kernel's size unless given)."""
 
+    input_axes = (4,)
+
     def __init__(self, kernel_size, stride=None):
         super().__init__()
         name = type(self).__name__
@@ -110,7 +112,7 @@ class _Pool2D(Layer):
         return self.kernel_size, self.stride
 
     def _check_input(self, x):
-        self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
+        super()._check_input(x)
         self.output_shape(x.shape[1:])
 
 
@@ -130,6 +132,7 @@ class UpsampleNearest2D(Layer):
     """Each pixel repeated scale times in both directions: (N, H, W, C) -> (N, H·SH, W·SW, C). scale: an int or pair."""
 
     formula = upsample_nearest2d
+    input_axes = (4,)
 
     def __init__(self, scale=2):
         super().__init__()
@@ -140,9 +143,6 @@ class UpsampleNearest2D(Layer):
 
     def output_shape(self, input_shape):
         return (input_shape[0] * self.scale[0], input_shape[1] * self.scale[1], input_shape[2])
-
-    def _check_input(self, x):
-        self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
 
     def arguments(self):
         return (self.scale,)

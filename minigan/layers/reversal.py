@@ -1,8 +1,6 @@
 """The gradient-reversal layer (Ganin et al. 2016, section 4.2)."""
 
-import math
-
-from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 
@@ -28,9 +26,7 @@ class GradientReversal(Layer):
 
     def __init__(self, strength=1.0):
         super().__init__()
-        if not (isinstance(strength, int | float) and 0 <= strength < math.inf):
-            raise InputError(f"GradientReversal: strength is {strength!r}, expected a number of at least 0.")
-        self.strength = strength
+        self.strength = number("GradientReversal: strength", strength, least=0)
 
     def __repr__(self):
         return f"GradientReversal({self.strength:g})"

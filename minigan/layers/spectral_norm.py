@@ -6,6 +6,7 @@ import numpy as np
 
 from minigan import init
 from minigan.base.errors import InputError, RunError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
@@ -160,11 +161,9 @@ class EqualizedRate(_Reweighted):
     def __init__(self, layer, rng=None, gain=HE_GAIN):
         super().__init__(layer)
         init.check_rng("EqualizedRate", rng)
-        if isinstance(gain, bool) or not (isinstance(gain, int | float | np.number) and 0 < gain < math.inf):
-            raise InputError(f"EqualizedRate: gain is {gain!r}, expected a positive number.")
-        weight = self.params["weight"]
+        gain, weight = number("EqualizedRate: gain", gain, above=0), self.params["weight"]
         self.params["weight"] = init.normal(weight.shape, rng, weight.dtype, 1)
-        self.scale = float(gain) / math.sqrt(weight.size // weight.shape[self._output_axis])
+        self.scale = gain / math.sqrt(weight.size // weight.shape[self._output_axis])
 
     def _effective(self, training):
         weight = self.params["weight"]
