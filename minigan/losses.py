@@ -14,7 +14,7 @@ shape and dtype of its logits. InputError is raised for anything else.
 import numpy as np
 
 from minigan.base.errors import InputError
-from minigan.base.ranges import describe, number
+from minigan.base.ranges import describe
 from minigan.layers.activations import sigmoid, softplus
 
 
@@ -83,7 +83,9 @@ class NonSaturating(Minimax):
     """
 
     def __init__(self, label_smoothing=0.0):
-        self.label_smoothing = number("NonSaturating: label_smoothing", label_smoothing, least=0, below=1)
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"NonSaturating: label_smoothing is {label_smoothing!r}, expected a number in [0, 1).")
+        self.label_smoothing = label_smoothing
 
     def _real(self, r):
         alpha = r.dtype.type(self.label_smoothing)

@@ -247,7 +247,7 @@ def test_errors(name, logits, got):
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1, 1.5, math.nan])
 def test_wrong_smoothing(smoothing):
-    with pytest.raises(InputError, match=r"label_smoothing is .*, expected a number of at least 0 and below 1"):
+    with pytest.raises(InputError, match=r"label_smoothing is .*, expected a number in \[0, 1\)"):
         losses.NonSaturating(smoothing)
 
 

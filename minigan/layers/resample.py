@@ -22,10 +22,10 @@ def average_pool2d_forward(x, kernel_size, stride):
 def average_pool2d_backward(grad_output, cache):
     """A pixel gets g / (KH·KW) from every window it lies in. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
     shape, (KH, KW), (SH, SW) = cache
-    OH, OW = grad_output.shape[1:3]
+    share, (OH, OW) = grad_output / (KH * KW), grad_output.shape[1:3]
     grad_input = np.zeros(shape, grad_output.dtype)
     for i, j in np.ndindex(KH, KW):
-        grad_input[:, i : i + SH * OH : SH, j : j + SW * OW : SW] += grad_output / (KH * KW)
+        grad_input[:, i : i + SH * OH : SH, j : j + SW * OW : SW] += share
     return grad_input
 
 
@@ -79,13 +79,9 @@ def upsample_nearest2d_jvp(t, cache):
     return upsample_nearest2d_forward(t, cache)[0]
 
 
-average_pool2d = Formula(
-    average_pool2d_forward, average_pool2d_backward, average_pool2d_jvp, fast=kernels.average_pool2d
-)
+average_pool2d = Formula(average_pool2d_forward, average_pool2d_backward, average_pool2d_jvp)
 max_pool2d = Formula(max_pool2d_forward, max_pool2d_backward, max_pool2d_jvp, fast=kernels.max_pool2d)
-upsample_nearest2d = Formula(
-    upsample_nearest2d_forward, upsample_nearest2d_backward, upsample_nearest2d_jvp, fast=kernels.upsample_nearest2d
-)
+upsample_nearest2d = Formula(upsample_nearest2d_forward, upsample_nearest2d_backward, upsample_nearest2d_jvp)
 
 
 class _Pool2D(Layer):

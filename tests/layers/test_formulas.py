@@ -118,9 +118,7 @@ def test_bit_by_bit_the_same_with_any_number_of_threads(name, monkeypatch):
 SPECIAL = np.array([-np.inf, np.inf, np.nan, -0.0, 0, 2, -3], np.float32)
 
 
-@pytest.mark.parametrize(
-    "name", ["relu", "leaky_relu", "dropout", "max_pool2d", "average_pool2d", "batch_norm_inference"]
-)
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "dropout", "max_pool2d", "batch_norm_inference"])
 def test_infinity_and_nan(name):
     """Kernel and formula agree there too, but for a ReLU's slope at NaN, which may be either."""
     for seed in SEEDS:
