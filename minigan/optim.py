@@ -60,8 +60,8 @@ def average(averaged, network, rate):
 
 def _update(rule, fast, updated, *constants):
     """rule(*arrays, *constants) for each tuple of arrays in `updated`, written into all of them but the second, which
-    the rule only reads; fast: the kernel that does all at once."""
-    if not is_plain():
+    the rule only reads; fast: the kernel that does all at once, if there is one."""
+    if fast is not None and not is_plain():
         fast([[array.reshape(-1) for array in arrays] for arrays in updated], *constants)
         return
     for moved, read, *memory in updated:
@@ -77,7 +77,7 @@ class Optimizer:
     InputError for settings out of range and for parameters that are not C-contiguous.
     """
 
-    rule, fast = None, None  # the formula, and the kernel that computes it for all parameters
+    rule, fast = None, None  # the formula, and the kernel that computes it for all parameters, if there is one
     slots: tuple[str, ...] = ()  # what the rule remembers, in its order
 
     def __init__(self, network, **settings):
@@ -108,7 +108,7 @@ class Optimizer:
 class SGD(Optimizer):
     """Gradient descent; formula in sgd."""
 
-    rule, fast = sgd, updates.sgd
+    rule = sgd
 
     def __init__(self, network, lr=0.01):
         super().__init__(network, lr=lr)
@@ -117,7 +117,7 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """Gradient descent with momentum, μ = momentum; formula in momentum."""
 
-    rule, fast = momentum, updates.momentum
+    rule = momentum
     slots = ("velocity",)
 
     def __init__(self, network, lr=0.01, momentum=0.9):
@@ -127,7 +127,7 @@ class Momentum(Optimizer):
 class RMSprop(Optimizer):
     """Steps divided by the recent size of the gradient, ρ = rho; formula in rmsprop."""
 
-    rule, fast = rmsprop, updates.rmsprop
+    rule = rmsprop
     slots = ("square",)
 
     def __init__(self, network, lr=1e-3, rho=0.99, eps=1e-8):
@@ -137,7 +137,7 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Steps divided by the size of all gradients so far; formula in adagrad."""
 
-    rule, fast = adagrad, updates.adagrad
+    rule = adagrad
     slots = ("square",)
 
     def __init__(self, network, lr=0.01, eps=1e-10):

@@ -106,6 +106,7 @@ class LeakyReLU(Layer):
     """y = x where x > 0, else negative_slope · x."""
 
     formula = leaky_relu
+    settings = ("negative_slope",)
 
     def __init__(self, negative_slope=0.2):
         super().__init__()
@@ -113,9 +114,6 @@ class LeakyReLU(Layer):
 
     def __repr__(self):
         return f"LeakyReLU({self.negative_slope})"
-
-    def arguments(self):
-        return (self.negative_slope,)
 
 
 class Sigmoid(Layer):

@@ -48,14 +48,15 @@ class Layer:
     remembered: what the last forward left for the backward pass that uses it up, or None.
 
     A layer computes in the dtype of its parameters (without any, in that of its input) and never changes its inputs.
-    A subclass names its `formula` and says in `arguments` what that takes besides x; its backward gives the gradient of
-    x and then those of the parameters, in the order of `params`. One that is no single formula writes `_forward(x,
-    training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input` instead. Where more can be wrong
-    with x than `input_axes` and `input_features` say, `_check_input` says so.
+    A subclass names its `formula`, which takes x, the parameters and the attributes named in `settings`, and whose
+    backward gives the gradient of x and then those of the parameters, in the order of `params`. One that is no single
+    formula writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input`
+    instead. Where more can be wrong with x than `input_axes` and `input_features` say, `_check_input` says so.
     """
 
     uses_batch_statistics = False  # True: a sample's output depends on the others, and forward takes `num_splits`
     formula = None  # the Formula that computes the layer
+    settings = ()  # the attributes that it takes after the parameters
     input_axes = ()  # how many axes x may have, of SHAPES; empty where it may have any
     input_features = None  # how long the last of them has to be; None where it may be anything
 
@@ -124,7 +125,7 @@ class Layer:
 
     def arguments(self):
         """What the formula takes besides x."""
-        return tuple(self.params.values())
+        return (*self.params.values(), *(getattr(self, name) for name in self.settings))
 
     def _forward(self, x, training):
         return self.formula.forward(x, *self.arguments())

@@ -133,8 +133,4 @@ class BatchNorm(Statistics):
         return self._normalise(x, training, num_splits, self.params["gamma"], self.params["beta"])
 
     def _backward(self, grad_output, cache, need):
-        grad_input, grad_gamma, grad_beta = self._normalise_backward(grad_output, cache, need)
-        if need.params:
-            self._accumulate("gamma", grad_gamma)
-            self._accumulate("beta", grad_beta)
-        return grad_input
+        return self._share_out(self._normalise_backward(grad_output, cache, need), need.params)

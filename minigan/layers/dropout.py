@@ -1,4 +1,5 @@
-"""Dropout (Srivastava et al. 2014)."""
+"""Chance in training: dropout (Srivastava et al. 2014), and noise between layers, which keeps a network that sees few
+labels from trusting any single number."""
 
 import numpy as np
 
@@ -20,6 +21,17 @@ def dropout_backward(grad_output, cache):
     """∂L/∂x = g m / (1 - p), with the same m."""
     kept, scale = cache
     return np.where(kept, grad_output * grad_output.dtype.type(scale), grad_output.dtype.type(0))
+
+
+def gaussian_noise_forward(x, deviation, rng):
+    """y = x + σ ε with ε ~ N(0, 1), drawn from rng for each entry; σ = deviation. x of any shape -> out, the same,
+    and an empty cache."""
+    return x + x.dtype.type(deviation) * rng.standard_normal(x.shape, dtype=x.dtype), None
+
+
+def gaussian_noise_backward(grad_output, cache):
+    """∂L/∂x = g: what is added does not depend on x."""
+    return grad_output.copy()
 
 
 dropout = Formula(dropout_forward, dropout_backward, fast=kernels.dropout)
@@ -46,3 +58,24 @@ class Dropout(Layer):
 
     def _backward(self, grad_output, cache, need):
         return grad_output.copy() if cache is None else dropout.backward(grad_output, cache)
+
+
+class GaussianNoise(Layer):
+    """Adds noise of `deviation` in training, drawn from the Generator `rng`; otherwise y = x."""
+
+    formula = Formula(gaussian_noise_forward, gaussian_noise_backward)
+    settings = ("deviation", "rng")
+
+    def __init__(self, deviation, rng=None):
+        super().__init__()
+        self.deviation = number("GaussianNoise: deviation", deviation, least=0)
+        self.rng = init.check_rng("GaussianNoise", rng)
+
+    def __repr__(self):
+        return f"GaussianNoise({self.deviation})"
+
+    def _forward(self, x, training):
+        return super()._forward(x, training) if training else (x.copy(), None)
+
+    def _backward(self, grad_output, cache, need):
+        return gaussian_noise_backward(grad_output, cache)

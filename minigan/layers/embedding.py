@@ -104,7 +104,5 @@ class ConditionalBatchNorm(Statistics):
     def _backward(self, grad_output, cache, need):
         norm_cache, affine_cache = cache
         grad_normal, grad_condition, *grads = conditional_affine_backward(grad_output, affine_cache)
-        if need.params:
-            for name, grad in zip(("gamma.weight", "beta.weight"), grads, strict=True):
-                self._accumulate(name, grad)
+        self._share_out((grad_normal, *grads), need.params)
         return self._normalise_backward(grad_normal, norm_cache, need)[0], grad_condition

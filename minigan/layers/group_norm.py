@@ -85,6 +85,7 @@ class GroupNorm(Layer):
     """
 
     formula = group_norm
+    settings = ("num_groups", "eps")
     input_axes = (2, 4)
 
     def __init__(self, num_groups, num_channels, eps=1e-5, dtype=np.float32):
@@ -110,9 +111,6 @@ class GroupNorm(Layer):
                 f"{self!r}.forward: x has shape {x.shape}, so that each mean would be over a single number and the "
                 "output beta whatever x is; expected more pixels, or more channels in a group."
             )
-
-    def arguments(self):
-        return self.params["gamma"], self.params["beta"], self.num_groups, self.eps
 
 
 class InstanceNorm(GroupNorm):

@@ -88,6 +88,7 @@ class _Pool2D(Layer):
     """What the two pooling layers share: windows of kernel_size, `stride` apart (the kernel's size unless given)."""
 
     input_axes = (4,)
+    settings = ("kernel_size", "stride")
 
     def __init__(self, kernel_size, stride=None):
         super().__init__()
@@ -103,9 +104,6 @@ class _Pool2D(Layer):
         if min(size) < 1:
             raise InputError(f"{self!r}: pictures of {tuple(input_shape[:2])} pixels are smaller than the window.")
         return (*size, input_shape[2])
-
-    def arguments(self):
-        return self.kernel_size, self.stride
 
     def _check_input(self, x):
         super()._check_input(x)
@@ -128,6 +126,7 @@ class UpsampleNearest2D(Layer):
     """Each pixel repeated scale times in both directions: (N, H, W, C) -> (N, H·SH, W·SW, C). scale: an int or pair."""
 
     formula = upsample_nearest2d
+    settings = ("scale",)
     input_axes = (4,)
 
     def __init__(self, scale=2):
@@ -139,6 +138,3 @@ class UpsampleNearest2D(Layer):
 
     def output_shape(self, input_shape):
         return (input_shape[0] * self.scale[0], input_shape[1] * self.scale[1], input_shape[2])
-
-    def arguments(self):
-        return (self.scale,)

@@ -23,6 +23,7 @@ class GradientReversal(Layer):
     """y = x on the way forward; the gradient comes back times -strength. strength may be set between passes."""
 
     formula = Formula(gradient_reversal_forward, gradient_reversal_backward)
+    settings = ("strength",)
 
     def __init__(self, strength=1.0):
         super().__init__()
@@ -30,6 +31,3 @@ class GradientReversal(Layer):
 
     def __repr__(self):
         return f"GradientReversal({self.strength:g})"
-
-    def arguments(self):
-        return (self.strength,)

@@ -92,10 +92,8 @@ class _Reweighted(Layer):
         inner, own = cache
         grad_input, grad_weight, grad_bias = self.layer.formula.backward(grad_output, inner, need)
         if need.params:
-            self._accumulate("weight", self._pull_back(grad_weight, own))
-            if "bias" in self.params:
-                self._accumulate("bias", grad_bias)
-        return grad_input
+            grad_weight = self._pull_back(grad_weight, own)
+        return self._share_out((grad_input, grad_weight, grad_bias), need.params)
 
 
 class SpectralNorm(_Reweighted):
