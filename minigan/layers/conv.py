@@ -109,9 +109,12 @@ conv_transpose2d = Formula(conv_transpose2d_forward, conv_transpose2d_backward, 
 class _Convolution(Layer):
     """What the two layers share; each has its own _output_size."""
 
+    transposed = False
     input_axes = (4,)
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed):
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True, rng=None, dtype=np.float32
+    ):
         super().__init__()
         name = type(self).__name__
         self.in_channels = self.input_features = positive_int(name, "in_channels", in_channels)
@@ -119,8 +122,8 @@ class _Convolution(Layer):
         self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
         self.stride = pair(name, "stride", stride, 1)
         self.padding = pair(name, "padding", padding, 0)
-        channels = (self.out_channels, self.in_channels) if transposed else (self.in_channels, self.out_channels)
-        self._add_weight("weight", (*self.kernel_size, *channels), rng, dtype)
+        channels = self.in_channels, self.out_channels
+        self._add_weight("weight", (*self.kernel_size, *(channels[::-1] if self.transposed else channels)), rng, dtype)
         if bias:
             self._add_param("bias", np.zeros(self.out_channels, dtype))
 
@@ -157,11 +160,6 @@ class Conv2D(_Convolution):
 
     formula = conv2d
 
-    def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True, rng=None, dtype=np.float32
-    ):
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed=False)
-
     def _output_size(self, size):
         return conv2d_output_size(size, self.kernel_size, self.stride, self.padding)
 
@@ -177,6 +175,7 @@ class ConvTranspose2D(_Convolution):
     """
 
     formula = conv_transpose2d
+    transposed = True
 
     def __init__(
         self,
@@ -190,7 +189,7 @@ class ConvTranspose2D(_Convolution):
         rng=None,
         dtype=np.float32,
     ):
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed=True)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype)
         self.output_padding = pair("ConvTranspose2D", "output_padding", output_padding, 0)
         if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True)):
             raise InputError(
