@@ -23,16 +23,7 @@ def dense_backward(grad_output, cache, need_params=True, need_input=True):
     return grad_input, grad_weight, pointwise.column_sums(grad) if need_params else None
 
 
-def dense_jvp(t, cache):
-    return product(t, cache[1])
-
-
-def dense_jvp_backward(s, t, cache):
-    _, grad_weight, _ = dense_backward(s, (t, cache[1]), need_input=False)
-    return None, grad_weight, None
-
-
-dense = dense_forward, dense_backward, dense_jvp, dense_jvp_backward
+dense = dense_forward, dense_backward
 
 
 def product(a, b, bias=0):
