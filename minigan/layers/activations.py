@@ -106,14 +106,11 @@ class LeakyReLU(Layer):
     """y = x where x > 0, else negative_slope · x."""
 
     formula = leaky_relu
-    settings = ("negative_slope",)
+    settings = shown = ("negative_slope",)
 
     def __init__(self, negative_slope=0.2):
         super().__init__()
         self.negative_slope = number("LeakyReLU: negative_slope", negative_slope, above=0, most=1)
-
-    def __repr__(self):
-        return f"LeakyReLU({self.negative_slope})"
 
 
 class Sigmoid(Layer):

@@ -80,6 +80,7 @@ class SelfAttention2D(Layer):
     """
 
     formula = self_attention
+    shown = ("channels", "reduction=")
     input_axes = (4,)
 
     def __init__(self, channels, reduction=8, rng=None, dtype=np.float32):
@@ -92,6 +93,3 @@ class SelfAttention2D(Layer):
         self._add_weight("value.weight", (self.channels, half), rng, dtype)
         self._add_weight("output.weight", (half, self.channels), rng, dtype)
         self._add_param("gamma", np.zeros(1, dtype))
-
-    def __repr__(self):
-        return f"SelfAttention2D({self.channels}, reduction={self.reduction})"

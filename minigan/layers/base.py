@@ -51,12 +51,13 @@ class Layer:
     A subclass names its `formula`, which takes x, the parameters and the attributes named in `settings`, and whose
     backward gives the gradient of x and then those of the parameters, in the order of `params`. One that is no single
     formula writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input`
-    instead. Where more can be wrong with x than `input_axes` and `input_features` say, `_check_input` says so.
+    instead. `input_axes` and `input_features` say how x must be shaped, and `output_shape` refuses other samples.
     """
 
     uses_batch_statistics = False  # True: a sample's output depends on the others, and forward takes `num_splits`
     formula = None  # the Formula that computes the layer
     settings = ()  # the attributes that it takes after the parameters
+    shown = ()  # the attributes that stand in its repr, as "name=" with their name
     input_axes = ()  # how many axes x may have, of SHAPES; empty where it may have any
     input_features = None  # how long the last of them has to be; None where it may be anything
 
@@ -67,7 +68,8 @@ class Layer:
         self.remembered = None
 
     def __repr__(self):
-        return f"{type(self).__name__}()"
+        shown = ((name if "=" in name else "", getattr(self, name.rstrip("="))) for name in self.shown)
+        return f"{type(self).__name__}({', '.join(f'{name}{value}' for name, value in shown)})"
 
     def forward(self, x, training=True, **options):
         """f(x; θ), and remember what backward needs.
@@ -120,7 +122,7 @@ class Layer:
         return self
 
     def output_shape(self, input_shape):
-        """The shape of one sample's output, given that of one sample's input (no batch axis)."""
+        """The shape of one sample's output, given that of one sample's input (no batch axis); InputError for none."""
         return tuple(input_shape)
 
     def arguments(self):
@@ -167,6 +169,8 @@ class Layer:
         if self.input_axes and (x.ndim not in self.input_axes or self.input_features not in (None, x.shape[-1])):
             shapes = " or ".join(SHAPES[count].format(self.input_features or "C") for count in self.input_axes)
             raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected {shapes}.")
+        if self.formula is not None:
+            self.output_shape(x.shape[1:])  # refuses what the layer can make nothing of
 
     def _check_array(self, method, argument, x):
         if not isinstance(x, np.ndarray) or x.dtype not in (np.float32, np.float64):

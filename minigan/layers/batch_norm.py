@@ -74,6 +74,7 @@ class Statistics(Layer):
 
     uses_batch_statistics = True
     input_axes = (2, 4)
+    shown = ("num_features",)
 
     def __init__(self, num_features, momentum, eps, dtype):
         super().__init__()
@@ -125,9 +126,6 @@ class BatchNorm(Statistics):
         super().__init__(num_features, momentum, eps, dtype)
         self._add_param("gamma", np.ones(num_features, dtype))
         self._add_param("beta", np.zeros(num_features, dtype))
-
-    def __repr__(self):
-        return f"BatchNorm({self.num_features})"
 
     def _forward(self, x, training, num_splits=1):
         return self._normalise(x, training, num_splits, self.params["gamma"], self.params["beta"])

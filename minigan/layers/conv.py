@@ -110,6 +110,7 @@ class _Convolution(Layer):
     """What the two layers share; each has its own _output_size."""
 
     transposed = False
+    shown = ("in_channels", "out_channels", "kernel_size=", "stride=", "padding=")
     input_axes = (4,)
 
     def __init__(
@@ -127,12 +128,6 @@ class _Convolution(Layer):
         if bias:
             self._add_param("bias", np.zeros(self.out_channels, dtype))
 
-    def __repr__(self):
-        return (
-            f"{type(self).__name__}({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}, padding={self.padding})"
-        )
-
     def output_shape(self, input_shape):
         size = self._output_size(input_shape[:2])
         if min(size) < 1:
@@ -144,10 +139,6 @@ class _Convolution(Layer):
 
     def arguments(self):
         return self.params["weight"], self.params.get("bias", 0), self.stride, self.padding
-
-    def _check_input(self, x):
-        super()._check_input(x)
-        self.output_shape(x.shape[1:])
 
 
 class Conv2D(_Convolution):

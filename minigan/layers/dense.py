@@ -43,6 +43,7 @@ class Dense(Layer):
     """
 
     formula = dense
+    shown = ("in_features", "out_features")
     input_axes = (2,)
 
     def __init__(self, in_features, out_features, bias=True, rng=None, dtype=np.float32):
@@ -52,9 +53,6 @@ class Dense(Layer):
         self._add_weight("weight", (self.in_features, self.out_features), rng, dtype)
         if bias:
             self._add_param("bias", np.zeros(self.out_features, dtype))
-
-    def __repr__(self):
-        return f"Dense({self.in_features}, {self.out_features})"
 
     def output_shape(self, input_shape):
         return (self.out_features,)

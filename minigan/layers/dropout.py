@@ -40,13 +40,12 @@ dropout = Formula(dropout_forward, dropout_backward, fast=kernels.dropout)
 class Dropout(Layer):
     """Drops entries with probability `rate` in training, drawn from the Generator `rng`; otherwise y = x."""
 
+    shown = ("rate",)
+
     def __init__(self, rate=0.5, rng=None):
         super().__init__()
         self.rate = number("Dropout: rate", rate, least=0, below=1)
         self.rng = init.check_rng("Dropout", rng)
-
-    def __repr__(self):
-        return f"Dropout({self.rate})"
 
     def _forward(self, x, training):
         if not training or self.rate == 0:
@@ -65,14 +64,12 @@ class GaussianNoise(Layer):
 
     formula = Formula(gaussian_noise_forward, gaussian_noise_backward)
     settings = ("deviation", "rng")
+    shown = ("deviation",)
 
     def __init__(self, deviation, rng=None):
         super().__init__()
         self.deviation = number("GaussianNoise: deviation", deviation, least=0)
         self.rng = init.check_rng("GaussianNoise", rng)
-
-    def __repr__(self):
-        return f"GaussianNoise({self.deviation})"
 
     def _forward(self, x, training):
         return super()._forward(x, training) if training else (x.copy(), None)

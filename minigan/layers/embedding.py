@@ -70,14 +70,13 @@ class ConditionalBatchNorm(Statistics):
     starts near a plain batch norm. buffers: running_mean, running_var (num_features,).
     """
 
+    shown = ("num_features", "in_features")
+
     def __init__(self, num_features, in_features, rng=None, dtype=np.float32):
         super().__init__(num_features, 0.1, 1e-5, dtype)
         self.in_features = positive_int("ConditionalBatchNorm", "in_features", in_features)
         for name in ("gamma.weight", "beta.weight"):
             self._add_weight(name, (self.in_features, self.num_features), rng, dtype, init.normal)
-
-    def __repr__(self):
-        return f"ConditionalBatchNorm({self.num_features}, {self.in_features})"
 
     def forward(self, x, condition, training=True, num_splits=1):
         """y for x under `condition`; see Layer.forward. num_splits: equal parts of the batch, normalised apart."""

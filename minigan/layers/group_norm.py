@@ -86,6 +86,7 @@ class GroupNorm(Layer):
 
     formula = group_norm
     settings = ("num_groups", "eps")
+    shown = ("num_groups", "num_channels")
     input_axes = (2, 4)
 
     def __init__(self, num_groups, num_channels, eps=1e-5, dtype=np.float32):
@@ -100,9 +101,6 @@ class GroupNorm(Layer):
         self.eps = number(f"{owner}: eps", eps, above=0)
         self._add_param("gamma", np.ones(self.num_channels, dtype))
         self._add_param("beta", np.zeros(self.num_channels, dtype))
-
-    def __repr__(self):
-        return f"GroupNorm({self.num_groups}, {self.num_channels})"
 
     def _check_input(self, x):
         super()._check_input(x)
@@ -119,12 +117,11 @@ class InstanceNorm(GroupNorm):
     GroupNorm(num_features, num_features); with learnt γ and β per channel.
     """
 
+    shown = ("num_channels",)
+
     def __init__(self, num_features, eps=1e-5, dtype=np.float32):
         features = positive_int("InstanceNorm", "num_features", num_features)
         super().__init__(features, features, eps, dtype)
-
-    def __repr__(self):
-        return f"InstanceNorm({self.num_channels})"
 
 
 class LayerNorm(GroupNorm):
@@ -134,8 +131,7 @@ class LayerNorm(GroupNorm):
     x (N, C) that is the paper's one gain and bias per unit.
     """
 
+    shown = ("num_channels",)
+
     def __init__(self, num_features, eps=1e-5, dtype=np.float32):
         super().__init__(1, positive_int("LayerNorm", "num_features", num_features), eps, dtype)
-
-    def __repr__(self):
-        return f"LayerNorm({self.num_channels})"

@@ -115,6 +115,7 @@ class MinibatchDiscrimination(Layer):
 
     uses_batch_statistics = True
     formula = Formula(minibatch_discrimination_forward, minibatch_discrimination_backward)
+    shown = ("in_features", "kernels=", "dimensions=")
     input_axes = (2,)
 
     def __init__(self, in_features, kernels=50, dimensions=5, rng=None, dtype=np.float32):
@@ -123,9 +124,6 @@ class MinibatchDiscrimination(Layer):
         self.kernels = positive_int("MinibatchDiscrimination", "kernels", kernels)
         self.dimensions = positive_int("MinibatchDiscrimination", "dimensions", dimensions)
         self._add_weight("weight", (in_features, kernels * dimensions), rng, dtype)
-
-    def __repr__(self):
-        return f"MinibatchDiscrimination({self.in_features}, kernels={self.kernels}, dimensions={self.dimensions})"
 
     def output_shape(self, input_shape):
         return (self.in_features + self.kernels,)

@@ -89,6 +89,7 @@ class _Pool2D(Layer):
 
     input_axes = (4,)
     settings = ("kernel_size", "stride")
+    shown = ("kernel_size", "stride=")
 
     def __init__(self, kernel_size, stride=None):
         super().__init__()
@@ -96,18 +97,11 @@ class _Pool2D(Layer):
         self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair(name, "stride", stride, 1)
 
-    def __repr__(self):
-        return f"{type(self).__name__}({self.kernel_size}, stride={self.stride})"
-
     def output_shape(self, input_shape):
         size = conv2d_output_size(input_shape[:2], self.kernel_size, self.stride, (0, 0))
         if min(size) < 1:
             raise InputError(f"{self!r}: pictures of {tuple(input_shape[:2])} pixels are smaller than the window.")
         return (*size, input_shape[2])
-
-    def _check_input(self, x):
-        super()._check_input(x)
-        self.output_shape(x.shape[1:])
 
 
 class AveragePool2D(_Pool2D):
@@ -126,15 +120,12 @@ class UpsampleNearest2D(Layer):
     """Each pixel repeated scale times in both directions: (N, H, W, C) -> (N, H·SH, W·SW, C). scale: an int or pair."""
 
     formula = upsample_nearest2d
-    settings = ("scale",)
+    settings = shown = ("scale",)
     input_axes = (4,)
 
     def __init__(self, scale=2):
         super().__init__()
         self.scale = pair("UpsampleNearest2D", "scale", scale, 1)
-
-    def __repr__(self):
-        return f"UpsampleNearest2D({self.scale})"
 
     def output_shape(self, input_shape):
         return (input_shape[0] * self.scale[0], input_shape[1] * self.scale[1], input_shape[2])

@@ -23,11 +23,8 @@ class GradientReversal(Layer):
     """y = x on the way forward; the gradient comes back times -strength. strength may be set between passes."""
 
     formula = Formula(gradient_reversal_forward, gradient_reversal_backward)
-    settings = ("strength",)
+    settings = shown = ("strength",)
 
     def __init__(self, strength=1.0):
         super().__init__()
         self.strength = number("GradientReversal: strength", strength, least=0)
-
-    def __repr__(self):
-        return f"GradientReversal({self.strength:g})"

@@ -62,6 +62,8 @@ class _Reweighted(Layer):
     Raises InputError for any other layer.
     """
 
+    shown = ("layer",)
+
     def __init__(self, layer):
         super().__init__()
         axes = [axis for kind, axis in OUTPUT_AXIS.items() if isinstance(layer, kind)]
@@ -69,9 +71,6 @@ class _Reweighted(Layer):
             kinds = ", ".join(kind.__name__ for kind in OUTPUT_AXIS)
             raise InputError(f"{type(self).__name__}: layer is {layer!r}, expected one of {kinds}.")
         self.layer, self.params, self.grads, (self._output_axis,) = layer, layer.params, layer.grads, axes
-
-    def __repr__(self):
-        return f"{type(self).__name__}({self.layer!r})"
 
     def output_shape(self, input_shape):
         return self.layer.output_shape(input_shape)
