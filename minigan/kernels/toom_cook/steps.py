@@ -1,6 +1,6 @@
 """The transforms of Winograd convolution (plans.py): arrays into values at points, and transposed back.
 
-x (N, H, W, C) in NHWC order; its values are a flat array in the order of a Side's Layout.
+x (N, H, W, C) in NHWC order; its values are a flat array in the order of a Transform's Layout.
 """
 
 import math
@@ -64,26 +64,27 @@ def _stack(flat, first, *shape):
     return flat[first : first + math.prod(shape)].reshape(shape)
 
 
-def transform(x, side, stride=(1, 1), padding=(0, 0)):
-    """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `side` says."""
-    out = memory.empty((side.layout.size * len(x) * x.shape[3],), x.dtype)
-    _run(_transform, x, out, side.layout, side.there, stride, padding)
+def transform(x, matrices, stride=(1, 1), padding=(0, 0)):
+    """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `matrices`, a
+    Transform, says."""
+    out = memory.empty((matrices.layout.size * len(x) * x.shape[3],), x.dtype)
+    _run(_transform, x, out, matrices.layout, matrices.there, stride, padding)
     return out
 
 
-def inverse_transform(values, out, bias, side, stride=(1, 1), padding=(0, 0)):
+def inverse_transform(values, out, bias, matrices, stride=(1, 1), padding=(0, 0)):
     """The transposed step, into out (N, H, W, C), plus bias (C,), or 0 for none."""
     _, _, w, c = out.shape
     bias_line = np.tile(bias + np.zeros(c, out.dtype), w)
-    _run(_inverse_transform, out, values, side.layout, side.back, stride, padding, bias_line)
+    _run(_inverse_transform, out, values, matrices.layout, matrices.back, stride, padding, bias_line)
 
 
 def _run(kernel, pictures, values, layout, axes, stride, padding, *more):
     n, h, w, c = pictures.shape
     slab = min(c, GROUP if n == 1 else SLAB)  # channels that are transformed together
     sizes = unsigned(n, h, w, c, slab, max(1, GROUP // slab), *stride, *padding)
-    matrices = (*layout[:3], *axes[0], *axes[1])
-    threads.run(kernel, n * -(-c // slab), 2 * values.size, pictures.reshape(-1), values, *matrices, *sizes, *more)
+    tables = (*layout[:3], *axes[0], *axes[1])
+    threads.run(kernel, n * -(-c // slab), 2 * values.size, pictures.reshape(-1), values, *tables, *sizes, *more)
 
 
 # The inner loops index flat arrays by unsigned numbers. A row taken as a view, or a signed index, which might be
