@@ -11,18 +11,7 @@ import importlib
 
 __version__ = "0.2.0"
 
-_MODULES = (
-    "datasets",
-    "gan",
-    "gradcheck",
-    "init",
-    "layers",
-    "losses",
-    "metrics",
-    "models",
-    "optim",
-    "penalties",
-)
+_MODULES = ("datasets", "gan", "gradcheck", "init", "layers", "losses", "metrics", "models", "optim", "penalties")
 _NAMES = {
     "build_gan": "minigan.gan",
     "fit": "minigan.gan.session",

@@ -22,7 +22,7 @@ def check_rng(owner, rng):
     return rng
 
 
-def normal(shape, rng, dtype, std):
+def normal(shape, rng, dtype, std=0.02):
     """N(0, std²). DCGAN uses std 0.02 for every weight (Radford et al. 2016, section 3)."""
     return (std * rng.standard_normal(shape)).astype(dtype)
 

@@ -14,19 +14,17 @@ shape and dtype of its logits. InputError is raised for anything else.
 import numpy as np
 
 from minigan.base.errors import InputError
+from minigan.base.ranges import describe
 from minigan.layers.activations import sigmoid, softplus
 
 
+def _is_floats(array):
+    return isinstance(array, np.ndarray) and array.dtype in (np.float32, np.float64)
+
+
 def _check(name, logits):
-    if (
-        not isinstance(logits, np.ndarray)
-        or logits.dtype not in (np.float32, np.float64)
-        or logits.size == 0
-        or logits.ndim not in (1, 2)
-        or (logits.ndim == 2 and logits.shape[1] != 1)
-    ):
-        got = f"{logits.dtype} {logits.shape}" if isinstance(logits, np.ndarray) else f"a {type(logits).__name__}"
-        raise InputError(f"{name} is {got}, expected a float array of shape (N,) or (N, 1) with N ≥ 1.")
+    if not _is_floats(logits) or logits.size == 0 or logits.shape not in ((logits.size,), (logits.size, 1)):
+        raise InputError(f"{name} is {describe(logits)}, expected a float array of shape (N,) or (N, 1) with N ≥ 1.")
 
 
 def _mean(terms):
@@ -171,7 +169,7 @@ def softmax_cross_entropy(logits, labels):
 
 def _checked_labels(logits, labels):
     labels = np.asarray(labels)
-    if not isinstance(logits, np.ndarray) or logits.dtype not in (np.float32, np.float64) or logits.ndim != 2:
+    if not _is_floats(logits) or logits.ndim != 2:
         raise InputError("softmax_cross_entropy: logits must be a float32 or float64 array (N, K).")
     n, classes = logits.shape
     if labels.shape != (n,) or labels.dtype.kind not in "iu" or n == 0:
@@ -224,8 +222,8 @@ def l1(made, truth):
 
     made and truth: float arrays of one shape and dtype, N ≥ 1. InputError for anything else.
     """
-    same = isinstance(made, np.ndarray) and isinstance(truth, np.ndarray) and made.shape == truth.shape
-    if not same or made.dtype != truth.dtype or made.dtype not in (np.float32, np.float64) or made.size == 0:
+    alike = _is_floats(made) and _is_floats(truth) and made.shape == truth.shape and made.dtype == truth.dtype
+    if not alike or made.size == 0:
         raise InputError("l1: made and truth must be float32 or float64 arrays of one shape and dtype, not empty.")
     gap = made - truth
     return _mean(np.abs(gap)), np.sign(gap) / made.dtype.type(made.size)

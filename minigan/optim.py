@@ -7,7 +7,11 @@ import numpy as np
 
 from minigan.base.errors import InputError
 from minigan.base.mode import is_plain
+from minigan.base.ranges import number
 from minigan.kernels import updates
+
+POSITIVE, FRACTION = {"above": 0}, {"least": 0, "below": 1}
+LIMITS = {"lr": POSITIVE, "eps": POSITIVE, "momentum": FRACTION, "rho": FRACTION, "beta1": FRACTION, "beta2": FRACTION}
 
 
 def sgd(param, grad, t, lr):
@@ -56,8 +60,8 @@ def average(averaged, network, rate):
 
 def _update(rule, fast, updated, *constants):
     """rule(*arrays, *constants) for each tuple of arrays in `updated`, written into all of them but the second, which
-    the rule only reads; fast: the kernel that does all at once."""
-    if not is_plain():
+    the rule only reads; fast: the kernel that does all at once, if there is one."""
+    if fast is not None and not is_plain():
         fast([[array.reshape(-1) for array in arrays] for arrays in updated], *constants)
         return
     for moved, read, *memory in updated:
@@ -66,19 +70,20 @@ def _update(rule, fast, updated, *constants):
 
 
 class Optimizer:
-    """What all optimizers share: the network, the learning rate, and memory per parameter.
+    """What all optimizers share: the network, the settings of the rule, and memory per parameter.
 
-    network: anything with `params` and `grads`. lr: learning rate. memory: {slot: {parameter name: array like it}}.
-    steps: how many steps have been made. Raises InputError for hyper-parameters out of range and for parameters that
-    are not C-contiguous.
+    network: anything with `params` and `grads`. settings: what the rule takes besides arrays, in its order, lr first;
+    each is an attribute. memory: {slot: {parameter name: array like it}}. steps: how many steps have been made. Raises
+    InputError for settings out of range and for parameters that are not C-contiguous.
     """
 
-    rule, fast = None, None  # the formula, and the kernel that computes it for all parameters
+    rule, fast = None, None  # the formula, and the kernel that computes it for all parameters, if there is one
     slots: tuple[str, ...] = ()  # what the rule remembers, in its order
-    settings: tuple[str, ...] = ("lr",)  # what it takes besides, in its order
 
-    def __init__(self, network, lr):
-        self.network, self.lr, self.steps = network, _positive(type(self).__name__, "lr", lr), 0
+    def __init__(self, network, **settings):
+        self.network, self.settings, self.steps = network, tuple(settings), 0
+        for name, value in settings.items():
+            setattr(self, name, number(f"{type(self).__name__}: {name}", value, **LIMITS[name]))
         self.memory = {
             slot: {name: np.zeros_like(param) for name, param in network.params.items()} for slot in self.slots
         }
@@ -103,55 +108,50 @@ class Optimizer:
 class SGD(Optimizer):
     """Gradient descent; formula in sgd."""
 
-    rule, fast = sgd, updates.sgd
+    rule = sgd
 
     def __init__(self, network, lr=0.01):
-        super().__init__(network, lr)
+        super().__init__(network, lr=lr)
 
 
 class Momentum(Optimizer):
     """Gradient descent with momentum, μ = momentum; formula in momentum."""
 
-    rule, fast = momentum, updates.momentum
-    slots, settings = ("velocity",), ("lr", "momentum")
+    rule = momentum
+    slots = ("velocity",)
 
     def __init__(self, network, lr=0.01, momentum=0.9):
-        super().__init__(network, lr)
-        self.momentum = _fraction("Momentum", "momentum", momentum)
+        super().__init__(network, lr=lr, momentum=momentum)
 
 
 class RMSprop(Optimizer):
     """Steps divided by the recent size of the gradient, ρ = rho; formula in rmsprop."""
 
-    rule, fast = rmsprop, updates.rmsprop
-    slots, settings = ("square",), ("lr", "rho", "eps")
+    rule = rmsprop
+    slots = ("square",)
 
     def __init__(self, network, lr=1e-3, rho=0.99, eps=1e-8):
-        super().__init__(network, lr)
-        self.rho, self.eps = _fraction("RMSprop", "rho", rho), _positive("RMSprop", "eps", eps)
+        super().__init__(network, lr=lr, rho=rho, eps=eps)
 
 
 class Adagrad(Optimizer):
     """Steps divided by the size of all gradients so far; formula in adagrad."""
 
-    rule, fast = adagrad, updates.adagrad
-    slots, settings = ("square",), ("lr", "eps")
+    rule = adagrad
+    slots = ("square",)
 
     def __init__(self, network, lr=0.01, eps=1e-10):
-        super().__init__(network, lr)
-        self.eps = _positive("Adagrad", "eps", eps)
+        super().__init__(network, lr=lr, eps=eps)
 
 
 class Adam(Optimizer):
     """Momentum and steps of one size, β₁ = beta1, β₂ = beta2; formula in adam."""
 
     rule, fast = adam, updates.adam
-    slots, settings = ("mean", "square"), ("lr", "beta1", "beta2", "eps")
+    slots = ("mean", "square")
 
     def __init__(self, network, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-        super().__init__(network, lr)
-        self.beta1, self.beta2 = _fraction("Adam", "beta1", beta1), _fraction("Adam", "beta2", beta2)
-        self.eps = _positive("Adam", "eps", eps)
+        super().__init__(network, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
 
 OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "rmsprop": RMSprop, "adagrad": Adagrad, "adam": Adam}
@@ -159,7 +159,8 @@ OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "rmsprop": RMSprop, "adagrad": A
 
 def grad_norm(network):
     """√(Σ g²) over all gradients of the network, summed in float64."""
-    return math.sqrt(sum(float(np.einsum("i,i->", *[g.reshape(-1)] * 2, dtype=np.float64)) for g in _grads(network)))
+    flat = (grad.reshape(-1) for grad in network.grads.values())
+    return math.sqrt(sum(float(np.einsum("i,i->", grad, grad, dtype=np.float64)) for grad in flat))
 
 
 def clip_grad_norm(network, max_norm):
@@ -167,25 +168,9 @@ def clip_grad_norm(network, max_norm):
 
     A norm that is not finite is returned and the gradients are left as they are.
     """
-    _positive("clip_grad_norm", "max_norm", max_norm)
+    number("clip_grad_norm: max_norm", max_norm, **POSITIVE)
     norm = grad_norm(network)
     if math.isfinite(norm) and norm > max_norm:
-        for grad in _grads(network):
+        for grad in network.grads.values():
             grad *= grad.dtype.type(max_norm / norm)
     return norm
-
-
-def _grads(network):
-    return network.grads.values()
-
-
-def _positive(owner, name, value):
-    if not (isinstance(value, int | float | np.number) and value > 0 and math.isfinite(value)):
-        raise InputError(f"{owner}: {name} is {value!r}, expected a positive number.")
-    return float(value)
-
-
-def _fraction(owner, name, value):
-    if not (isinstance(value, int | float | np.number) and 0 <= value < 1):
-        raise InputError(f"{owner}: {name} is {value!r}, expected a number in [0, 1).")
-    return float(value)

@@ -16,6 +16,7 @@ and θ_i gets ∂⟨s_i, J_i t_{i-1}⟩/∂θ_i and what an ordinary backward pa
 import numpy as np
 
 from minigan.base.errors import InputError
+from minigan.base.ranges import describe
 from minigan.layers import Layer, Sequential
 
 
@@ -64,9 +65,14 @@ def orthogonal(network, strength):
 
 
 def check_critic(critic):
-    """InputError for a network whose gradient cannot be penalised: it holds a layer whose tangent is not known."""
+    """InputError for a network whose gradient cannot be penalised: one of its layers is no formula with a tangent."""
+    passes = ("forward", "_forward", "backward", "_backward")
     for layer in _chain(critic):
-        _check_tangent(layer)
+        own = any(getattr(type(layer), name, None) is not getattr(Layer, name) for name in passes)
+        if own or layer.formula is None or not layer.formula.has_jvp:
+            mixes = getattr(layer, "uses_batch_statistics", False)
+            why = "it mixes the samples of a batch; use LayerNorm" if mixes else "its tangent is not known"
+            raise InputError(f"{layer!r} cannot be part of a critic with a penalty on its gradient: {why}.")
 
 
 def gradient_penalty(critic, x, penalty, outputs=None):
@@ -89,8 +95,7 @@ def gradient_penalty(critic, x, penalty, outputs=None):
         s = layer.backward(s, need_param_grads=False)
     value, t = penalty(s)
     if not isinstance(t, np.ndarray) or t.shape != s.shape or t.dtype != s.dtype:
-        got = f"{t.dtype} {t.shape}" if isinstance(t, np.ndarray) else f"a {type(t).__name__}"
-        raise InputError(f"gradient_penalty: v is {got}, expected {s.dtype} {s.shape} like the gradient g.")
+        raise InputError(f"gradient_penalty: v is {describe(t)}, expected {describe(s)} like the gradient g.")
     for layer, known in zip(layers, remembered, strict=True):
         tangents.append(t)
         t = layer.jvp(t, known.cache)
@@ -103,20 +108,6 @@ def gradient_penalty(critic, x, penalty, outputs=None):
         if curved is not None:
             r = curved if r is None else r + curved
     return value
-
-
-def _check_tangent(layer):
-    """InputError for a layer that a critic with a penalty on its gradient cannot hold: one that is no formula with a
-    tangent."""
-    passes = ("forward", "_forward", "backward", "_backward")
-    own = any(getattr(type(layer), name, None) is not getattr(Layer, name) for name in passes)
-    if own or layer.formula is None or not layer.formula.has_jvp:
-        why = (
-            "it mixes the samples of a batch; use LayerNorm"
-            if getattr(layer, "uses_batch_statistics", False)
-            else "its tangent is not known"
-        )
-        raise InputError(f"{layer!r} cannot be part of a critic with a penalty on its gradient: {why}.")
 
 
 def wgan_gp(g, strength=10.0, centre=1.0):

@@ -203,12 +203,12 @@ def test_a_parameter_that_is_not_contiguous():
 
 
 WRONG = [
-    (SGD, {"lr": 0}, "SGD: lr is 0, expected a positive number"),
+    (SGD, {"lr": 0}, "SGD: lr is 0, expected a number above 0"),
     (SGD, {"lr": -1}, "SGD: lr is -1"),
     (Adam, {"lr": math.nan}, "Adam: lr is nan"),
     (Adam, {"lr": math.inf}, "Adam: lr is inf"),
     (Adam, {"lr": "fast"}, "Adam: lr is 'fast'"),
-    (Momentum, {"momentum": 1}, r"Momentum: momentum is 1, expected a number in \[0, 1\)"),
+    (Momentum, {"momentum": 1}, r"Momentum: momentum is 1, expected a number of at least 0 and below 1"),
     (RMSprop, {"rho": -0.1}, r"RMSprop: rho is -0\.1"),
     (RMSprop, {"eps": 0}, "RMSprop: eps is 0"),
     (Adagrad, {"eps": -1}, "Adagrad: eps is -1"),

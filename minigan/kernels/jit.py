@@ -5,6 +5,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from minigan.base.files import private_folder
 from minigan.base.mode import NUMBA_IS_HERE
 
@@ -65,3 +67,8 @@ def _temporary_cache():
 def inlined_kernel(function):
     """`kernel` for a part of kernels: no caller in Python, and its code becomes part of the caller's."""
     return njit(forceinline=True, error_model="numpy")(function) if COMPILED else function
+
+
+def unsigned(*sizes):
+    """Sizes for kernels: an index made of them cannot be negative, and only then the compiler uses vectors."""
+    return map(np.uintp, sizes)

@@ -53,14 +53,6 @@ def leaky_relu_backward(grad_output, cache, *needed):
     return grad
 
 
-def leaky_relu_jvp(t, cache):
-    return leaky_relu_backward(t, cache)
-
-
-def no_curvature(s, t, cache):
-    return None
-
-
 def relu_forward(x):
     return leaky_relu_forward(x, 0)
 
@@ -73,8 +65,8 @@ def dropout_backward(grad_output, cache, *needed):
     return _keep(grad_output, *cache)
 
 
-leaky_relu = leaky_relu_forward, leaky_relu_backward, leaky_relu_jvp, no_curvature
-relu = relu_forward, leaky_relu_backward, leaky_relu_jvp, no_curvature
+leaky_relu = leaky_relu_forward, leaky_relu_backward, leaky_relu_backward
+relu = relu_forward, leaky_relu_backward, leaky_relu_backward
 dropout = dropout_forward, dropout_backward
 
 

@@ -1,7 +1,7 @@
-"""The fast twin of fills.smooth: one picture and channel after another, so that each stays in the cache.
+"""The fast twin of inpainting.smooth: one picture and channel after another, so that each stays in the cache.
 
-Pictures are kept with a frame of zeros around them, so that every pixel has four
-neighbours to read. Sums go along the columns first, as vectors, and then along the row of sums.
+Pictures are kept with a frame of zeros around them, so that every pixel has four neighbours to read. Sums go along the
+columns first, as vectors, and then along the row of sums.
 """
 
 import numpy as np

@@ -1,4 +1,5 @@
-"""Optimizer steps, one pass over memory for each parameter, and all parameters in one hand-over to the threads.
+"""Adam's step and the moving average, one pass over memory for each parameter, all of them in one hand-over to the
+threads. The other rules are as quick in NumPy, beside the rest of a step.
 
 Each function takes what optim.py says of its rule, but for all parameters at once: a list of tuples of flat arrays of
 one size and dtype, (param, grad, …what the optimizer remembers), which it changes in place. An index that cannot be
@@ -12,22 +13,6 @@ import numpy as np
 
 from minigan.kernels.jit import kernel
 from minigan.kernels.parallel import threads
-
-
-def sgd(updated, step, lr):
-    _all_in_one(_sgd, (lr,), updated)
-
-
-def momentum(updated, step, lr, mu):
-    _all_in_one(_momentum, (lr, mu), updated)
-
-
-def rmsprop(updated, step, lr, rho, eps):
-    _all_in_one(_rmsprop, (lr, rho, 1 - rho, eps), updated)
-
-
-def adagrad(updated, step, lr, eps):
-    _all_in_one(_adagrad, (lr, eps), updated)
 
 
 def adam(updated, step, lr, beta1, beta2, eps):
@@ -51,35 +36,6 @@ def _all_in_one(kernel, constants, updated):
 def _shares(start, stop, parts, kernel, calls):
     for size, arrays, constants in calls:
         kernel(size * start // parts, size * stop // parts, *arrays, *constants)
-
-
-@kernel
-def _sgd(start, stop, param, grad, lr):
-    for i in range(np.uintp(start), np.uintp(stop)):
-        param[i] -= lr * grad[i]
-
-
-@kernel
-def _momentum(start, stop, param, grad, velocity, lr, mu):
-    for i in range(np.uintp(start), np.uintp(stop)):
-        velocity[i] = mu * velocity[i] + grad[i]
-        param[i] -= lr * velocity[i]
-
-
-@kernel
-def _rmsprop(start, stop, param, grad, square, lr, rho, one_minus_rho, eps):
-    for i in range(np.uintp(start), np.uintp(stop)):
-        g = grad[i]
-        square[i] = rho * square[i] + one_minus_rho * g * g
-        param[i] -= lr * g / (np.sqrt(square[i]) + eps)
-
-
-@kernel
-def _adagrad(start, stop, param, grad, square, lr, eps):
-    for i in range(np.uintp(start), np.uintp(stop)):
-        g = grad[i]
-        square[i] += g * g
-        param[i] -= lr * g / (np.sqrt(square[i]) + eps)
 
 
 @kernel

@@ -28,8 +28,7 @@ from minigan.layers.batch_norm import (
     batch_norm_inference_backward,
     batch_norm_inference_forward,
 )
-from minigan.layers.composite import Composite
-from minigan.layers.container import Sequential
+from minigan.layers.container import Composite, Sequential
 from minigan.layers.conv import (
     Conv2D,
     ConvTranspose2D,
@@ -39,23 +38,25 @@ from minigan.layers.conv import (
     conv_transpose2d_forward,
 )
 from minigan.layers.dense import Dense, dense_backward, dense_forward
-from minigan.layers.dropout import Dropout, dropout_backward, dropout_forward
+from minigan.layers.dropout import (
+    Dropout,
+    GaussianNoise,
+    dropout_backward,
+    dropout_forward,
+    gaussian_noise_backward,
+    gaussian_noise_forward,
+)
 from minigan.layers.embedding import ConditionalBatchNorm, embedding_backward, embedding_forward
 from minigan.layers.group_norm import GroupNorm, InstanceNorm, LayerNorm, group_norm_backward, group_norm_forward
 from minigan.layers.minibatch import (
     MinibatchDiscrimination,
+    MinibatchStd,
     minibatch_discrimination_backward,
     minibatch_discrimination_forward,
-)
-from minigan.layers.noise import GaussianNoise, gaussian_noise_backward, gaussian_noise_forward
-from minigan.layers.pixel_norm import (
-    MinibatchStd,
-    PixelNorm,
     minibatch_std_backward,
     minibatch_std_forward,
-    pixel_norm_backward,
-    pixel_norm_forward,
 )
+from minigan.layers.pixel_norm import PixelNorm, pixel_norm_backward, pixel_norm_forward
 from minigan.layers.projection import one_hot, projection_backward, projection_forward
 from minigan.layers.resample import (
     AveragePool2D,

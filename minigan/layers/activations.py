@@ -6,7 +6,7 @@ Their Jacobian is diagonal, so that J t is the backward pass of t; where they ar
 import numpy as np
 
 from minigan import kernels
-from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 
@@ -106,18 +106,11 @@ class LeakyReLU(Layer):
     """y = x where x > 0, else negative_slope · x."""
 
     formula = leaky_relu
+    settings = shown = ("negative_slope",)
 
     def __init__(self, negative_slope=0.2):
         super().__init__()
-        if not 0 < negative_slope <= 1:
-            raise InputError(f"LeakyReLU: negative_slope is {negative_slope!r}, expected a number in (0, 1].")
-        self.negative_slope = float(negative_slope)
-
-    def __repr__(self):
-        return f"LeakyReLU({self.negative_slope})"
-
-    def arguments(self):
-        return (self.negative_slope,)
+        self.negative_slope = number("LeakyReLU: negative_slope", negative_slope, above=0, most=1)
 
 
 class Sigmoid(Layer):

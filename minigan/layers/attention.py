@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan import init, kernels
+from minigan import kernels
 from minigan.layers.base import Layer, positive_int
 from minigan.layers.formula import Formula
 
@@ -80,24 +80,16 @@ class SelfAttention2D(Layer):
     """
 
     formula = self_attention
+    shown = ("channels", "reduction=")
+    input_axes = (4,)
 
     def __init__(self, channels, reduction=8, rng=None, dtype=np.float32):
         super().__init__()
-        self.channels = positive_int("SelfAttention2D", "channels", channels)
+        self.channels = self.input_features = positive_int("SelfAttention2D", "channels", channels)
         self.reduction = positive_int("SelfAttention2D", "reduction", reduction)
-        init.check_rng("SelfAttention2D", rng)
         narrow, half = max(1, self.channels // self.reduction), max(1, self.channels // 2)
-        for name, shape in {
-            "query.weight": (self.channels, narrow),
-            "key.weight": (self.channels, narrow),
-            "value.weight": (self.channels, half),
-            "output.weight": (half, self.channels),
-        }.items():
-            self._add_param(name, init.glorot_uniform(shape, rng, dtype))
+        self._add_weight("query.weight", (self.channels, narrow), rng, dtype)
+        self._add_weight("key.weight", (self.channels, narrow), rng, dtype)
+        self._add_weight("value.weight", (self.channels, half), rng, dtype)
+        self._add_weight("output.weight", (half, self.channels), rng, dtype)
         self._add_param("gamma", np.zeros(1, dtype))
-
-    def __repr__(self):
-        return f"SelfAttention2D({self.channels}, reduction={self.reduction})"
-
-    def _check_input(self, x):
-        self._check_features(x, 4, self.channels, "(N, H, W, C)")

@@ -4,9 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigan import init
 from minigan.base.errors import InputError, RunError
+from minigan.base.ranges import describe, number
 from minigan.kernels.parallel import memory
 from minigan.layers.formula import GradRequest
+
+SHAPES = {2: "(N, {})", 4: "(N, H, W, {})"}  # of x, by its number of axes
 
 
 class Remembered(NamedTuple):
@@ -28,7 +32,7 @@ def recall(layer, grad_output):
     shape, dtype, cache = layer.remembered
     if not isinstance(grad_output, np.ndarray) or grad_output.shape != shape or grad_output.dtype != dtype:
         raise InputError(
-            f"{layer!r}.backward: grad_output is {_describe(grad_output)}, expected {dtype} {shape}, the shape of the "
+            f"{layer!r}.backward: grad_output is {describe(grad_output)}, expected {dtype} {shape}, the shape of the "
             "output."
         )
     layer.remembered = None
@@ -44,14 +48,18 @@ class Layer:
     remembered: what the last forward left for the backward pass that uses it up, or None.
 
     A layer computes in the dtype of its parameters (without any, in that of its input) and never changes its inputs.
-    A subclass names its `formula` and says in `arguments` what that takes besides x; its backward gives the gradient of
-    x and then those of the parameters, in the order of `params`. One that is no single formula writes `_forward(x,
-    training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input` instead. Where the input can be
-    wrong, `_check_input` says so.
+    A subclass names its `formula`, which takes x, the parameters and the attributes named in `settings`, and whose
+    backward gives the gradient of x and then those of the parameters, in the order of `params`. One that is no single
+    formula writes `_forward(x, training) -> (out, cache)` and `_backward(grad_output, cache, need) -> grad_input`
+    instead. `input_axes` and `input_features` say how x must be shaped, and `output_shape` refuses other samples.
     """
 
     uses_batch_statistics = False  # True: a sample's output depends on the others, and forward takes `num_splits`
     formula = None  # the Formula that computes the layer
+    settings = ()  # the attributes that it takes after the parameters
+    shown = ()  # the attributes that stand in its repr, as "name=" with their name
+    input_axes = ()  # how many axes x may have, of SHAPES; empty where it may have any
+    input_features = None  # how long the last of them has to be; None where it may be anything
 
     def __init__(self):
         self.params: dict[str, np.ndarray] = {}
@@ -60,7 +68,8 @@ class Layer:
         self.remembered = None
 
     def __repr__(self):
-        return f"{type(self).__name__}()"
+        shown = ((name if "=" in name else "", getattr(self, name.rstrip("="))) for name in self.shown)
+        return f"{type(self).__name__}({', '.join(f'{name}{value}' for name, value in shown)})"
 
     def forward(self, x, training=True, **options):
         """f(x; θ), and remember what backward needs.
@@ -113,12 +122,12 @@ class Layer:
         return self
 
     def output_shape(self, input_shape):
-        """The shape of one sample's output, given that of one sample's input (no batch axis)."""
+        """The shape of one sample's output, given that of one sample's input (no batch axis); InputError for none."""
         return tuple(input_shape)
 
     def arguments(self):
         """What the formula takes besides x."""
-        return tuple(self.params.values())
+        return (*self.params.values(), *(getattr(self, name) for name in self.settings))
 
     def _forward(self, x, training):
         return self.formula.forward(x, *self.arguments())
@@ -146,18 +155,27 @@ class Layer:
         self.params[name] = array
         self.grads[name] = np.zeros_like(array)
 
+    def _add_weight(self, name, shape, rng, dtype, draw=init.glorot_uniform):
+        """Add a parameter that is drawn from the Generator `rng`."""
+        init.check_rng(type(self).__name__, rng)
+        self._add_param(name, draw(shape, rng, dtype))
+
     def _accumulate(self, name, grad):
         if self.grads[name].dtype != grad.dtype:
             self.grads[name] = self.grads[name].astype(grad.dtype)
         self.grads[name] += grad
 
     def _check_input(self, x):
-        pass
+        if self.input_axes and (x.ndim not in self.input_axes or self.input_features not in (None, x.shape[-1])):
+            shapes = " or ".join(SHAPES[count].format(self.input_features or "C") for count in self.input_axes)
+            raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected {shapes}.")
+        if self.formula is not None:
+            self.output_shape(x.shape[1:])  # refuses what the layer can make nothing of
 
     def _check_array(self, method, argument, x):
         if not isinstance(x, np.ndarray) or x.dtype not in (np.float32, np.float64):
             raise InputError(
-                f"{self!r}.{method}: {argument} is {_describe(x)}, expected a float32 or float64 array; convert it "
+                f"{self!r}.{method}: {argument} is {describe(x)}, expected a float32 or float64 array; convert it "
                 f"with np.asarray({argument}, np.float32)."
             )
         for name, param in self.params.items():
@@ -168,17 +186,6 @@ class Layer:
                 )
         if 0 in x.shape:
             raise InputError(f"{self!r}.{method}: {argument} is empty, its shape is {x.shape}.")
-
-    def _check_features(self, x, ndim, features, letters):
-        """x must have `ndim` axes, the last of them `features` long."""
-        if x.ndim != ndim or x.shape[-1] != features:
-            raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected {letters}, the last axis {features}.")
-
-
-def _describe(value):
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape}"
-    return f"a {type(value).__name__}"
 
 
 def joined(arrays):
@@ -191,18 +198,16 @@ def joined(arrays):
 
 def positive_int(owner, name, value):
     """`value` if it is a whole number of at least 1, else an InputError that names owner and argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{owner}: {name} is {value!r}, expected a whole number of at least 1.")
-    return int(value)
+    return number(f"{owner}: {name}", value, int, least=1)
 
 
 def pair(owner, name, value, smallest):
     """(height, width) from one whole number or two, each at least `smallest`."""
-    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(values) != 2 or any(
-        isinstance(v, bool) or not isinstance(v, int | np.integer) or v < smallest for v in values
-    ):
+    values = value if isinstance(value, tuple | list) else (value, value)
+    try:
+        height, width = (number(name, each, int, least=smallest) for each in values)
+    except ValueError:  # as an InputError is one too
         raise InputError(
             f"{owner}: {name} is {value!r}, expected a whole number of at least {smallest}, or a pair (height, width)."
-        )
-    return int(values[0]), int(values[1])
+        ) from None
+    return height, width

@@ -4,6 +4,7 @@ import numpy as np
 
 from minigan import kernels
 from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer, joined, positive_int
 from minigan.layers.formula import Formula
 
@@ -72,23 +73,17 @@ class Statistics(Layer):
     """
 
     uses_batch_statistics = True
+    input_axes = (2, 4)
+    shown = ("num_features",)
 
     def __init__(self, num_features, momentum, eps, dtype):
         super().__init__()
         name = type(self).__name__
-        self.num_features = positive_int(name, "num_features", num_features)
-        if not 0 < momentum <= 1:
-            raise InputError(f"{name}: momentum is {momentum!r}, expected the new statistic's weight, in (0, 1].")
-        if not eps > 0:
-            raise InputError(f"{name}: eps is {eps!r}, expected a small positive number.")
-        self.momentum, self.eps = momentum, eps
+        self.num_features = self.input_features = positive_int(name, "num_features", num_features)
+        self.momentum = number(f"{name}: momentum", momentum, above=0, most=1)
+        self.eps = number(f"{name}: eps", eps, above=0)
         self.buffers["running_mean"] = np.zeros(num_features, dtype)
         self.buffers["running_var"] = np.ones(num_features, dtype)
-
-    def _check_input(self, x):
-        if x.ndim not in (2, 4):
-            raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected (N, C) or (N, H, W, C).")
-        self._check_features(x, x.ndim, self.num_features, "(N, C) or (N, H, W, C)")
 
     def _normalise(self, x, training, num_splits, gamma, beta):
         """γ x̂ + β and its cache: each of `num_splits` equal parts of the batch by itself, and the statistics moved once
@@ -132,15 +127,8 @@ class BatchNorm(Statistics):
         self._add_param("gamma", np.ones(num_features, dtype))
         self._add_param("beta", np.zeros(num_features, dtype))
 
-    def __repr__(self):
-        return f"BatchNorm({self.num_features})"
-
     def _forward(self, x, training, num_splits=1):
         return self._normalise(x, training, num_splits, self.params["gamma"], self.params["beta"])
 
     def _backward(self, grad_output, cache, need):
-        grad_input, grad_gamma, grad_beta = self._normalise_backward(grad_output, cache, need)
-        if need.params:
-            self._accumulate("gamma", grad_gamma)
-            self._accumulate("beta", grad_beta)
-        return grad_input
+        return self._share_out(self._normalise_backward(grad_output, cache, need), need.params)

@@ -6,7 +6,7 @@ convolution from O to C. PH and PW are paddings, SH and SW strides.
 
 import numpy as np
 
-from minigan import init, kernels
+from minigan import kernels
 from minigan.base.errors import InputError
 from minigan.layers.base import Layer, pair, positive_int
 from minigan.layers.formula import Formula
@@ -109,25 +109,24 @@ conv_transpose2d = Formula(conv_transpose2d_forward, conv_transpose2d_backward, 
 class _Convolution(Layer):
     """What the two layers share; each has its own _output_size."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed):
+    transposed = False
+    shown = ("in_channels", "out_channels", "kernel_size=", "stride=", "padding=")
+    input_axes = (4,)
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True, rng=None, dtype=np.float32
+    ):
         super().__init__()
         name = type(self).__name__
-        self.in_channels = positive_int(name, "in_channels", in_channels)
+        self.in_channels = self.input_features = positive_int(name, "in_channels", in_channels)
         self.out_channels = positive_int(name, "out_channels", out_channels)
         self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
         self.stride = pair(name, "stride", stride, 1)
         self.padding = pair(name, "padding", padding, 0)
-        init.check_rng(name, rng)
-        channels = (self.out_channels, self.in_channels) if transposed else (self.in_channels, self.out_channels)
-        self._add_param("weight", init.glorot_uniform((*self.kernel_size, *channels), rng, dtype))
+        channels = self.in_channels, self.out_channels
+        self._add_weight("weight", (*self.kernel_size, *(channels[::-1] if self.transposed else channels)), rng, dtype)
         if bias:
             self._add_param("bias", np.zeros(self.out_channels, dtype))
-
-    def __repr__(self):
-        return (
-            f"{type(self).__name__}({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}, padding={self.padding})"
-        )
 
     def output_shape(self, input_shape):
         size = self._output_size(input_shape[:2])
@@ -141,10 +140,6 @@ class _Convolution(Layer):
     def arguments(self):
         return self.params["weight"], self.params.get("bias", 0), self.stride, self.padding
 
-    def _check_input(self, x):
-        self._check_features(x, 4, self.in_channels, "(N, H, W, C)")
-        self.output_shape(x.shape[1:])
-
 
 class Conv2D(_Convolution):
     """Convolution of images (N, H, W, in_channels) -> (N, OH, OW, out_channels); formula in conv2d_forward.
@@ -155,11 +150,6 @@ class Conv2D(_Convolution):
     """
 
     formula = conv2d
-
-    def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True, rng=None, dtype=np.float32
-    ):
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed=False)
 
     def _output_size(self, size):
         return conv2d_output_size(size, self.kernel_size, self.stride, self.padding)
@@ -176,6 +166,7 @@ class ConvTranspose2D(_Convolution):
     """
 
     formula = conv_transpose2d
+    transposed = True
 
     def __init__(
         self,
@@ -189,7 +180,7 @@ class ConvTranspose2D(_Convolution):
         rng=None,
         dtype=np.float32,
     ):
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype, transposed=True)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias, rng, dtype)
         self.output_padding = pair("ConvTranspose2D", "output_padding", output_padding, 0)
         if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True)):
             raise InputError(

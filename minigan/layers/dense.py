@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan import init, kernels
+from minigan import kernels
 from minigan.layers.base import Layer, positive_int
 from minigan.layers.formula import Formula
 
@@ -43,24 +43,19 @@ class Dense(Layer):
     """
 
     formula = dense
+    shown = ("in_features", "out_features")
+    input_axes = (2,)
 
     def __init__(self, in_features, out_features, bias=True, rng=None, dtype=np.float32):
         super().__init__()
-        self.in_features = positive_int("Dense", "in_features", in_features)
+        self.in_features = self.input_features = positive_int("Dense", "in_features", in_features)
         self.out_features = positive_int("Dense", "out_features", out_features)
-        init.check_rng("Dense", rng)
-        self._add_param("weight", init.glorot_uniform((self.in_features, self.out_features), rng, dtype))
+        self._add_weight("weight", (self.in_features, self.out_features), rng, dtype)
         if bias:
             self._add_param("bias", np.zeros(self.out_features, dtype))
-
-    def __repr__(self):
-        return f"Dense({self.in_features}, {self.out_features})"
 
     def output_shape(self, input_shape):
         return (self.out_features,)
 
     def arguments(self):
         return self.params["weight"], self.params.get("bias", 0)
-
-    def _check_input(self, x):
-        self._check_features(x, 2, self.in_features, f"(N, {self.in_features})")

@@ -1,9 +1,10 @@
-"""Dropout (Srivastava et al. 2014)."""
+"""Chance in training: dropout (Srivastava et al. 2014), and noise between layers, which keeps a network that sees few
+labels from trusting any single number."""
 
 import numpy as np
 
 from minigan import init, kernels
-from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 
@@ -22,20 +23,29 @@ def dropout_backward(grad_output, cache):
     return np.where(kept, grad_output * grad_output.dtype.type(scale), grad_output.dtype.type(0))
 
 
+def gaussian_noise_forward(x, deviation, rng):
+    """y = x + σ ε with ε ~ N(0, 1), drawn from rng for each entry; σ = deviation. x of any shape -> out, the same,
+    and an empty cache."""
+    return x + x.dtype.type(deviation) * rng.standard_normal(x.shape, dtype=x.dtype), None
+
+
+def gaussian_noise_backward(grad_output, cache):
+    """∂L/∂x = g: what is added does not depend on x."""
+    return grad_output.copy()
+
+
 dropout = Formula(dropout_forward, dropout_backward, fast=kernels.dropout)
 
 
 class Dropout(Layer):
     """Drops entries with probability `rate` in training, drawn from the Generator `rng`; otherwise y = x."""
 
+    shown = ("rate",)
+
     def __init__(self, rate=0.5, rng=None):
         super().__init__()
-        if not 0 <= rate < 1:
-            raise InputError(f"Dropout: rate is {rate!r}, expected a probability in [0, 1).")
-        self.rate, self.rng = rate, init.check_rng("Dropout", rng)
-
-    def __repr__(self):
-        return f"Dropout({self.rate})"
+        self.rate = number("Dropout: rate", rate, least=0, below=1)
+        self.rng = init.check_rng("Dropout", rng)
 
     def _forward(self, x, training):
         if not training or self.rate == 0:
@@ -47,3 +57,22 @@ class Dropout(Layer):
 
     def _backward(self, grad_output, cache, need):
         return grad_output.copy() if cache is None else dropout.backward(grad_output, cache)
+
+
+class GaussianNoise(Layer):
+    """Adds noise of `deviation` in training, drawn from the Generator `rng`; otherwise y = x."""
+
+    formula = Formula(gaussian_noise_forward, gaussian_noise_backward)
+    settings = ("deviation", "rng")
+    shown = ("deviation",)
+
+    def __init__(self, deviation, rng=None):
+        super().__init__()
+        self.deviation = number("GaussianNoise: deviation", deviation, least=0)
+        self.rng = init.check_rng("GaussianNoise", rng)
+
+    def _forward(self, x, training):
+        return super()._forward(x, training) if training else (x.copy(), None)
+
+    def _backward(self, grad_output, cache, need):
+        return gaussian_noise_backward(grad_output, cache)

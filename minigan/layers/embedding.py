@@ -70,15 +70,13 @@ class ConditionalBatchNorm(Statistics):
     starts near a plain batch norm. buffers: running_mean, running_var (num_features,).
     """
 
+    shown = ("num_features", "in_features")
+
     def __init__(self, num_features, in_features, rng=None, dtype=np.float32):
         super().__init__(num_features, 0.1, 1e-5, dtype)
         self.in_features = positive_int("ConditionalBatchNorm", "in_features", in_features)
-        init.check_rng("ConditionalBatchNorm", rng)
         for name in ("gamma.weight", "beta.weight"):
-            self._add_param(name, init.normal((self.in_features, self.num_features), rng, dtype, std=0.02))
-
-    def __repr__(self):
-        return f"ConditionalBatchNorm({self.num_features}, {self.in_features})"
+            self._add_weight(name, (self.in_features, self.num_features), rng, dtype, init.normal)
 
     def forward(self, x, condition, training=True, num_splits=1):
         """y for x under `condition`; see Layer.forward. num_splits: equal parts of the batch, normalised apart."""
@@ -105,7 +103,5 @@ class ConditionalBatchNorm(Statistics):
     def _backward(self, grad_output, cache, need):
         norm_cache, affine_cache = cache
         grad_normal, grad_condition, *grads = conditional_affine_backward(grad_output, affine_cache)
-        if need.params:
-            for name, grad in zip(("gamma.weight", "beta.weight"), grads, strict=True):
-                self._accumulate(name, grad)
+        self._share_out((grad_normal, *grads), need.params)
         return self._normalise_backward(grad_normal, norm_cache, need)[0], grad_condition

@@ -28,16 +28,17 @@ class Formula:
     jvp_backward(s, t, cache) -> the gradients of ⟨s, J t⟩, s (like y) and t being constant, by x and what follows it;
     None for those that are 0. All in plain NumPy.
 
-    fast: kernels that compute the same, as many functions in the same order, or None; their `backward` takes a
-    GradRequest besides, and may give None for what is not needed. `plain()` decides at the forward pass which are
-    taken; a cache remembers whose it is.
+    fast: kernels that compute the same, in the same order, or None; the plain functions take the place of those left
+    out at the end. Their `backward` takes a GradRequest besides, and may give None for what is not needed. `plain()`
+    decides at the forward pass which are taken; a cache remembers whose it is.
     """
 
     attached = []  # noqa: RUF012 - every formula that has kernels, for those who compare or time them all
 
     def __init__(self, forward, backward, jvp=None, jvp_backward=no_curvature, fast=None):
-        self.plain, self.fast = (forward, backward, jvp, jvp_backward), fast
+        self.plain, self.fast = (forward, backward, jvp, jvp_backward), None
         if fast is not None:
+            self.fast = (*fast, *self.plain[len(fast) :])
             Formula.attached.append(self)
 
     def __repr__(self):

@@ -4,6 +4,7 @@ import numpy as np
 
 from minigan import kernels
 from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer, positive_int
 from minigan.layers.formula import Formula
 
@@ -84,37 +85,30 @@ class GroupNorm(Layer):
     """
 
     formula = group_norm
+    settings = ("num_groups", "eps")
+    shown = ("num_groups", "num_channels")
+    input_axes = (2, 4)
 
     def __init__(self, num_groups, num_channels, eps=1e-5, dtype=np.float32):
         super().__init__()
         owner = type(self).__name__
         self.num_groups = positive_int(owner, "num_groups", num_groups)
-        self.num_channels = positive_int(owner, "num_channels", num_channels)
+        self.num_channels = self.input_features = positive_int(owner, "num_channels", num_channels)
         if self.num_channels % self.num_groups:
             raise InputError(
                 f"{owner}: num_groups is {num_groups}, expected a divisor of num_channels, which is {num_channels}."
             )
-        if not eps > 0:
-            raise InputError(f"{owner}: eps is {eps!r}, expected a small positive number.")
-        self.eps = eps
+        self.eps = number(f"{owner}: eps", eps, above=0)
         self._add_param("gamma", np.ones(self.num_channels, dtype))
         self._add_param("beta", np.zeros(self.num_channels, dtype))
 
-    def __repr__(self):
-        return f"GroupNorm({self.num_groups}, {self.num_channels})"
-
     def _check_input(self, x):
-        if x.ndim not in (2, 4):
-            raise InputError(f"{self!r}.forward: x has shape {x.shape}, expected (N, C) or (N, H, W, C).")
-        self._check_features(x, x.ndim, self.num_channels, "(N, C) or (N, H, W, C)")
+        super()._check_input(x)
         if x[0].size == self.num_groups:
             raise InputError(
                 f"{self!r}.forward: x has shape {x.shape}, so that each mean would be over a single number and the "
                 "output beta whatever x is; expected more pixels, or more channels in a group."
             )
-
-    def arguments(self):
-        return self.params["gamma"], self.params["beta"], self.num_groups, self.eps
 
 
 class InstanceNorm(GroupNorm):
@@ -123,12 +117,11 @@ class InstanceNorm(GroupNorm):
     GroupNorm(num_features, num_features); with learnt γ and β per channel.
     """
 
+    shown = ("num_channels",)
+
     def __init__(self, num_features, eps=1e-5, dtype=np.float32):
         features = positive_int("InstanceNorm", "num_features", num_features)
         super().__init__(features, features, eps, dtype)
-
-    def __repr__(self):
-        return f"InstanceNorm({self.num_channels})"
 
 
 class LayerNorm(GroupNorm):
@@ -138,8 +131,7 @@ class LayerNorm(GroupNorm):
     x (N, C) that is the paper's one gain and bias per unit.
     """
 
+    shown = ("num_channels",)
+
     def __init__(self, num_features, eps=1e-5, dtype=np.float32):
         super().__init__(1, positive_int("LayerNorm", "num_features", num_features), eps, dtype)
-
-    def __repr__(self):
-        return f"LayerNorm({self.num_channels})"

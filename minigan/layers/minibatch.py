@@ -1,10 +1,40 @@
-"""Minibatch discrimination: D sees how alike the samples of a batch are (Salimans et al. 2016, section 3.2)."""
+"""D sees how alike the samples of a batch are: minibatch deviation and minibatch discrimination."""
 
 import numpy as np
 
-from minigan import init
 from minigan.layers.base import Layer, positive_int
 from minigan.layers.formula import Formula
+
+
+def minibatch_std_forward(x, num_splits=1):
+    """y = [x, s]: one more channel, everywhere s = mean_f σ_f (Karras et al. 2018, section 3).
+
+    f runs over all features at all places, and σ_f = √(var_f + 1e-8), whose slope stays finite where a
+    feature is the same in all samples, with the biased variance of x_f over the whole batch, or over each of its
+    `num_splits` equal consecutive parts, which then has its own s.
+    x (N, C) or (N, H, W, C) -> out (N, C + 1) or (N, H, W, C + 1), cache.
+    """
+    grouped = x.reshape(num_splits, len(x) // num_splits, -1)
+    deviation = grouped - grouped.mean(axis=1, keepdims=True)
+    squares = np.square(deviation, dtype=np.float64)  # or they would overflow long before std does
+    std = np.sqrt(squares.mean(axis=1, keepdims=True) + 1e-8).astype(x.dtype)
+    out = np.empty((*x.shape[:-1], x.shape[-1] + 1), x.dtype)
+    out[..., :-1] = x
+    out.reshape(num_splits, -1, out.shape[-1])[..., -1] = std.mean(axis=2)
+    return out, (deviation, std)
+
+
+def minibatch_std_backward(grad_output, cache):
+    """With ∂L/∂y = [g, h]: ∂L/∂x_nf = g_nf + (Σ h) (x_nf - mean_f) / (M F σ_f), for a part of M samples of F features.
+
+    From ∂var_f/∂x_nf = 2 (x_nf - mean_f) / M, the mean's own share in it being Σ_n (x_nf - mean_f) = 0. Σ h is the sum
+    over the part's samples and places. grad_output (N, …, C + 1) -> grad_input (N, …, C).
+    """
+    deviation, std = cache
+    num_splits, size, features = deviation.shape
+    grad_mean = grad_output[..., -1].reshape(num_splits, 1, -1).sum(axis=2, keepdims=True)
+    grad = deviation * (grad_mean / (size * features * std))
+    return grad.reshape(grad_output[..., :-1].shape) + grad_output[..., :-1]
 
 
 def closeness_forward(m):
@@ -51,6 +81,27 @@ def minibatch_discrimination_backward(grad_output, cache):
     return g + d @ weight.T, x.T @ d
 
 
+class MinibatchStd(Layer):
+    """(N, C) or (N, H, W, C) -> one more channel, constant: the mean standard deviation of the features over the batch,
+    by which D tells a G whose samples are too much alike (Karras et al. 2018, section 3); formula in
+    minibatch_std_forward.
+
+    The deviation is over the whole batch, not over groups of 4 samples as in the authors' code; the same in training
+    and in use. forward takes `num_splits`: of that many equal parts of a batch, real and fake say, each has its own.
+    """
+
+    uses_batch_statistics = True
+    formula = Formula(minibatch_std_forward, minibatch_std_backward)
+    input_axes = (2, 4)
+
+    def output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + 1)
+
+    def _forward(self, x, training, num_splits=1):
+        self.check_splits(x, num_splits)
+        return self.formula.forward(x, num_splits)
+
+
 class MinibatchDiscrimination(Layer):
     """(N, in_features) -> (N, in_features + kernels): appends how close each sample is to the others of its batch, by
     which D tells a G that makes the same sample all over (Salimans et al. 2016, section 3.2); formula in
@@ -64,23 +115,18 @@ class MinibatchDiscrimination(Layer):
 
     uses_batch_statistics = True
     formula = Formula(minibatch_discrimination_forward, minibatch_discrimination_backward)
+    shown = ("in_features", "kernels=", "dimensions=")
+    input_axes = (2,)
 
     def __init__(self, in_features, kernels=50, dimensions=5, rng=None, dtype=np.float32):
         super().__init__()
-        self.in_features = positive_int("MinibatchDiscrimination", "in_features", in_features)
+        self.in_features = self.input_features = positive_int("MinibatchDiscrimination", "in_features", in_features)
         self.kernels = positive_int("MinibatchDiscrimination", "kernels", kernels)
         self.dimensions = positive_int("MinibatchDiscrimination", "dimensions", dimensions)
-        init.check_rng("MinibatchDiscrimination", rng)
-        self._add_param("weight", init.glorot_uniform((in_features, kernels * dimensions), rng, dtype))
-
-    def __repr__(self):
-        return f"MinibatchDiscrimination({self.in_features}, kernels={self.kernels}, dimensions={self.dimensions})"
+        self._add_weight("weight", (in_features, kernels * dimensions), rng, dtype)
 
     def output_shape(self, input_shape):
         return (self.in_features + self.kernels,)
-
-    def _check_input(self, x):
-        self._check_features(x, 2, self.in_features, f"(N, {self.in_features})")
 
     def _forward(self, x, training, num_splits=1):
         self.check_splits(x, num_splits)

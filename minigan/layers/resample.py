@@ -22,10 +22,10 @@ def average_pool2d_forward(x, kernel_size, stride):
 def average_pool2d_backward(grad_output, cache):
     """A pixel gets g / (KH·KW) from every window it lies in. (N, OH, OW, C) -> grad_input (N, H, W, C)."""
     shape, (KH, KW), (SH, SW) = cache
-    OH, OW = grad_output.shape[1:3]
+    share, (OH, OW) = grad_output / (KH * KW), grad_output.shape[1:3]
     grad_input = np.zeros(shape, grad_output.dtype)
     for i, j in np.ndindex(KH, KW):
-        grad_input[:, i : i + SH * OH : SH, j : j + SW * OW : SW] += grad_output / (KH * KW)
+        grad_input[:, i : i + SH * OH : SH, j : j + SW * OW : SW] += share
     return grad_input
 
 
@@ -79,17 +79,17 @@ def upsample_nearest2d_jvp(t, cache):
     return upsample_nearest2d_forward(t, cache)[0]
 
 
-average_pool2d = Formula(
-    average_pool2d_forward, average_pool2d_backward, average_pool2d_jvp, fast=kernels.average_pool2d
-)
+average_pool2d = Formula(average_pool2d_forward, average_pool2d_backward, average_pool2d_jvp)
 max_pool2d = Formula(max_pool2d_forward, max_pool2d_backward, max_pool2d_jvp, fast=kernels.max_pool2d)
-upsample_nearest2d = Formula(
-    upsample_nearest2d_forward, upsample_nearest2d_backward, upsample_nearest2d_jvp, fast=kernels.upsample_nearest2d
-)
+upsample_nearest2d = Formula(upsample_nearest2d_forward, upsample_nearest2d_backward, upsample_nearest2d_jvp)
 
 
 class _Pool2D(Layer):
     """What the two pooling layers share: windows of kernel_size, `stride` apart (the kernel's size unless given)."""
+
+    input_axes = (4,)
+    settings = ("kernel_size", "stride")
+    shown = ("kernel_size", "stride=")
 
     def __init__(self, kernel_size, stride=None):
         super().__init__()
@@ -97,21 +97,11 @@ class _Pool2D(Layer):
         self.kernel_size = pair(name, "kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair(name, "stride", stride, 1)
 
-    def __repr__(self):
-        return f"{type(self).__name__}({self.kernel_size}, stride={self.stride})"
-
     def output_shape(self, input_shape):
         size = conv2d_output_size(input_shape[:2], self.kernel_size, self.stride, (0, 0))
         if min(size) < 1:
             raise InputError(f"{self!r}: pictures of {tuple(input_shape[:2])} pixels are smaller than the window.")
         return (*size, input_shape[2])
-
-    def arguments(self):
-        return self.kernel_size, self.stride
-
-    def _check_input(self, x):
-        self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
-        self.output_shape(x.shape[1:])
 
 
 class AveragePool2D(_Pool2D):
@@ -130,19 +120,12 @@ class UpsampleNearest2D(Layer):
     """Each pixel repeated scale times in both directions: (N, H, W, C) -> (N, H·SH, W·SW, C). scale: an int or pair."""
 
     formula = upsample_nearest2d
+    settings = shown = ("scale",)
+    input_axes = (4,)
 
     def __init__(self, scale=2):
         super().__init__()
         self.scale = pair("UpsampleNearest2D", "scale", scale, 1)
 
-    def __repr__(self):
-        return f"UpsampleNearest2D({self.scale})"
-
     def output_shape(self, input_shape):
         return (input_shape[0] * self.scale[0], input_shape[1] * self.scale[1], input_shape[2])
-
-    def _check_input(self, x):
-        self._check_features(x, 4, x.shape[-1], "(N, H, W, C)")
-
-    def arguments(self):
-        return (self.scale,)

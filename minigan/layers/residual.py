@@ -5,7 +5,7 @@ import numpy as np
 from minigan.base.errors import InputError
 from minigan.kernels.parallel import memory
 from minigan.layers.base import Layer
-from minigan.layers.composite import Composite
+from minigan.layers.container import Composite
 
 
 class _Branches(Composite):

@@ -1,8 +1,6 @@
 """The gradient-reversal layer (Ganin et al. 2016, section 4.2)."""
 
-import math
-
-from minigan.base.errors import InputError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.formula import Formula
 
@@ -25,15 +23,8 @@ class GradientReversal(Layer):
     """y = x on the way forward; the gradient comes back times -strength. strength may be set between passes."""
 
     formula = Formula(gradient_reversal_forward, gradient_reversal_backward)
+    settings = shown = ("strength",)
 
     def __init__(self, strength=1.0):
         super().__init__()
-        if not (isinstance(strength, int | float) and 0 <= strength < math.inf):
-            raise InputError(f"GradientReversal: strength is {strength!r}, expected a number of at least 0.")
-        self.strength = strength
-
-    def __repr__(self):
-        return f"GradientReversal({self.strength:g})"
-
-    def arguments(self):
-        return (self.strength,)
+        self.strength = number("GradientReversal: strength", strength, least=0)

@@ -30,14 +30,12 @@ class Reshape(Layer):
     """(N, …) -> (N, *shape), the same numbers in the same order."""
 
     formula = reshape
+    shown = ("shape",)
 
     def __init__(self, shape):
         super().__init__()
         axes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
         self.shape = tuple(positive_int("Reshape", "shape", axis) for axis in axes)
-
-    def __repr__(self):
-        return f"Reshape({self.shape})"
 
     def output_shape(self, input_shape):
         if math.prod(input_shape) != math.prod(self.shape):
@@ -49,9 +47,6 @@ class Reshape(Layer):
 
     def arguments(self):
         return self.shape
-
-    def _check_input(self, x):
-        self.output_shape(x.shape[1:])
 
 
 class Flatten(Layer):

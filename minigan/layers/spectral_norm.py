@@ -6,6 +6,7 @@ import numpy as np
 
 from minigan import init
 from minigan.base.errors import InputError, RunError
+from minigan.base.ranges import number
 from minigan.layers.base import Layer
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
@@ -61,6 +62,8 @@ class _Reweighted(Layer):
     Raises InputError for any other layer.
     """
 
+    shown = ("layer",)
+
     def __init__(self, layer):
         super().__init__()
         axes = [axis for kind, axis in OUTPUT_AXIS.items() if isinstance(layer, kind)]
@@ -68,9 +71,6 @@ class _Reweighted(Layer):
             kinds = ", ".join(kind.__name__ for kind in OUTPUT_AXIS)
             raise InputError(f"{type(self).__name__}: layer is {layer!r}, expected one of {kinds}.")
         self.layer, self.params, self.grads, (self._output_axis,) = layer, layer.params, layer.grads, axes
-
-    def __repr__(self):
-        return f"{type(self).__name__}({self.layer!r})"
 
     def output_shape(self, input_shape):
         return self.layer.output_shape(input_shape)
@@ -91,10 +91,8 @@ class _Reweighted(Layer):
         inner, own = cache
         grad_input, grad_weight, grad_bias = self.layer.formula.backward(grad_output, inner, need)
         if need.params:
-            self._accumulate("weight", self._pull_back(grad_weight, own))
-            if "bias" in self.params:
-                self._accumulate("bias", grad_bias)
-        return grad_input
+            grad_weight = self._pull_back(grad_weight, own)
+        return self._share_out((grad_input, grad_weight, grad_bias), need.params)
 
 
 class SpectralNorm(_Reweighted):
@@ -160,11 +158,9 @@ class EqualizedRate(_Reweighted):
     def __init__(self, layer, rng=None, gain=HE_GAIN):
         super().__init__(layer)
         init.check_rng("EqualizedRate", rng)
-        if isinstance(gain, bool) or not (isinstance(gain, int | float | np.number) and 0 < gain < math.inf):
-            raise InputError(f"EqualizedRate: gain is {gain!r}, expected a positive number.")
-        weight = self.params["weight"]
+        gain, weight = number("EqualizedRate: gain", gain, above=0), self.params["weight"]
         self.params["weight"] = init.normal(weight.shape, rng, weight.dtype, 1)
-        self.scale = float(gain) / math.sqrt(weight.size // weight.shape[self._output_axis])
+        self.scale = gain / math.sqrt(weight.size // weight.shape[self._output_axis])
 
     def _effective(self, training):
         weight = self.params["weight"]

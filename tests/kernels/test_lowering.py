@@ -5,6 +5,7 @@ import pytest
 
 from minigan.base.errors import RunError
 from minigan.kernels import gemm, lowering
+from minigan.kernels.lowering import INPUT, OUTPUT
 from minigan.kernels.parallel import threads
 from minigan.kernels.toom_cook import plans
 
@@ -52,19 +53,16 @@ def both(geometry, dtype, n=3, c=5, o=4, seed=0):
         rng.standard_normal(shape).astype(dtype) for shape in ((n, *size, c), (*kernel, c, o), (n, *out, o))
     )
     arguments = (x.shape, weight.shape, stride, padding, out)
-    plan = plans.plan(kernel, stride, out, np.dtype(dtype))
-    return lowering.Im2col(*arguments), lowering.ToomCook(*arguments, plan), x, weight, y
+    return lowering.Im2col(*arguments), lowering.ToomCook(*arguments, np.dtype(dtype)), x, weight, y
 
 
 def results(algorithm, x, weight, y, bias):
     u = algorithm.weight_side(weight)
-    convolved, transposed = lowering.convolve(algorithm, x, u, bias), lowering.convolve_transposed(algorithm, y, u, 0)
-    back, back_transposed = lowering.convolve_backward, lowering.convolve_transposed_backward
     arrays = (
-        convolved,
-        transposed,
-        *back(algorithm, y, x, u, True, True),
-        *back_transposed(algorithm, x, y, u, True, True),
+        lowering.convolve(algorithm, x, u, bias),
+        lowering.convolve(algorithm, y, u, 0, OUTPUT),
+        *lowering.convolve_backward(algorithm, y, x, u, True, True),
+        *lowering.convolve_backward(algorithm, x, y, u, True, True, OUTPUT),
     )
     names = ("output", "transposed", "grad_input", "grad_weight", "transposed's grad_input", "transposed's grad_weight")
     return dict(zip(names, arrays, strict=True))
@@ -99,18 +97,14 @@ def test_each_step_and_its_transpose_are_adjoint(geometry):
     _, algorithm, x, weight, y = both(geometry, np.float64)
     rng = np.random.default_rng(1)
 
-    def to_input(b):
-        algorithm.to_input(b, np.zeros(x.shape[3]), out := np.full_like(x, np.nan))
-        return out
-
-    def to_output(b):
-        algorithm.to_output(b, np.zeros(y.shape[3]), out := np.full_like(y, np.nan))
+    def pictures(values, side, like):
+        algorithm.to_pictures(values, side, np.zeros(like.shape[3]), out := np.full_like(like, np.nan))
         return out
 
     sides = (
-        (algorithm.input_side, to_input, x),
+        (lambda a: algorithm.to_values(a, INPUT), lambda b: pictures(b, INPUT, x), x),
         (algorithm.weight_side, algorithm.to_weight, weight),
-        (algorithm.output_side, to_output, y),
+        (lambda a: algorithm.to_values(a, OUTPUT), lambda b: pictures(b, OUTPUT, y), y),
     )
     for step, transpose, a in sides:
         image = step(a)

@@ -12,8 +12,8 @@ from samples import draw, rng
 
 from minigan.gradcheck import check_gradients
 from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, Tanh, minibatch, pixel_norm
-from minigan.layers.minibatch import MinibatchDiscrimination
-from minigan.layers.pixel_norm import MinibatchStd, PixelNorm
+from minigan.layers.minibatch import MinibatchDiscrimination, MinibatchStd
+from minigan.layers.pixel_norm import PixelNorm
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -37,7 +37,6 @@ from minigan.layers import (
     conv,
     dense,
     dropout,
-    noise,
     resample,
     shape,
 )
@@ -79,7 +78,7 @@ LAYERS = {  # the right layer, x[, training]; square where it can be, or a trans
 }
 
 WINDOWS, CACHED = "windows_of(grad_output, weight.shape[:2], stride", "size, windows, weight, stride, padding = cache\n"
-MASK, SPREAD = "grad_output * grad_output.dtype.type(scale)", "+= grad_output / (KH * KW)"
+MASK = "grad_output * grad_output.dtype.type(scale)"
 WON = "n, h * SH + winner // KW, w * SW + winner % KW, c"
 AFFINE = "gamma * inv_std * g"
 BUGS = {  # the layer, module, function: what stands there, what stands there instead
@@ -156,7 +155,7 @@ BUGS = {  # the layer, module, function: what stands there, what stands there in
         "not scaled": (MASK, "grad_output"),
         "lets all through": ("where(kept, " + MASK, "where(True, grad_output"),
     },
-    ("noise", noise.GaussianNoise, "_backward"): {
+    ("noise", dropout.GaussianNoise, "_backward"): {
         "comes back too": ("return ", "return self.rng.standard_normal(grad_output.shape) + "),
         "taken for a factor": ("return ", "return self.rng.standard_normal(grad_output.shape) * "),
     },
@@ -195,8 +194,8 @@ BUGS = {  # the layer, module, function: what stands there, what stands there in
     },
     ("average", resample, "average_pool2d_backward"): {"share of another window": ("(KH * KW)", "(KH + 2)")},
     ("average, overlapping", resample, "average_pool2d_backward"): {
-        "no share": (SPREAD, "+= grad_output"),
-        "last window only": (SPREAD, "= grad_output / (KH * KW)"),
+        "no share": ("grad_output / (KH * KW),", "grad_output,"),
+        "last window only": ("+= share", "= share"),
     },
     ("max, overlapping", resample, "max_pool2d_backward"): {
         "last window only": (

@@ -76,13 +76,9 @@ def load(typing_context, array):
     """array[0], read from memory each time: an ordinary load would be moved out of the loop, which writes nothing."""
 
     def generate(context, builder, signature, arguments):
-        return builder.load_atomic(_first(context, builder, signature, arguments), "acquire", 8)
+        (kind,), (argument,) = signature.args, arguments
+        fields, index = context.make_array(kind)(context, builder, argument), [context.get_constant(types.intp, 0)]
+        first = cgutils.get_item_pointer(context, builder, kind, fields, index, wraparound=False)
+        return builder.load_atomic(first, "acquire", 8)
 
     return types.int64(array), generate
-
-
-def _first(context, builder, signature, arguments):
-    """The address of the first entry of the array that is the first argument."""
-    fields = context.make_array(signature.args[0])(context, builder, arguments[0])
-    index = [context.get_constant(types.intp, 0)]
-    return cgutils.get_item_pointer(context, builder, signature.args[0], fields, index, wraparound=False)

@@ -121,16 +121,15 @@ class Layout(NamedTuple):
     size: int  # rows in all
 
 
-class Side(NamedTuple):
+class Transform(NamedTuple):
     """What turns one of the three arrays into values at points, and back.
 
-    matrices: those of both axes, (s, P, samples). transform, inverse_transform: them and their transposes, by their
-    non-zero entries. (In the literature the way back is the inverse transform; it is the transposed one.)
+    there, back: the matrices of both axes, and their transposes, by their non-zero entries. (In the literature the way
+    back is the inverse transform; it is the transposed one.)
     """
 
-    matrices: list
-    transform: tuple
-    inverse_transform: tuple
+    there: tuple
+    back: tuple
     layout: Layout
 
 
@@ -151,9 +150,9 @@ class Group(NamedTuple):
 class Plan(NamedTuple):
     """The two axes of one convolution together."""
 
-    input: Side
-    weight: Side
-    output: Side
+    input: Transform
+    weight: Transform
+    output: Transform
     groups: tuple[Group, ...]
 
 
@@ -179,19 +178,18 @@ def plan(kernel_size, stride, output_size, dtype):
             v_size, m_size, u_size = v_size + rows * phases, m_size + rows, u_size + phases
     by_row = [axis.phases[axis.point] for axis in axes]
     return Plan(
-        input=_side([axis.b for axis in axes], Layout(v, *map(_unsigned, by_row), int(v_size)), dtype),
-        weight=_side([axis.g for axis in axes], Layout(u, *(_unsigned(a.phases) for a in axes), int(u_size)), dtype),
-        output=_side(
-            [axis.a[None] for axis in axes], Layout(m, *(_unsigned(p > 0) for p in by_row), int(m_size)), dtype
-        ),
+        input=_transform(Layout(v, *by_row, v_size), [axis.b for axis in axes], dtype),
+        weight=_transform(Layout(u, height.phases, width.phases, u_size), [axis.g for axis in axes], dtype),
+        output=_transform(Layout(m, *(p > 0 for p in by_row), m_size), [axis.a[None] for axis in axes], dtype),
         groups=tuple(groups),
     )
 
 
-def _side(matrices, layout, dtype):
-    transform = tuple(_sparse(matrix, dtype) for matrix in matrices)
-    inverse_transform = tuple(_sparse(matrix.transpose(0, 2, 1), dtype) for matrix in matrices)
-    return Side([matrix.astype(dtype) for matrix in matrices], transform, inverse_transform, layout)
+def _transform(layout, matrices, dtype):
+    there = tuple(_sparse(matrix, dtype) for matrix in matrices)
+    back = tuple(_sparse(matrix.transpose(0, 2, 1), dtype) for matrix in matrices)
+    place, phases_h, phases_w, size = layout
+    return Transform(there, back, Layout(place, _unsigned(phases_h), _unsigned(phases_w), int(size)))
 
 
 def _sparse(matrices, dtype):

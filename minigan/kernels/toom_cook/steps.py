@@ -1,46 +1,90 @@
 """The transforms of Winograd convolution (plans.py): arrays into values at points, and transposed back.
 
-x (N, H, W, C) in NHWC order; its values are a flat array in the order of a Side's Layout.
+x (N, H, W, C) in NHWC order; its values are a flat array in the order of a Transform's Layout.
 """
+
+import math
 
 import numpy as np
 
-from minigan.kernels.jit import inlined_kernel, kernel
+from minigan.kernels.jit import inlined_kernel, kernel, unsigned
 from minigan.kernels.parallel import memory, threads
+from minigan.kernels.toom_cook import plans
 
 BLOCK = np.uintp(32)  # a loop of fixed length needs fewer checks than one whose length is found at run time
 SLAB = 128  # channels of a picture that are transformed together, so that intermediate results stay in the first caches
 GROUP = 256  # channels of several pictures, or of a weight, that are, so that memory is written and read in longer runs
 
 
-def transform(x, side, stride=(1, 1), padding=(0, 0)):
-    """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `side` says."""
-    n, h, w, c = x.shape
-    out = memory.empty((side.layout.size * n * c,), x.dtype)
-    slab, together = _shares(n, c)
-    sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
-    matrices = (*side.layout[:3], *side.transform[0], *side.transform[1])
-    threads.run(_transform, n * -(-c // slab), 2 * out.size, x.reshape(-1), out, *matrices, *sizes)
+class ToomCook:
+    """A convolution by Winograd's algorithm: V, U and M are values at points, in flat arrays."""
+
+    def __init__(self, input_shape, weight_shape, stride, padding, output_size, dtype):
+        self.shapes = input_shape, (input_shape[0], *output_size, weight_shape[3])
+        self.weight_shape, self.stride, (c, o) = weight_shape, stride, weight_shape[2:]
+        self.plan = plans.plan(weight_shape[:2], stride, output_size, dtype)
+        self.sides = (self.plan.input, stride, padding), (self.plan.output,)
+        self.v_size, self.m_size = self.plan.input.layout.size * c, self.plan.output.layout.size * o
+        self.u_size = self.plan.weight.layout.size * c * o
+
+    def to_values(self, pictures, side):
+        return transform(pictures, *self.sides[side])
+
+    def to_pictures(self, values, side, bias, out):
+        inverse_transform(values, out, bias, *self.sides[side])
+
+    def weight_side(self, weight):
+        return transform(self._as_picture(weight), self.plan.weight, self.stride)
+
+    def to_weight(self, u):
+        weight = np.empty(self.weight_shape, u.dtype)
+        inverse_transform(u, self._as_picture(weight), 0, self.plan.weight, self.stride)
+        return weight
+
+    def _as_picture(self, weight):
+        return weight.reshape(1, *weight.shape[:2], -1)
+
+    def room(self, side, out):
+        """For the values of `side`, of which `out` will be made."""
+        return memory.empty((len(out) * (self.v_size, self.m_size)[side],), out.dtype)
+
+    def stacks(self, v, u, m):
+        """The three as stacks of matrices (S, R, K), (S, K, O) and (S, R, O), one triple for each kind."""
+        (c, o), n = self.weight_shape[2:], m.size // self.m_size
+        for group in self.plan.groups:
+            blocks, rows, width = group.blocks, group.rows * n, group.width * c
+            yield (
+                _stack(v, group.v * n * c, blocks, rows, width),
+                _stack(u, group.u * c * o, blocks, width, o),
+                _stack(m, group.m * n * o, blocks, rows, o),
+            )
+
+
+def _stack(flat, first, *shape):
+    return flat[first : first + math.prod(shape)].reshape(shape)
+
+
+def transform(x, matrices, stride=(1, 1), padding=(0, 0)):
+    """x (N, H, W, C) -> its values at the points, (layout.size · N · C,): B x Bᵀ, G w Gᵀ or Aᵀ y A, as `matrices`, a
+    Transform, says."""
+    out = memory.empty((matrices.layout.size * len(x) * x.shape[3],), x.dtype)
+    _run(_transform, x, out, matrices.layout, matrices.there, stride, padding)
     return out
 
 
-def inverse_transform(v, side, out, stride=(1, 1), padding=(0, 0), bias=0):
-    """The transposed step, into out (N, H, W, C), which is returned; plus bias (C,), or 0 for none."""
-    n, h, w, c = out.shape
-    bias = bias + np.zeros(c, out.dtype)
-    slab, together = _shares(n, c)
-    sizes = (np.uintp(size) for size in (n, h, w, c, slab, together, *stride, *padding))
-    matrices = (*side.layout[:3], *side.inverse_transform[0], *side.inverse_transform[1])
-    bias_line = np.tile(bias, w) if slab == c else bias
-    rows = n * -(-c // slab)
-    threads.run(_inverse_transform, rows, 2 * v.size, v, out.reshape(-1), *matrices, *sizes, bias_line)
-    return out
+def inverse_transform(values, out, bias, matrices, stride=(1, 1), padding=(0, 0)):
+    """The transposed step, into out (N, H, W, C), plus bias (C,), or 0 for none."""
+    _, _, w, c = out.shape
+    bias_line = np.tile(bias + np.zeros(c, out.dtype), w)
+    _run(_inverse_transform, out, values, matrices.layout, matrices.back, stride, padding, bias_line)
 
 
-def _shares(n, c):
-    """Channels that are transformed together, and in how many pictures at a time."""
-    slab = min(c, GROUP if n == 1 else SLAB)
-    return slab, max(1, GROUP // slab)
+def _run(kernel, pictures, values, layout, axes, stride, padding, *more):
+    n, h, w, c = pictures.shape
+    slab = min(c, GROUP if n == 1 else SLAB)  # channels that are transformed together
+    sizes = unsigned(n, h, w, c, slab, max(1, GROUP // slab), *stride, *padding)
+    tables = (*layout[:3], *axes[0], *axes[1])
+    threads.run(kernel, n * -(-c // slab), 2 * values.size, pictures.reshape(-1), values, *tables, *sizes, *more)
 
 
 # The inner loops index flat arrays by unsigned numbers. A row taken as a view, or a signed index, which might be
@@ -103,7 +147,7 @@ def _transform(
 
 @kernel
 def _inverse_transform(
-    start, stop, v, out, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
+    start, stop, out, v, place, phases_h, phases_w, count_h, column_h, value_h, count_w, column_w, value_w,
     n, h, w, c, slab, together, sh, sw, ph, pw, bias_line,
 ):  # fmt: skip
     """out[n, t·SH + b - PH, u·SW + d - PW] = bias + Σ_j value_w[d, u, j] Σ_i value_h[b, t, i] v[i, j, n, b, d].
