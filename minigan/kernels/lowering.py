@@ -89,9 +89,8 @@ def _convolve(start, stop, algorithm, side, x, u, bias, out):
 def _convolve_backward(start, stop, algorithm, side, grad, x, u, grad_x, sums):
     for part in _chunks(start, stop, algorithm, grad.itemsize):
         back = algorithm.to_values(grad[part], 1 - side)
-        if grad_x is not None:
-            values = product(algorithm, back, u, grad_x[part], 1 - side)
-            algorithm.to_pictures(values, side, 0, grad_x[part])
+        if grad_x is not None:  # its values get no name, so that their memory is free for those of x
+            algorithm.to_pictures(product(algorithm, back, u, grad_x[part], 1 - side), side, 0, grad_x[part])
         if sums is not None:
             values = algorithm.to_values(x[part], side)
             v, m = (values, back) if side == INPUT else (back, values)

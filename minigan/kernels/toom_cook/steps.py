@@ -75,7 +75,7 @@ def transform(x, matrices, stride=(1, 1), padding=(0, 0)):
 def inverse_transform(values, out, bias, matrices, stride=(1, 1), padding=(0, 0)):
     """The transposed step, into out (N, H, W, C), plus bias (C,), or 0 for none."""
     _, _, w, c = out.shape
-    bias_line = np.tile(bias + np.zeros(c, out.dtype), w)
+    bias_line = np.tile(bias + np.zeros(c, out.dtype), w if c <= GROUP else 1)  # for lines written whole
     _run(_inverse_transform, out, values, matrices.layout, matrices.back, stride, padding, bias_line)
 
 
@@ -193,7 +193,7 @@ def _inverse_transform(
                 else:
                     line[:] = 0
                 target = (picture * h + y) * w * c + first
-                if run == c:
+                if run == c:  # one long run
                     for k in range(w * c):
                         out[target + k] = line[pw * c + k] + bias_line[k]
                 else:
