@@ -13,8 +13,8 @@ def gradient_reversal_forward(x, strength):
 def gradient_reversal_backward(grad_output, cache):
     """-λ g, in the place of ∂L/∂x = g, with λ = strength.
 
-    This is the derivative of no function, and means to be none: what lies above minimises a loss, and what lies below
-    moves *up* that loss by the same backward pass. One step of gradient descent so plays both sides of a game.
+    This is not the derivative of the forward pass, and is not meant to be: what lies above minimises a loss, and what
+    lies below moves *up* that loss by the same backward pass. One step of descent so plays both sides of a game.
     """
     return grad_output * grad_output.dtype.type(-cache)
 
