@@ -2,7 +2,7 @@
 
     python tests/scripts/evidence_17.py
 
-About three minutes on two cores. The notebook plays the same games with seed 0. What stands under "committed" is read
+About three minutes of one core. The notebook plays the same games with seed 0. What stands under "committed" is read
 from data/RESULTS.md, where the commands stand that measured it.
 """
 
