@@ -17,6 +17,8 @@ def answer_3(probabilities):
     return probabilities.argmax(axis=0)
 
 
-# Exercise 4 is open. One try: a rotation by a few degrees is found neither by the table
-# nor by pixels; by features the rotated digits are still nearer to their originals than
-# honest ones are. A test can only find the changes that its measure ignores.
+# Exercise 4 is open. One try: the copier's pictures rotated by 3 degrees (bilinear, which
+# also blurs a little). The table marks kernel and recall. By pixels the nearest training
+# picture is at 0.13 (honest digits: 0.31), by features at 0.70 (1.58). With 8 degrees it
+# hides better from the copy tests (0.27 and 1.17), and the table marks more. To find copies
+# after a change, a test needs a measure that does not notice this change.
