@@ -21,7 +21,7 @@ STRENGTHS = {
     "nothing": [0],
     "L1": [3e-4, 1e-3, 3e-3],
     "L2": [1e-2, 3e-2, 1e-1],
-    "dropout": [0.2, 0.5, 0.8],
+    "dropout": [0.5, 0.7, 0.9],
     "label smoothing": [0.1, 0.2, 0.3],
     "instance noise": [0.3, 0.6, 1.0],
 }
