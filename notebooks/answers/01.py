@@ -19,6 +19,6 @@ def answer_3(gan, z0, z1, n, digit):
 
 
 # Exercise 4 is open. One run (seed 0): with lr=1e-5 and d_lr=1e-3 D finds the fakes: d_fake
-# is 0.32 and G's loss 2.1, and 2 % of the samples are near a centre. With lr=1e-3 and
+# is about 0.3 and G's loss about 2, and 2 % of the samples are near a centre. With lr=1e-3 and
 # d_lr=1e-5 D learns so slowly that d_fake stays 0.50: G has nothing to learn from. Its
 # samples stay in the middle, and none reaches a cloud. The two players need each other.
