@@ -22,6 +22,8 @@ def answer_3(W, H, S):
     return A
 
 
-# Exercise 4 is open. What to look at: with moved training pictures the dense D can no longer
-# rely on single pixels, so it learns more slowly and its curve is flatter. The convolutions
-# get the same for nothing. This is what is meant by a good inductive bias.
+# Exercise 4 is open. What to look at: with moved training pictures the grain stands at no fixed
+# pixel, so the dense D cannot learn it by heart. Two runs: after 200 steps it was right in 96 to
+# 99 % of the cases, whatever the move, after 1000 steps in more than 98 %. So it can learn what the
+# convolutions have from the start, but it needs more pictures and more steps. To have it from the
+# start is called a good inductive bias.

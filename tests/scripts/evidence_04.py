@@ -2,7 +2,8 @@
 
     python tests/scripts/evidence_04.py
 
-About a minute on two cores. The notebook trains seed 0 the same way.
+About a minute on two cores. The shared grain: what is the same in 2000 fakes of a pixel minus the mean
+around it. The notebook trains seed 0 the same way.
 """
 
 import datetime
@@ -46,7 +47,14 @@ def discriminators(seed, digits, test_digits):
     for _ in range(300):
         gan.train_step(digits[rng.integers(len(digits), size=64)])
     fakes = gan.sample(6000, np.random.default_rng(1)).astype(np.float32)
-    run = {"seed": seed}
+    spot = np.float32([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]).reshape(3, 3, 1, 1) / 9
+    shared = layers.conv2d_forward(fakes[:2000] + 1, spot, 0, (1, 1), (1, 1))[0].mean(axis=0)
+    trial = {
+        "as they are": fakes[5000:],
+        "moved by one pixel": np.roll(fakes[5000:], 1, axis=2),
+        "only the shared grain moved": fakes[5000:] - shared + np.roll(shared, 1, axis=1),
+    }
+    run = {"seed": seed, "taken for real": {name: [] for name in trial}}  # by dense, by convolutions
     for name, build in (("dense", dense_D), ("convolutions", conv_D)):
         D = trained(layers.Sequential(build(np.random.default_rng(seed))), 10 + seed, digits, fakes)
         shares = []
@@ -54,6 +62,8 @@ def discriminators(seed, digits, test_digits):
             real, fake = np.roll(test_digits[:1000], k, axis=2), np.roll(fakes[5000:], k, axis=2)
             shares.append(float(((D.forward(real) > 0).mean() + (D.forward(fake) < 0).mean()) / 2))
         run[name] = shares
+        for what, pictures in trial.items():
+            run["taken for real"][what].append(float((D.forward(pictures) > 0).mean()))
     return run
 
 
