@@ -12,7 +12,7 @@ from minigan.gan import build_gan, trainer
 from minigan.metrics.evaluation import Reference
 from minigan.metrics.judge import BODIES, Classifier
 from minigan.models import PRESETS
-from minigan.tools import cli, plotting
+from minigan.tools import cli
 
 CLASSES = ("blue", "green", "red")
 
@@ -154,15 +154,3 @@ def test_samples_of_other_data_are_not_judged_by_the_judge_of_digits(tmp_path):
         evaluate.run([str(run), "--n", "100"])
     with pytest.raises(InputError, match="evaluate_every goes with the data set mnist"):
         train.run(["--preset", "mlp", "--dataset", str(path), "--evaluate-every", "1", "--out", str(tmp_path / "b")])
-
-
-def test_grids_keep_colours_apart(tmp_path):
-    images, labels = coloured(3, 8)
-    plotting.save_samples(tmp_path / "grid.png", datasets.to_float(images), columns=3)
-    sheet = np.asarray(Image.open(tmp_path / "grid.png"))
-    scale = sheet.shape[1] // (3 * 8 + 4 * plotting.MARGIN)
-    for i, label in enumerate(labels):
-        left = (plotting.MARGIN + i * (8 + plotting.MARGIN)) * scale
-        cell = sheet[plotting.MARGIN * scale :][: 8 * scale, left : left + 8 * scale]
-        assert cell.mean(axis=(0, 1)).argmax() == 2 - label
-        np.testing.assert_array_equal(cell[::scale, ::scale], images[i])

@@ -44,33 +44,6 @@ def test_a_loaded_gan_is_the_saved_one(tmp_path, optimizer):
     assert identical(loaded.state(), gan.state())
 
 
-def test_the_state_of_a_network_with_batch_norm_has_its_running_statistics(tmp_path):
-    gan = trained("dcgan", steps=2, ema_decay=0.9)
-    keys = gan.state().keys()
-    for player in ("generator", "discriminator", "averaged"):
-        assert any(key.startswith(f"{player}.buffers.") for key in keys)
-    loaded, _, _ = load_gan(saved(tmp_path, gan))
-    assert identical(loaded.state(), gan.state())
-    z = np.random.default_rng(0).standard_normal((3, 100), dtype=np.float32)
-    assert loaded.decode(z).tobytes() == gan.decode(z).tobytes()
-    assert loaded.decode(z).tobytes() != trained("dcgan", steps=0, ema_decay=0.9).decode(z).tobytes()
-
-
-def test_a_state_of_another_network_is_refused_and_changes_nothing():
-    gan = trained()
-    before = {key: array.copy() for key, array in gan.state().items()}
-    name = next(key for key in before if key.startswith("discriminator.params"))
-    for change, expected in (
-        ({}, "has no"),
-        ({name: before[name][:-1]}, "expected float32"),
-        ({name: before[name].astype(np.float64)}, "float64"),
-    ):
-        other = {key: array + 1 if array.dtype.kind == "f" else array for key, array in before.items() if key != name}
-        with pytest.raises(InputError, match=f"{expected}.*another network"):
-            gan.load_state(other | change)
-        assert identical(gan.state(), before)
-
-
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

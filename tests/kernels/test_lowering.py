@@ -125,20 +125,6 @@ def test_chunks_of_any_size_give_the_same(monkeypatch, pieces):
             np.testing.assert_allclose(array, wanted[name], rtol=0, atol=1e-12 * abs(wanted[name]).max(), err_msg=name)
 
 
-def test_one_thread_or_two_the_same_pictures():
-    """Each picture's outcome has nothing to do with the threads; a sum over pictures is added up in another order."""
-    outcomes = []
-    for count in (1, min(2, threads.available_cores())):
-        with threads.threads(count):
-            _, algorithm, x, weight, y = both(GEOMETRIES[0], np.float32, n=24, c=32, o=32)
-            outcomes.append(results(algorithm, x, weight, y, np.ones(32, np.float32)))
-            again = results(algorithm, x, weight, y, np.ones(32, np.float32))
-            for name, array in again.items():
-                np.testing.assert_array_equal(array, outcomes[-1][name], err_msg=f"{name}, {count} threads, twice")
-    for name, array in outcomes[0].items():
-        np.testing.assert_allclose(array, outcomes[1][name], rtol=0, atol=1e-5 * abs(array).max(), err_msg=name)
-
-
 def test_the_cheaper_way_is_chosen():
     def chosen(c, o, kernel=(4, 4), padding=(1, 1)):
         shapes = ((2, 14, 14, c), (*kernel, c, o))
