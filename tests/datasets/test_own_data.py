@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from test_other_data import coloured
 from training_runs import begin, resume, samples_for_pictures
 
 from minigan import classify, datasets, evaluate, recognise, sample, train
@@ -18,14 +19,6 @@ from minigan.tools import cli, plotting
 
 CLASSES = ("blue $x$", "green", "red")
 FEW = ["--steps", "2", "--batch-size", "8", "--latent-dim", "8"]
-
-
-def coloured(n, side=16):
-    """Noisy pictures of one colour each, and which, in turn."""
-    labels = np.arange(n) % 3
-    images = np.random.default_rng(0).integers(0, 60, (n, side, side, 3), np.uint8)
-    images[np.arange(n), :, :, 2 - labels] += np.uint8(180)
-    return images, labels
 
 
 def folder_of(root, n, side=16, classes=CLASSES):

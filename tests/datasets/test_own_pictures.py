@@ -1,14 +1,13 @@
 """One's own pictures: a folder of them, good, odd and hostile, and arrays in .npy and .npz."""
 
 import io
-import json
 import struct
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
+from test_hostile import png
 
 from minigan.base.errors import InputError
 from minigan.datasets import folder as folders
@@ -131,16 +130,6 @@ def test_what_is_transparent_is_white(tmp_path):
     np.testing.assert_allclose(read_one(tmp_path)[0, 0], [227, 127, 127], atol=1)
 
 
-def header_only(width, height):
-    """A PNG of a hundred bytes that claims this size."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
 def test_broken_files_are_named_and_skipped(tmp_path, capsys):
     plain(COLOURS["green"]).save(tmp_path / "good.png")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
@@ -151,8 +140,8 @@ def test_broken_files_are_named_and_skipped(tmp_path, capsys):
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "page.jpg").write_bytes(b"<html>404</html>")
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "bomb.png").write_bytes(header_only(10_001, 10_000))
-    (tmp_path / "huge.png").write_bytes(header_only(2**31 - 1, 2**31 - 1))
+    (tmp_path / "bomb.png").write_bytes(png(10_001, 10_000))
+    (tmp_path / "huge.png").write_bytes(png(2**31 - 1, 2**31 - 1))
     Image.fromarray(noise).save(tmp_path / "other.pcx")
     (tmp_path / ".hidden").write_bytes(b"x")
     images, _, _ = load_folder(tmp_path, 8)
@@ -220,15 +209,6 @@ def test_a_size_goes_with_a_folder_only():
 # ---- arrays
 
 
-def whole(path):
-    """The images of both splits of a file in which each tenth is for testing."""
-    train, test = (load(path, split)[0] for split in ("train", "test"))
-    images = np.empty((len(train) + len(test), *train.shape[1:]), np.uint8)
-    tenth = np.arange(1, len(images) + 1) % 10 == 0
-    images[tenth], images[~tenth] = test, train
-    return images
-
-
 @pytest.fixture
 def pictures():
     return np.random.default_rng(0).integers(0, 256, (20, 5, 6, 3), np.uint8)
@@ -237,37 +217,6 @@ def pictures():
 def save(path, **content):
     np.savez(path, **content) if path.suffix == ".npz" else np.save(path, content["images"])
     return path
-
-
-@pytest.mark.parametrize("shape", [(20, 5, 6), (20, 5, 6, 1), (20, 5, 6, 3)])
-@pytest.mark.parametrize("ending", ["npy", "npz"])
-def test_bytes_come_as_they_are(tmp_path, shape, ending):
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    path, wanted = save(tmp_path / f"p.{ending}", images=images), images.reshape(20, 5, 6, -1)
-    train, test = (load(path, split) for split in ("train", "test"))
-    assert train[1] is test[1] is None
-    np.testing.assert_array_equal(test[0], wanted[[9, 19]])
-    np.testing.assert_array_equal(train[0], np.delete(wanted, [9, 19], axis=0))
-
-
-@pytest.mark.parametrize("how", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("dtype", [np.int64, np.uint8, ">i2"])
-def test_labels_go_with_them(tmp_path, pictures, how, dtype):
-    path = tmp_path / "p.npz"
-    how(path, labels=(np.arange(20) % 7).astype(dtype), images=np.asfortranarray(pictures))
-    for split, chosen in (("test", [9, 19]), ("train", np.delete(np.arange(20), [9, 19]))):
-        images, labels = load(path, split)
-        np.testing.assert_array_equal(images, pictures[chosen])
-        assert labels.dtype == np.int64
-        np.testing.assert_array_equal(labels, np.arange(20)[chosen] % 7)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4"])
-def test_floats_of_both_ranges(tmp_path, pictures, dtype):
-    pictures[0, 0, 0] = 0, 128, 255
-    for values in (pictures / 255, pictures / 127.5 - 1):
-        path = save(tmp_path / "p.npy", images=values.astype(dtype))
-        np.testing.assert_array_equal(whole(path), pictures)
 
 
 @pytest.mark.parametrize(
@@ -320,22 +269,6 @@ def test_pictures_without_numbers_are_counted_and_the_first_is_named(tmp_path, p
 def test_other_labels_are_refused(tmp_path, pictures, labels, match):
     with pytest.raises(InputError, match=match):
         load(save(tmp_path / "p.npz", images=pictures, labels=labels))
-
-
-class Trap:
-    def __reduce__(self):
-        return json.loads, ('"opened"',)
-
-
-@pytest.mark.parametrize("ending", ["npy", "npz"])
-def test_no_pickle_is_opened(tmp_path, monkeypatch, ending):
-    path = save(tmp_path / f"p.{ending}", images=np.array([Trap(), None], object))
-    monkeypatch.setattr(json, "loads", lambda text: pytest.fail("a pickle was opened"))
-    with pytest.raises(InputError, match="it holds object, expected numbers"):
-        load(path)
-    (tmp_path / "q.npy").write_bytes(b"\x80\x04\x95pickle" * 20)
-    with pytest.raises(InputError, match=r"damaged or no .npy file"):
-        load(tmp_path / "q.npy")
 
 
 def claim(shape, dtype="|u1", content=b""):
