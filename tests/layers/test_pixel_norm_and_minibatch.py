@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from planting import is_found, table
 from samples import draw, rng
+from test_layers import InTwoParts
 
 from minigan.gradcheck import check_gradients
-from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, Tanh, minibatch, pixel_norm
+from minigan.layers import minibatch, pixel_norm
 from minigan.layers.minibatch import MinibatchDiscrimination, MinibatchStd
 from minigan.layers.pixel_norm import PixelNorm
 
@@ -28,7 +29,6 @@ CASES = {  # the layer, the shape of x
     "discrimination, one dimension": (lambda: comparing(3, 4, 1), (8, 3)),
     "discrimination, one kernel": (lambda: comparing(3, 1, 4), (4, 3)),
 }
-MIXING = [name for name in CASES if not name.startswith("pixel")]
 every_case = pytest.mark.parametrize("name", CASES)
 whole_or_two_parts = pytest.mark.parametrize("num_splits", [1, 2])
 
@@ -55,13 +55,6 @@ def every_pass(layer, x, num_splits=1, **how):
     out = run(layer, x, num_splits)
     grad_input = layer.backward(draw(*out.shape, seed=5, dtype=x.dtype), **how)
     return [out, grad_input, *(grad.copy() for grad in layer.grads.values())]
-
-
-class InTwoParts(Sequential):
-    """Takes the two halves of an even batch apart, as d_step does with real and fake."""
-
-    def forward(self, x, training=True):
-        return super().forward(x, training, num_splits=2 if len(x) % 2 == 0 else 1)
 
 
 def deviation(part):
@@ -162,16 +155,6 @@ def test_at_the_kink_the_slope_is_the_mean_of_both_sides():
         step[0, d] = h
         above, below = ((layer.forward(moved) * g).sum() for moved in (x + step, x - step))
         assert found[0, d] == pytest.approx((above - below) / (2 * h), rel=1e-6)
-
-
-def test_inside_a_discriminator():
-    layers = [Conv2D(2, 3, 2, rng=rng()), PixelNorm(), MinibatchStd(), Conv2D(4, 2, 2, rng=rng()), Tanh(), Flatten()]
-    layers += [Dense(4, 5, rng=rng()), comparing(5, 3, 2), LeakyReLU(), Dense(8, 1, rng=rng())]
-    network = InTwoParts(layers)
-    report = check_gradients(network, draw(6, 3, 4, 2), max_entries=80)
-    assert report.ok, f"{report}"
-    assert network.output_shape((3, 4, 2)) == (1,)
-    assert network.uses_batch_statistics
 
 
 # ---- bugs: a changed line in a formula must be found by the check that is named

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from planting import plant, table
 from samples import draw, lively, off_zero, rng
+from test_layers import InTwoParts
 
 import minigan
 from minigan.gradcheck import check_gradients
@@ -41,14 +42,6 @@ from minigan.layers import (
     shape,
 )
 
-
-class TwoPartNorm(BatchNorm):
-    """Normalises the two halves of an even batch apart, as d_step does with real and fake."""
-
-    def forward(self, x, training=True):
-        return super().forward(x, training, num_splits=2 if len(x) % 2 == 0 else 1)
-
-
 DISTINCT = np.random.default_rng(4).permutation(3 * 5 * 7 * 2).reshape(3, 5, 7, 2) / 10  # no ties for a maximum
 PICTURE, VECTORS = draw(4, 5, 7, 3), draw(5, 6)
 LAYERS = {  # the right layer, x[, training]; square where it can be, or a transposed weight would not even fit
@@ -60,7 +53,7 @@ LAYERS = {  # the right layer, x[, training]; square where it can be, or a trans
     "batch norm": (lambda: BatchNorm(3), PICTURE),
     "batch norm of vectors": (lambda: BatchNorm(3), draw(6, 3)),
     "batch norm in use": (lambda: BatchNorm(3), PICTURE, False),
-    "batch norm in two parts": (lambda: TwoPartNorm(3), PICTURE),
+    "batch norm in two parts": (lambda: InTwoParts([BatchNorm(3)]), PICTURE),
     "dropout": (lambda: Dropout(0.4, rng=rng()), VECTORS),
     "noise": (lambda: GaussianNoise(0.4, rng=rng()), VECTORS),
     "relu": (ReLU, off_zero(VECTORS)),

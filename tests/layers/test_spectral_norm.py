@@ -10,8 +10,7 @@ import pytest
 from samples import close, draw, rng
 
 from minigan.gradcheck import check_function, check_gradients
-from minigan.layers import Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Sequential, Tanh
-from minigan.layers import spectral_norm as module
+from minigan.layers import Conv2D, ConvTranspose2D, Dense, Sequential
 from minigan.layers.spectral_norm import EqualizedRate, SpectralNorm, power_iteration
 from minigan.optim import SGD, Adam
 
@@ -171,18 +170,6 @@ def test_layer(kind, check, name):
     check(*make(kind, name))
 
 
-def test_the_function_pair():
-    """The backward pass of W/σ by itself, with any u and v, against differences."""
-    u, v, g = unit(draw(4, seed=2)), unit(draw(6, seed=3)), draw(4, 6, seed=4)
-
-    def objective(matrix):
-        normalised, cache = module.spectral_norm_forward(matrix, u, v)
-        return float((normalised * g).sum()), module.spectral_norm_backward(g, cache)
-
-    report = check_function(objective, draw(4, 6), tolerance=1e-7)
-    assert report.ok, f"{report}"
-
-
 # ---- σ
 
 
@@ -229,22 +216,6 @@ def test_averaged_vectors_are_as_good():
     close([layer.forward(x, training=False)], [expected])
 
 
-def test_saved_and_restored():
-    layer, x = make(SpectralNorm, "transposed")
-    for step in range(3):
-        gradients(layer, x + step)
-        SGD(layer, lr=0.1).step()
-    network = Sequential([layer])
-    other = Sequential([SpectralNorm(CASES["transposed"][0]().astype("f8"), rng=rng(7))])
-    saved = {key: array.copy() for key, array in (network.params | network.buffers).items()}
-    assert set(saved) == {"0.weight", "0.bias", "0.u", "0.v"}
-    assert np.abs(other.forward(x, training=False) - network.forward(x, training=False)).max() > 0.1
-    for key, array in (other.params | other.buffers).items():
-        array[...] = saved[key]  # as GAN.load_state does
-    for training in (False, True, False):
-        assert np.array_equal(other.forward(x, training=training), network.forward(x, training=training))
-
-
 # ---- the equalised rate
 
 
@@ -279,14 +250,6 @@ def test_adam_moves_every_layer_at_the_same_rate(name):
 
 
 # ---- as one of the library's layers
-
-
-@every_kind
-def test_in_a_network(kind):
-    layers = [Conv2D(2, 3, 3, 2, 1, rng=rng()), ConvTranspose2D(3, 2, 2, 2, rng=rng()), Dense(32, 2, rng=rng())]
-    conv, transposed, dense = (wrapped(kind, layer) for layer in layers)
-    network = Sequential([conv, LeakyReLU(), transposed, Tanh(), Flatten(), dense])
-    right_gradients(network, draw(3, 4, 4, 2), training=False)
 
 
 @every_kind
