@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from image_to_image_calls import call
 from PIL import Image
 from test_bench_work import MULTIPLY_ADDS
 
@@ -15,7 +16,6 @@ from minigan.base.errors import RunError
 from minigan.bench import __main__ as bench
 from minigan.bench import network, scaling
 from minigan.kernels.parallel import threads
-from minigan.tools import cli
 
 TINY = bench.Budget(pairs=2, turn=1e-9, warm_up=1, trial=1, layers=1, products=1, fresh=False)
 
@@ -76,18 +76,11 @@ def stubs(monkeypatch):
     return monkeypatch
 
 
-def call(capsys, *words):
-    """-> exit status, stdout, stderr of the command run in this process."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main("bench", bench.run, [str(word) for word in words])
-    return stop.value.code, *capsys.readouterr()
-
-
 # ---- the command
 
 
 def test_quick_writes_json_and_chart(stubs, capsys):
-    status, out, err = call(capsys, "--quick", "--batches", "2,3", "--presets", "mlp,listing", "--out", "there")
+    status, out, err = call(capsys, bench, "--quick", "--batches", "2,3", "--presets", "mlp,listing", "--out", "there")
     assert status == 0, err
     results = json.loads(Path("there/bench.json").read_text())
     assert results.keys() == {
@@ -144,7 +137,7 @@ def test_quick_writes_json_and_chart(stubs, capsys):
 
 def test_full_tries_compile_and_goes_on_without(stubs, capsys):
     stubs.setattr(bench, "WITHOUT_CONVOLUTIONS", ())
-    status, out, _ = call(capsys, "--presets", "mlp", "--batches", "2")
+    status, out, _ = call(capsys, bench, "--presets", "mlp", "--batches", "2")
     assert status == 0
     results = json.loads(Path("runs/bench/bench.json").read_text())
     assert results["configurations"][0]["torch_modes"]["compile"] == {"reason": "no compiler"}
@@ -165,7 +158,7 @@ def test_full_tries_compile_and_goes_on_without(stubs, capsys):
 
 
 def test_presets_that_pytorchs_side_does_not_know(stubs, capsys):
-    status, out, err = call(capsys, "--quick", "--presets", "mlp,wgan,progan,toy", "--batches", "2")
+    status, out, err = call(capsys, bench, "--quick", "--presets", "mlp,wgan,progan,toy", "--batches", "2")
     assert status == 0, err
     results = json.loads(Path("runs/bench/bench.json").read_text())
     mlp, wgan, progan, toy = results["configurations"]
@@ -184,7 +177,7 @@ def test_presets_that_pytorchs_side_does_not_know(stubs, capsys):
 
 def test_without_torch_it_says_so_and_goes_on(stubs, capsys):
     stubs.setattr(bench, "why_no_torch", lambda: "not installed here, so nothing is compared")
-    status, out, _ = call(capsys, "--quick", "--presets", "mlp", "--batches", "2")
+    status, out, _ = call(capsys, bench, "--quick", "--presets", "mlp", "--batches", "2")
     assert status == 0
     assert "PyTorch: not installed here, so nothing is compared." in out
     (entry,) = json.loads(Path("runs/bench/bench.json").read_text())["configurations"]
@@ -214,7 +207,7 @@ def test_why_no_torch(monkeypatch):
     ],
 )
 def test_bad_use(stubs, capsys, words, expected):
-    status, out, err = call(capsys, *words)
+    status, out, err = call(capsys, bench, *words)
     assert (status, out) == (2, "")
     assert expected in err
     assert err.count("\n") == 1
@@ -222,11 +215,11 @@ def test_bad_use(stubs, capsys, words, expected):
 
 def test_out_that_cannot_be(stubs, capsys, tmp_path):
     Path("file").write_text("")
-    status, _, err = call(capsys, "--out", "file/below")
+    status, _, err = call(capsys, bench, "--out", "file/below")
     assert (status, err.count("\n")) == (1, 1)
     if os.geteuid():
         Path("closed").mkdir(mode=0o500)
-        status, _, err = call(capsys, "--out", "closed")
+        status, _, err = call(capsys, bench, "--out", "closed")
         assert status == 2
         assert "may not be written to" in err
     assert not Stub.asked
@@ -262,7 +255,9 @@ def test_scaling_writes_json_and_chart(stubs, capsys):
     stubs.setattr(scaling, "BATCH", 2)
     stubs.setattr(scaling, "SIDES", (4, 8))
     stubs.setattr(scaling, "MOST", 3)
-    status, out, err = call(capsys, "--scaling", "--quick", "--batches", "4,2", "--presets", "dcgan", "--out", "there")
+    status, out, err = call(
+        capsys, bench, "--scaling", "--quick", "--batches", "4,2", "--presets", "dcgan", "--out", "there"
+    )
     assert status == 0, err
     results = json.loads(Path("there/scaling.json").read_text())
     points = [(p["axis"], p["value"]) for p in results["points"]]

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from image_to_image_calls import call
 
 from minigan import __main__ as front
 from minigan import build_gan, datasets, train
@@ -143,17 +144,10 @@ def runs(few):
         run.Run.create(name, name).save(gan, type("Batches", (), {"state": dict})(), {})
 
 
-def call(capsys, command, words):
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        cli.main(command, module(command).run, [str(word) for word in words])
-    return stop.value.code, *capsys.readouterr()
-
-
 def refused(capsys, command, words):
     """The one sentence with which it is refused, which leaves nothing behind."""
     before = sorted(Path().rglob("*"))
-    status, out, err = call(capsys, command, words)
+    status, out, err = call(capsys, module(command), *words)
     assert (status, out) == (2, ""), err
     assert re.fullmatch(rf"python -m minigan\.{command}: .{{10,300}}\.\n", err), err
     assert sorted(Path().rglob("*")) == before
