@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_to_image_calls import refused
 
 from minigan.audio import __main__ as audio
 from minigan.audio import sounds
 from minigan.gan import build_gan
 from minigan.gradcheck import check_gradients
 from minigan.kernels.parallel import threads
-from minigan.tools import cli
 
 
 @pytest.fixture(autouse=True)
@@ -160,8 +160,5 @@ def test_the_command_tells_and_asks_for_pitches(monkeypatch):
     ids=str,
 )
 def test_bad_use_is_one_sentence(capsys, tmp_path, words, expected):
-    with pytest.raises(SystemExit) as stop:
-        cli.main("audio", audio.run, words)
-    assert stop.value.code == 2
-    assert expected in capsys.readouterr().err
+    assert expected in refused(capsys, audio, *words)
     assert not list(tmp_path.iterdir())

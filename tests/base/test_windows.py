@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from image_to_image_calls import refused
 from tqdm import tqdm
 from training_runs import SMALL, around_step, begin
 
@@ -84,11 +85,7 @@ def test_a_file_that_is_open_elsewhere_stays_as_it_was(tmp_path, monkeypatch):
 def test_a_command_says_so_in_one_sentence(tmp_path, monkeypatch, capsys):
     begin(tmp_path / "run", *SMALL, "--steps", "1")
     monkeypatch.setattr(os, "replace", locked)
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        cli.main("sample", sample.run, [str(tmp_path / "run"), "--out", str(tmp_path / "x.npy")])
-    err = capsys.readouterr().err
-    assert (stop.value.code, err.count("\n")) == (1, 1)
+    err = refused(capsys, sample, tmp_path / "run", "--out", tmp_path / "x.npy", status=1)
     assert "x.npy is open in another program" in err
     assert not list(tmp_path.glob("*x.*"))
 

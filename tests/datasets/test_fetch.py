@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from image_to_image_calls import refused
 
 from minigan import datasets
 from minigan.base.errors import RunError
@@ -15,7 +16,6 @@ from minigan.datasets import fetch as fetching
 from minigan.datasets import locations
 from minigan.datasets.downloads import Download, Known
 from minigan.datasets.fetch import fetch
-from minigan.tools import cli
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -191,10 +191,7 @@ def nowhere(tmp_path, monkeypatch):
     ],
 )
 def test_offline_a_sentence_says_which_file_to_put_where(nowhere, capsys, name, files):
-    with pytest.raises(SystemExit) as stop:
-        cli.main("datasets", command.run, [name, "--quiet"])
-    out, err = capsys.readouterr()
-    assert (stop.value.code, out, err.count("\n")) == (1, "", 1)
+    err = refused(capsys, command, name, "--quiet", status=1)
     assert f"{name} is not on this machine" in err
     assert files in err
     assert f"put that into {nowhere / 'cache' / name}." in err
@@ -246,10 +243,7 @@ def test_the_list_of_what_is_here(nowhere, capsys):
 
 
 def test_a_name_nobody_knows(capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main("datasets", command.run, ["cifar"])
-    assert stop.value.code == 2
-    assert 'unknown dataset "cifar"' in capsys.readouterr().err
+    assert 'unknown dataset "cifar"' in refused(capsys, command, "cifar")
 
 
 def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
