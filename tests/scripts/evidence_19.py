@@ -2,6 +2,7 @@
 
     python tests/scripts/evidence_19.py
     python tests/scripts/evidence_19.py --other     # afterwards: adds a run of each with other settings, seed 0
+    python tests/scripts/evidence_19.py --plane     # afterwards: adds section 9 (codes of two numbers) with five seeds
 
 About five minutes of one core. The three have the same two networks' layers (those of dcgan), the same size of code,
 the same batches and rate, and no labels. For each seed they are trained in turns of a second, on one thread, so that
@@ -20,6 +21,7 @@ import io
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +30,10 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from minigan import build_gan, datasets
+from minigan import build_gan, datasets, layers, optim
+from minigan.autoencoders import variational
 from minigan.autoencoders.autoencoder import Autoencoder
+from minigan.image_to_image import filters
 from minigan.metrics import evaluation, image_metrics
 from minigan.metrics.judge import shipped_judge
 from minigan.tools import plotting
@@ -38,6 +42,7 @@ SEEDS, MARKS = range(3), (4, 8, 15, 30)  # processor seconds after which the sam
 LATENT_DIM, JUDGED, SHOWN = 32, 2000, 14
 BATCH, RATE = 32, 2e-3
 OTHER_BATCH, OTHER_RATE = 64, 1e-3
+PLANE_SEEDS, PLANE_STEPS, DRAWN, NEAREST = range(5), 1200, 300, 5
 NAMES = ("autoencoder", "VAE", "GAN")
 PLACE = ROOT / "notebooks" / "evidence" / "19.json"
 COMMAND = "python tests/scripts/evidence_19.py"
@@ -108,6 +113,69 @@ def compare(seed, data, reference, judge, **settings):
     return rows, pictures
 
 
+def dense_chain(rng, *sizes):
+    found = [layers.Dense(sizes[0], sizes[1], rng=rng)]
+    for a, b in pairwise(sizes[1:]):
+        found += [layers.LeakyReLU(0.2), layers.Dense(a, b, rng=rng)]
+    return found
+
+
+def plane_coder(kind, seed):
+    """As in the notebook's section 9: codes of two numbers, small dense networks."""
+    rng = np.random.default_rng(seed)
+    coder = Autoencoder((28, 28, 1), 2, kind == "VAE", "bernoulli", seed)
+    codes = 4 if coder.variational else 2
+    decoder = [*dense_chain(rng, 2, 256, 256, 196), layers.Reshape((14, 14, 1))]
+    coder.encoder = layers.Sequential([layers.Flatten(), *dense_chain(rng, 196, 256, codes)])
+    coder.decoder = layers.Sequential(decoder)
+    coder.optimizers = [optim.Adam(net) for net in (coder.encoder, coder.decoder)]
+    return coder
+
+
+def plane(kind, seed, small, small_test, labels):
+    """Trains one and measures where its codes lie, what it makes of z from N(0, I), and how sharp it gives back."""
+    coder, rng, noise_rng = plane_coder(kind, seed), np.random.default_rng(seed + 1), np.random.default_rng(seed + 2)
+    for step in range(PLANE_STEPS):
+        for optimizer in coder.optimizers:
+            optimizer.lr = 2e-3 * (1 - step / PLANE_STEPS)
+        coder.step(datasets.to_float(small[rng.integers(len(small), size=64)]), noise_rng)
+    pictures = datasets.to_float(small_test)
+    z = coder.encoder.forward(pictures, training=False)
+    if coder.variational:  # what the decoder sees in training
+        noise = np.random.default_rng(1).standard_normal((len(z), 2))
+        z, _ = variational.reparametrise_forward(z, noise)
+    drawn = coder.decode(np.random.default_rng(7).standard_normal((DRAWN, 2)).astype(np.float32)).reshape(DRAWN, -1)
+    known, kinds = pictures.reshape(len(pictures), -1), np.zeros(10)
+    for one in drawn:  # named by the nearest test digits
+        nearest = np.argsort(np.square(known - one).sum(axis=1))[:NEAREST]
+        kinds[np.bincount(labels[nearest], minlength=10).argmax()] += 1 / DRAWN
+    again = datasets.to_uint8(coder.decode(coder.encode(small_test)))
+    sharp = image_metrics.sharpness(again).mean() / image_metrics.sharpness(small_test).mean()
+    return {
+        "maker": kind,
+        "seed": seed,
+        "inside": round(float((np.linalg.norm(z, axis=1) < 2).mean()), 4),
+        "spread": round(float(z.std()), 3),
+        "kinds_of_2_percent": int((kinds >= 0.02).sum()),
+        "commonest_kind": round(float(kinds.max()), 4),
+        "sharpness_given_back": round(float(sharp), 4),
+    }
+
+
+def add_planes():
+    (images, _), (test, labels) = datasets.load("mnist"), datasets.load("mnist", "test")
+    small, small_test = filters.shrink(images, 2), filters.shrink(test[:2000], 2)
+    rows = []
+    for seed in PLANE_SEEDS:
+        for kind in ("autoencoder", "VAE"):
+            rows.append(plane(kind, seed, small, small_test, labels[:2000]))
+            print(rows[-1], flush=True)
+    evidence = json.loads(PLACE.read_text(encoding="utf-8"))
+    date = datetime.date.today().isoformat()
+    evidence["plane"] = {"command": COMMAND + " --plane", "date": date, "drawn": DRAWN, "runs": rows}
+    PLACE.write_text(json.dumps(evidence, indent=1) + "\n", encoding="utf-8")
+
+
 def main(other):
     (images, _), (test, labels) = datasets.load("mnist"), datasets.load("mnist", "test")
     judge, real = shipped_judge(), float(image_metrics.sharpness(test[:1000]).mean())
@@ -140,4 +208,4 @@ def main(other):
 
 
 if __name__ == "__main__":
-    main("--other" in sys.argv[1:])
+    add_planes() if "--plane" in sys.argv[1:] else main("--other" in sys.argv[1:])
