@@ -169,6 +169,8 @@ def verdict(answer, check):
         check(answer)
     except AssertionError as error:
         return f"not right: {error}"
+    except Exception as error:  # a list for a number, say
+        return f"not right: of another kind than was asked for ({type(error).__name__}: {error})"
     return "right"
 
 
