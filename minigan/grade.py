@@ -16,8 +16,9 @@ from tqdm import tqdm
 from minigan.base.errors import InputError
 from minigan.classroom import isolation, solutions, submissions
 from minigan.classroom.catalogue import EXERCISES
-from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED
-from minigan.classroom.isolation import SECONDS_FLAG, grade_apart, one_line
+from minigan.classroom.grading import FAILED, NOT_WRITTEN, PASSED, grade_file, new_seed
+from minigan.classroom.isolation import SECONDS_FLAG
+from minigan.classroom.student import one_line
 from minigan.kernels.parallel import threads
 from minigan.tools import cli
 from minigan.tools.tables import text_table
@@ -40,6 +41,7 @@ def parse(argv):
     parser.add_argument("folder", nargs="?", metavar="FOLDER", only=JUDGING, help=folder)
     parser.add_argument("--out", default="grades.csv", metavar="FILE", only=JUDGING, help="the table")
     parser.add_argument("--seconds", **SECONDS_FLAG, only=JUDGING, help="time limit a file")
+    parser.add_shared("--seed", default=None, by_default="a new one", only=JUDGING)
     parser.add_argument("--solutions", metavar="FOLDER", help="instead of judging, write the reference solutions there")
     parser.add_shared("--quiet")
     return parser.parse_args(argv)
@@ -67,7 +69,9 @@ def run(argv=None):
         *_listed(found.chosen, f"exercise has {several}", f"exercises have {several}"),
     ):
         print(line, file=sys.stderr)
-    rows = _grade(found.students, arguments.out, arguments.seconds, arguments.quiet)
+    seed = new_seed() if arguments.seed is None else arguments.seed
+    print(f"every file is tried on the numbers of --seed {seed}", file=sys.stderr)
+    rows = _grade(found.students, arguments.out, arguments.seconds, seed, arguments.quiet)
     print(_summary(rows))
     for line in _listed(found.unmatched, "file matches no exercise", "files match no exercise") + strays:
         print(line)
@@ -81,7 +85,7 @@ def _listed(places, one, many):
     return [f"{len(places)} {one if len(places) == 1 else many}: {', '.join(places[:LISTED])}{more}"] if places else []
 
 
-def _grade(students, out, seconds, quiet):
+def _grade(students, out, seconds, seed, quiet):
     """{student: {exercise: sentence}}, as many files at a time as there are cores for it. Each row is in the table once
     it is complete."""
     tasks = [(student, exercise) for student in students.values() for exercise in EXERCISES.values()]
@@ -91,7 +95,7 @@ def _grade(students, out, seconds, quiet):
     with _Table(Path(out)) as table:
         table.add(["student", *EXERCISES, PASSED])
         try:
-            marks = pool.map(partial(_mark, seconds=seconds), tasks)
+            marks = pool.map(partial(_mark, seconds=seconds, seed=seed), tasks)
             with tqdm(marks, "judging", len(tasks), mininterval=cli.interval(), disable=quiet) as bar:
                 for (_, exercise), mark in zip(tasks, bar, strict=True):
                     row[exercise.name] = mark
@@ -108,23 +112,20 @@ def _grade(students, out, seconds, quiet):
     return rows
 
 
-def _mark(task, seconds):
+def _mark(task, seconds, seed):
     student, exercise = task
     answers = student.answers.get(exercise.name, [])
     mark = f"{NOT_JUDGED}: {student.problem}" if student.problem else MISSING
     for answer in answers:
-        mark = f"{NOT_JUDGED}: {answer.problem}" if answer.problem else _judged(answer.source, exercise, seconds)
+        mark = f"{NOT_JUDGED}: {answer.problem}" if answer.problem else _judged(answer.source, exercise, seconds, seed)
         if mark != NOT_WRITTEN:
             break
     return mark
 
 
-def _judged(source, exercise, seconds):
+def _judged(source, exercise, seconds, seed):
     try:
-        with isolation.scratch_folder() as folder:  # where the file has no neighbours
-            path = folder / f"{exercise.name}.py"
-            path.write_bytes(source)
-            verdict = grade_apart(path, exercise, seconds)
+        verdict = grade_file(source, f"{exercise.name}.py", exercise, seconds, seed)
     except Exception as error:  # whatever it is, the others are to get their grades
         return f"{NOT_JUDGED}: {one_line(f'{type(error).__name__}: {error}')}"
     return f"{FAILED}: {one_line(verdict.hint)}" if verdict.status == FAILED else verdict.status

@@ -146,12 +146,11 @@ SHALLOW = Preset(
                 '    name, notebook, paper = "relu", 3, "Nair and Hinton 2010"\n'
                 '    signatures = ("relu_forward(x) -> out, cache",\n'
                 '                  "relu_backward(grad_output, cache) -> grad_input")\n\n'
-                "    def cases(self):\n"
+                "    def cases(self, draw):\n"
                 "        def arguments(*shape):\n"
-                '            return {"x": normal(1, *shape, away_from_zero=0.1), "grad_output": normal(2, *shape)}\n\n'
-                '        return [Case(arguments(5, 4)), Case(arguments(1, 4), "N = 1", ONE_SAMPLE)]\n\n'
-                "    def formula(self, a):\n"
-                '        return np.maximum(a["x"], 0)\n\n'
+                '            return {"x": draw.normal(*shape, away=0.1), "grad_output": draw.normal(*shape)}\n\n'
+                "        n, d = draw.sizes(2)\n"
+                '        return [Case(arguments(n, d)), Case(arguments(1, d), "N = 1", ONE_SAMPLE)]\n\n'
                 "    def common_mistakes(self, a):\n"
                 "        x, g = a.values()\n"
                 '        return {"out": [(np.minimum(x, 0), "It keeps what is negative.")],\n'

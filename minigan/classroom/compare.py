@@ -3,37 +3,21 @@
 import numpy as np
 
 from minigan.classroom.student import Wrong
-from minigan.gradcheck import numerical_gradient
 from minigan.gradcheck.causes import factor_cause, pattern
 
-TOLERANCE = 1e-10  # of the largest value in the array, for results that the library gives
-NUMERIC = 1e-8  # and for finite differences; a formula in float32 is further off than both
+TOLERANCE = 1e-10  # of the largest value in the array, beside what the library gives
 SINGLE = 1e-5  # a difference below this is what float32 makes
-STEP = 2e-3  # of the finite differences; the inputs of exercises are kept further from any kink
 
 
-def differences(f, arrays, name):
-    """The derivatives of Σ f(arrays) by arrays[name], by finite differences of fourth order (Richardson 1911):
-    n = (4 n(h/2) - n(h)) / 3, where n(h) are central differences, wrong by a multiple of h²."""
-    x = np.array(arrays[name], dtype=np.float64)
+def compare(label, got, expected, batch, like=None, common_mistakes=list, tolerance=TOLERANCE):
+    """Raise `Wrong` unless the `Value` got is the array or number `expected`, up to rounding.
 
-    def objective(moved):
-        return np.asarray(f({**arrays, name: moved}), dtype=np.float64)
-
-    return (4 * numerical_gradient(objective, x, STEP / 2) - numerical_gradient(objective, x, STEP)) / 3
-
-
-def compare(label, got, expected, batch, numeric=False, like=None, common_mistakes=list, tolerance=TOLERANCE):
-    """Raise `Wrong` unless `got` is the array or number `expected`, up to rounding.
-
-    batch: the first argument, whose length is N. numeric: whether `expected` is by finite differences. like: the array
-    that a gradient belongs to. common_mistakes: a function that lists (wrong value, sentence) of those with this
-    result. tolerance: of the largest value.
+    batch: the first argument, whose length is N. like: the array that a gradient belongs to. common_mistakes: a
+    function that lists (wrong value, sentence) of those with this result. tolerance: of the largest value.
     """
-    got = _as_array(label, got, np.shape(expected))
+    got = _numbers(label, got, np.shape(expected))
     expected = np.asarray(expected, dtype=np.float64)
-    off, largest = abs(got - expected), max(abs(expected).max(initial=0), 1e-3)
-    allowed = max(tolerance, NUMERIC if numeric else 0) * largest
+    off, allowed = abs(got - expected), tolerance * max(abs(expected).max(initial=0), 1e-3)
     if (off <= allowed).all():
         return
     if not np.isfinite(got).all():
@@ -43,30 +27,25 @@ def compare(label, got, expected, batch, numeric=False, like=None, common_mistak
         first = int(off.argmax())
         cause, known = _cause(got, expected, off, allowed, like, batch, common_mistakes)
     index = [int(i) for i in np.unravel_index(first, got.shape)]
-    raise Wrong(label, cause, known, index, float(got.flat[first]), float(expected.flat[first]), numeric)
+    raise Wrong(label, cause, known, index, float(got.flat[first]), float(expected.flat[first]))
 
 
-def _as_array(label, got, shape):
-    """`got` as a float64 array of that shape, or `Wrong`."""
-    if got is None:
+def _numbers(label, got, shape):
+    """The array (float64) of a `Value`, of that shape, or `Wrong`."""
+    if got.type == "NoneType":
         raise Wrong(label, "It is None: is a return missing?")
-    try:
-        array = np.asarray(got)
-        kind = array.dtype.kind
-    except Exception:
-        kind = "O"
-    if kind == "c":
+    if got.kind == "c":
         raise Wrong(label, "It is complex: take a root that stays real (eigenvalues of a symmetric matrix).")
-    if kind not in "fiub" or np.ma.isMaskedArray(got):
-        raise Wrong(label, f"It is a {type(got).__name__}, expected {'an array' if shape else 'a number'} of float64.")
-    if array.shape != shape:
+    if not got.kind or got.kind not in "fiub":
+        raise Wrong(label, f"It is a {got.type}, expected {'an array' if shape else 'a number'} of float64.")
+    if got.shape != shape:
         expected = f"{shape}" if shape else "() (one number: is the mean or the sum missing?)"
-        turned = array.ndim > 1 and array.shape == shape[::-1]
+        turned = len(got.shape) > 1 and got.shape == shape[::-1]
         hint = " Is a transpose (.T) missing, or one too many?" if turned else ""
-        raise Wrong(label, f"Its shape is {array.shape}, expected {expected}.{hint}", known=turned or not shape)
-    if shape and array.dtype != np.float64:
-        raise Wrong(label, f"It is {array.dtype}, but all arguments are float64: keep their dtype.")
-    return array.astype(np.float64)
+        raise Wrong(label, f"Its shape is {got.shape}, expected {expected}.{hint}", known=turned or not shape)
+    if shape and got.dtype != "float64":
+        raise Wrong(label, f"It is {got.dtype}, but all arguments are float64: keep their dtype.")
+    return got.array
 
 
 def _cause(got, expected, off, allowed, like, batch, common_mistakes):
@@ -77,7 +56,7 @@ def _cause(got, expected, off, allowed, like, batch, common_mistakes):
     wrong = off > allowed
     if off.max() < SINGLE * abs(expected).max(initial=0):
         return "Right to about seven digits only: is something computed or stored in float32?", True
-    if not got.any():
+    if not got.any() and got.ndim:
         return "It is zero everywhere: is it never written?", True
     if expected.size == 1:  # every number is some factor times it
         found = factor_cause(got.item() / expected.item(), len(batch)) if expected.any() else ""

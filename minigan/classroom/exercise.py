@@ -1,12 +1,13 @@
 """What an exercise is: functions to write, cases to try them on, and the right results by the library itself."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from minigan.classroom.compare import TOLERANCE, compare, differences
-from minigan.classroom.student import Wrong, unchanged
+from minigan.classroom import answers
+from minigan.classroom.compare import TOLERANCE, compare
+from minigan.classroom.student import Wrong
 
 NOTEBOOKS = {
     1: "A GAN in one sitting",
@@ -26,6 +27,8 @@ LEFT_BEHIND = (
     "An earlier call on another batch changes the result: keep nothing outside the function, and draw no random "
     "numbers. What backward needs belongs into the cache."
 )
+CHANGED = "A later call changes the array that was returned: make a new one in each call."
+GAPS = "Wrong for arrays whose numbers do not lie side by side (x[..., ::2], x.T), though right for others."
 
 
 @dataclass
@@ -38,18 +41,51 @@ class Case:
     arguments: dict
     what: str = ""
     hint: str = ""
-    rights: dict = field(default_factory=dict)  # the right results, once somebody asked
+
+
+class Draw:
+    """The numbers of one run of an exercise. With the same seed the sizes are the same whatever `again` is, and the
+    numbers differ: so whoever remembers a result by the shape of its arguments is found."""
+
+    def __init__(self, seed, again=0):
+        self.of_sizes, self.of_numbers = np.random.default_rng(seed), np.random.default_rng([seed, 1 + again])
+
+    def sizes(self, count, low=3, high=7):
+        """`count` different whole numbers in low … high."""
+        return (int(size) for size in self.of_sizes.choice(np.arange(low, high + 1), count, replace=False))
+
+    def normal(self, *shape, away=0.0):
+        """Standard normal numbers (shape), moved away from 0 by that much."""
+        x = self.of_numbers.standard_normal(shape)
+        return x + away * np.sign(x)
+
+    def normals(self, **shapes):
+        """{argument: standard normal numbers of that shape}."""
+        return {name: self.normal(*shape) for name, shape in shapes.items()}
+
+    def uniform(self, low, high, *shape):
+        """Numbers in low … high: one number if no shape is given."""
+        return self.of_numbers.uniform(low, high, shape or None)
+
+    def integers(self, high, *shape):
+        """Whole numbers in 0 … high - 1: one number if no shape is given."""
+        return self.of_numbers.integers(high, size=shape or None)
+
+
+class Key:
+    """The answer key, called as a `Student` is: the functions of the solutions."""
+
+    @staticmethod
+    def call(function, results, *arguments):
+        returned = answers.function(function)(*arguments)
+        return returned if len(results) > 1 else [returned]
 
 
 class Exercise:
     """The base of all exercises. A subclass gives what stands here, and:
 
     signatures: "function(argument, …) -> result, …" of each function. An argument is one of a case, or the cache that
-    the function before has returned. cases() -> the list of cases.
-    formula(a) -> what the functions compute with the arguments a, by the library: the right one of the first result. A
-    result grad_NAME is right if it is the derivative of Σ formula · grad_output by NAME (grad_input: by x), grad_output
-    being 1 where there is none. Where that is not all: right(a) -> {label: the right result}, and
-    gradients(a) -> {label: (f, argument name)}, whose right result is the derivative of Σ f by that argument.
+    the function before has returned. cases(draw) -> the list of cases, their numbers drawn.
     common_mistakes(a) -> {label: [(wrong result, sentence)]} of the mistakes that are common.
     """
 
@@ -57,14 +93,14 @@ class Exercise:
     signatures: tuple[str, ...]
     notebook: int
     paper: str
-    tolerance = TOLERANCE  # of results that the library gives
+    tolerance = TOLERANCE  # of the largest value in a result
 
     def run(self, student, a):
         """Yield (label, result) one after the other, calling the student's functions with the arguments a."""
         known = dict(a)
         for function, arguments, results in self.calls:
             returned = student.call(function, results, *map(known.get, arguments))
-            for label, value in zip(results, returned if len(results) > 1 else [returned], strict=True):
+            for label, value in zip(results, returned, strict=True):
                 if label == "cache":  # only the function after it knows what that holds
                     known[label] = value
                 else:
@@ -82,15 +118,8 @@ class Exercise:
         return tuple(function for function, _, _ in self.calls)
 
     def right(self, a):
-        return {self.calls[0][2][0]: self.formula(a)}
-
-    def gradients(self, a):
-        def f(moved):
-            return self.formula(moved) * a.get("grad_output", 1.0)
-
-        labels = [label for _, _, results in self.calls for label in results]
-        names = [label.removeprefix("grad_") for label in labels if label.startswith("grad_")]
-        return {f"grad_{name}": (f, "x" if name == "input" else name) for name in names}
+        """{label: the right result}, by the library."""
+        return dict(self.run(Key, a))
 
     def common_mistakes(self, a):
         return {}
@@ -99,9 +128,20 @@ class Exercise:
     def reread(self):
         return f"notebook {self.notebook}, {NOTEBOOKS[self.notebook]}; {self.paper}"
 
-    def check(self, student):
-        """Raise `Wrong` with the best guess at what is wrong, if anything is."""
-        general, *special = self.cases()
+    def check(self, start, seed):
+        """Raise `Wrong` with the best guess at what is wrong, if anything is. start() -> a `Student` that has called
+        nothing yet."""
+        general, *special = self.cases(Draw(seed))
+        others = self.cases(Draw(seed, again=1))
+        with start() as student:
+            self._check_general(student, general, special)
+            self._check_memory(student, general, special[0])
+            for pair in zip((general, *special), others, strict=True):
+                for case, strided in zip(pair, (False, True), strict=True):
+                    student.strided = strided
+                    self._check_special(student, start, case)
+
+    def _check_general(self, student, general, special):
         try:
             self.attempt(student, general)
         except Wrong as wrong:
@@ -112,15 +152,26 @@ class Exercise:
                         wrong.cause = f"Right for {case.what} only: {case.hint}{said}"
                         break
             raise
-        self._check_memory(student, general, special[0])
-        for case in special:
-            try:
-                self.attempt(student, case)
-            except Wrong as wrong:
-                wrong.cause = f"Wrong for {case.what}, though not in general. {wrong.cause}"
-                if case.hint and not wrong.known:
-                    wrong.cause += f" {case.hint.capitalize()}"
-                raise
+
+    def _check_special(self, student, start, case):
+        try:
+            self.attempt(student, case)
+        except Wrong as wrong:
+            self._blame(start, case, wrong, student.strided)
+            if case.what:
+                found = "" if case.hint and wrong.expected is not None and np.isfinite(wrong.got) else f" {wrong.cause}"
+                hint = f": {case.hint}" if case.hint else "."  # better than a mistake that would be one in general too
+                wrong.cause = f"Wrong for {case.what}, though not in general{hint}{found}"
+            raise
+
+    def _blame(self, start, case, wrong, strided):
+        """If the case is right when nothing has been called before, or without gaps, then that is what is wrong."""
+        for gaps, cause in ((strided, LEFT_BEHIND), (False, GAPS)):
+            with start() as fresh:
+                fresh.strided = gaps
+                if self._passes(fresh, case):
+                    wrong.cause = cause
+                    raise wrong
 
     def _passes(self, student, case):
         try:
@@ -132,7 +183,6 @@ class Exercise:
     def _check_memory(self, student, case, other):
         """The results must not depend on calls that come before or between, nor change after they were returned."""
         first = dict(self.run(student, case.arguments))
-        kept = {label: np.array(value) for label, value in first.items()}
         inside = False
 
         def interrupt():
@@ -146,39 +196,29 @@ class Exercise:
         try:
             self.attempt(student, case)
         except Wrong as wrong:
-            wrong.cause = LEFT_BEHIND
+            wrong.cause = wrong.cause if wrong.cause == CHANGED else LEFT_BEHIND
             raise
         finally:
             student.before_call = None
-        for label, value in first.items():
-            if not unchanged(kept[label], np.asarray(value)):
-                raise Wrong(label, "A later call changes the array that was returned: make a new one in each call.")
+        unchanged(student, first)
 
     def attempt(self, student, case):
         """Run the case; raises `Wrong` at the first result that is."""
-        a = case.arguments
-        gradients, right, batch = self.gradients(a), None, next(iter(a.values()))
+        a, returned = case.arguments, {}
+        right, batch = self.right(a), next(iter(a.values()))
         for label, got in self.run(student, a):
+            returned[label] = got
 
             def mistakes(label=label):  # worked out only if it is wrong
                 return self.common_mistakes(a).get(label, [])
 
-            if label in gradients:
-                f, name = gradients[label]
-                if label not in case.rights:
-                    case.rights[label] = differences(f, a, name)
-                compare(label, got, case.rights[label], batch, True, a[name], mistakes)
-            else:
-                right = self.right(a) if right is None else right
-                compare(label, got, right[label], batch, common_mistakes=mistakes, tolerance=self.tolerance)
+            like = a.get("x" if label == "grad_input" else label.removeprefix("grad_"))
+            compare(label, got, right[label], batch, like, mistakes, self.tolerance)
+        unchanged(student, returned)
 
 
-def normal(seed, *shape, away_from_zero=0.0):
-    """Standard normal numbers (shape), moved away from 0 by that much: the same for the same seed."""
-    x = np.random.default_rng(seed).standard_normal(shape)
-    return x + away_from_zero * np.sign(x)
-
-
-def normals(**shapes):
-    """{argument: standard normal numbers of that shape}, the first from seed 1, the second from seed 2, and so on."""
-    return {name: normal(seed, *shape) for seed, (name, shape) in enumerate(shapes.items(), 1)}
+def unchanged(student, returned):
+    """Raise `Wrong` if a result {label: Value} is another now than when it was returned."""
+    for (label, before), now in zip(returned.items(), student.look(list(returned.values())), strict=True):
+        if before.array is not None and before.array.tobytes() != now.array.tobytes():
+            raise Wrong(label, CHANGED)

@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from minigan.classroom.exercise import Case, Exercise, normal, normals
-from minigan.layers.activations import leaky_relu_forward
-from minigan.layers.batch_norm import batch_norm_forward
-from minigan.layers.dense import dense_forward
-from minigan.layers.spectral_norm import power_iteration, spectral_norm_forward
+from minigan.classroom.exercise import Case, Exercise
+from minigan.layers.spectral_norm import power_iteration
 
+LARGE = "rounding eats a difference of values: derive the gradient."
 ONE_SAMPLE = "is the batch axis forgotten, or a sum or mean over the batch missing?"
 
 
@@ -18,19 +16,20 @@ class DenseExercise(Exercise):
         "dense_backward(grad_output, cache) -> grad_input, grad_weight, grad_bias",
     )
 
-    def cases(self):
-        def arguments(n, d, f):
-            return normals(x=(n, d), weight=(d, f), bias=(f,), grad_output=(n, f))
+    def cases(self, draw):
+        def arguments(n, d, f, scale=1.0):
+            a = draw.normals(x=(n, d), weight=(d, f), bias=(f,), grad_output=(n, f))
+            return a | {"x": scale * a["x"], "grad_output": scale * a["grad_output"]}
 
+        n, d, f = draw.sizes(3)
         return [
-            Case(arguments(5, 4, 3)),
-            Case(arguments(1, 4, 3), "N = 1", ONE_SAMPLE),
-            Case(arguments(5, 3, 3), "square weights", "is a transpose missing, or one too many?"),
-            Case(arguments(4, 4, 4), "N = D = F", "are two axes swapped?"),
+            Case(arguments(n, d, f)),
+            Case(arguments(1, d, f), "N = 1", ONE_SAMPLE),
+            Case(arguments(n, f, f), "square weights", "is a transpose missing, or one too many?"),
+            Case(arguments(d, d, d), "N = D = F", "are two axes swapped?"),
+            Case(arguments(n, d, 1), "F = 1"),
+            Case(arguments(n, d, f, 1e6), "large numbers", LARGE),
         ]
-
-    def formula(self, a):
-        return dense_forward(a["x"], a["weight"], a["bias"])[0]
 
     def common_mistakes(self, a):
         x, weight, bias, g = a.values()
@@ -47,22 +46,26 @@ class LeakyReluExercise(Exercise):
         "leaky_relu_backward(grad_output, cache) -> grad_input",
     )
 
-    def cases(self):
-        def arguments(slope, *shape):
-            x = normal(1, *shape, away_from_zero=0.1)
-            return {"x": x, "negative_slope": slope, "grad_output": normal(2, *shape)}
+    def cases(self, draw):
+        def arguments(slope, *shape, scale=1.0):
+            x, g = scale * draw.normal(*shape, away=0.1), scale * draw.normal(*shape)
+            return {"x": x, "negative_slope": slope, "grad_output": g}
 
-        positive = arguments(0.2, 3, 4)
+        n, d = draw.sizes(2)
+        slope = draw.uniform(0.1, 0.6)
+        positive, at_zero = arguments(slope, n, d), arguments(slope, n, d)
         positive["x"] = abs(positive["x"])
+        at_zero["x"][0] = 0
         return [
-            Case(arguments(0.2, 5, 4)),
-            Case(arguments(0.01, 4, 3, 2, 2), "a slope of 0.01"),
-            Case(arguments(0.2, 1, 4), "N = 1", ONE_SAMPLE),
+            Case(arguments(slope, n, d)),
+            Case(arguments(0.01, n, d, 2, 2), "a slope of 0.01 and pictures"),
+            Case(arguments(slope, 1, d), "N = 1", ONE_SAMPLE),
             Case(positive, "positive x", "is negative_slope used where x is negative?"),
+            Case(at_zero, "x = 0", "there the slope is negative_slope, and the output 0: no division by x."),
+            Case(arguments(1 + slope, n, d), "a slope above 1", "max(x, a x) holds for slopes up to 1 only."),
+            Case(arguments(-slope, n, d), "a slope below 0", "x > 0 decides, not the sign of the output."),
+            Case(arguments(slope, n, d, scale=1e6), "large numbers", LARGE),
         ]
-
-    def formula(self, a):
-        return leaky_relu_forward(a["x"], a["negative_slope"])[0]
 
     def common_mistakes(self, a):
         x, slope, g = a.values()
@@ -91,24 +94,28 @@ class BatchNormExercise(Exercise):
         "batch_norm_backward(grad_output, cache) -> grad_input, grad_gamma, grad_beta",
     )
 
-    def cases(self):
+    def cases(self, draw):
         def arguments(*shape):
             return {
-                "x": 2 * normal(1, *shape) + 3,
-                "gamma": normal(2, shape[-1], away_from_zero=0.5),
-                "beta": normal(3, shape[-1]),
-                "eps": 1e-2,
-                "grad_output": normal(4, *shape),
+                "x": 2 * draw.normal(*shape) + draw.uniform(-3, 3, shape[-1]),
+                "gamma": draw.normal(shape[-1], away=0.5),
+                "beta": draw.normal(shape[-1]),
+                "eps": draw.uniform(1e-3, 0.5),
+                "grad_output": draw.normal(*shape),
             }
 
+        n, h, w, c = draw.sizes(4)
+        without, still = arguments(n, h, w, c), arguments(n, h, w, c)
+        without["gamma"][0] = 0
+        still["x"][..., 0] = draw.uniform(1, 2)
         return [
-            Case(arguments(4, 3, 2, 3)),
-            Case(arguments(6, 3), "x of shape (N, C)", "which axes belong to the means? All but the last."),
-            Case(arguments(1, 3, 4, 2), "N = 1", "statistics go over batch, height and width together."),
+            Case(arguments(n, h, w, c)),
+            Case(arguments(n, c), "x of shape (N, C)", "which axes belong to the means? All but the last."),
+            Case(arguments(1, h, w, c), "N = 1", "statistics go over batch, height and width together."),
+            Case(arguments(n, n), "N = C", "is an axis taken for another?"),
+            Case(without, "a γ of 0", "no division by γ."),
+            Case(still, "a channel that is constant", "σ² is 0 there: eps belongs into forward and backward."),
         ]
-
-    def formula(self, a):
-        return batch_norm_forward(a["x"], a["gamma"], a["beta"], a["eps"])[0]
 
     def common_mistakes(self, a):
         x, gamma, beta, eps, g = a.values()
@@ -151,25 +158,31 @@ class SpectralNormExercise(Exercise):
         "spectral_norm_backward(grad_output, cache) -> grad_matrix",
     )
 
-    def cases(self):
-        def arguments(rows, columns, iterations=2):
-            a = normals(matrix=(rows, columns), u=(rows,), grad_output=(rows, columns)) | {"iterations": iterations}
-            a["u"] /= np.linalg.norm(a["u"])
+    def cases(self, draw):
+        def unit(size):
+            u = draw.normal(size)
+            return u / np.linalg.norm(u)
+
+        def arguments(rows, columns, iterations):
+            a = draw.normals(matrix=(rows, columns), grad_output=(rows, columns))
+            a = {"matrix": a["matrix"], "u": unit(rows), "grad_output": a["grad_output"], "iterations": iterations}
             right_u, right_v = power_iteration(a["matrix"], a["u"], iterations)
             return a | {"right_u": right_u, "right_v": right_v}
 
+        rows, columns = draw.sizes(2)
+        other, negative = arguments(rows, columns, 4), arguments(rows, columns, 3)
+        other["right_u"], other["right_v"] = unit(rows), unit(columns)
+        negative["right_u"] = -negative["right_u"]
+        given = "σ = uᵀ W v with the u and v that are given, whatever they are."
         return [
-            Case(arguments(4, 3)),
-            Case(arguments(3, 5), "more columns than rows"),
-            Case(arguments(3, 3), "square matrices", "is a transpose missing, or one too many?"),
-            Case(arguments(4, 3, iterations=1), "one iteration", "does it go on with the new u?"),
+            Case(arguments(rows, columns, 2)),
+            Case(arguments(columns, rows, 3), "a matrix of the other form", "are rows and columns swapped?"),
+            Case(arguments(rows, rows, 2), "square matrices", "is a transpose missing, or one too many?"),
+            Case(arguments(rows, columns, 1), "one iteration", "does it go on with the new u?"),
+            Case(arguments(rows, columns, 5), "five iterations", "make as many as are asked for."),
+            Case(other, "u and v that are no singular vectors", given),
+            Case(negative, "σ below 0", given),
         ]
-
-    def formula(self, a):
-        return spectral_norm_forward(a["matrix"], a["right_u"], a["right_v"])[0]
-
-    def right(self, a):
-        return {"u": a["right_u"], "v": a["right_v"], "out": self.formula(a)}
 
     def common_mistakes(self, a):
         matrix, start, grad, _, u, v = a.values()

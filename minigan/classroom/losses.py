@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from minigan import losses, metrics, penalties
-from minigan.classroom.exercise import Case, Exercise, normal, normals
+from minigan import losses, penalties
+from minigan.classroom.exercise import Case, Exercise
 from minigan.layers.activations import sigmoid, softplus
 
 LARGE = 1000.0  # a logit at which every exponential overflows that is not kept from it
+CLIPPED = "are the logits clipped, or is a small number added in a logarithm?"
 STABLE = "use the stable form, with exp of negative numbers only."
 
 
@@ -28,29 +29,27 @@ class SigmoidCrossEntropyExercise(Exercise):
     paper = "Goodfellow et al. 2014, equation 1; Bishop 2006, equation 4.90"
     signatures = ("sigmoid_cross_entropy(logits, targets) -> value, grad_logits",)
 
-    def cases(self):
-        def arguments(n):
-            return {"logits": 2 * normal(1, n), "targets": np.random.default_rng(2).random(n)}
+    def cases(self, draw):
+        def arguments(n, reach):
+            return {"logits": draw.uniform(-reach, reach, n), "targets": draw.uniform(0, 1, n)}
 
-        large = {"logits": extreme(normal(1, 4)), "targets": np.array([1.0, 0.0, 1.0, 0.0])}
+        (n,) = draw.sizes(1)
+        large = {"logits": extreme(draw.normal(4)), "targets": np.array([1.0, 0.0, 1.0, 0.0])}
+        hard = arguments(n, 3) | {"targets": (draw.uniform(0, 1, n) > 0.5) + 0.0}
         return [
-            Case(arguments(6)),
-            Case(arguments(1), "N = 1", "is the 1/N of the mean missing?"),
+            Case(arguments(n, 4)),
+            Case(arguments(1, 4), "N = 1", "is the 1/N of the mean missing?"),
+            Case(hard, "targets of 0 and 1"),
+            Case(arguments(n, 40), "logits up to ±40", CLIPPED),
+            Case(arguments(n, 700), "logits up to ±700", CLIPPED),
             Case(large, f"logits of ±{LARGE:g}"),
             Case({**large, "logits": -large["logits"]}, "confident mistakes"),
         ]
 
-    def formula(self, a):
-        """The terms of the mean, whose sum is the value: what does not move cancels exactly between two of them."""
-        return (softplus(a["logits"]) - a["targets"] * a["logits"]) / len(a["logits"])
-
-    def right(self, a):
-        return {"value": self.formula(a).sum()}
-
     def common_mistakes(self, a):
         logits, t = a.values()
         p, n = sigmoid(logits), len(logits)
-        value = self.formula(a).sum()
+        value = (softplus(logits) - t * logits).mean()
         return {
             "value": [
                 (value * n, "It is the sum over the batch: take the mean."),
@@ -72,19 +71,23 @@ class SoftmaxCrossEntropyExercise(Exercise):
     paper = "Bridle 1990; Goodfellow, Bengio and Courville 2016, section 6.2.2.3"
     signatures = ("softmax_cross_entropy(logits, labels) -> value, grad_logits",)
 
-    def cases(self):
+    def cases(self, draw):
         def arguments(n, k, change=lambda logits: logits):
-            return {"logits": change(normal(1, n, k)), "labels": np.random.default_rng(2).integers(k, size=n)}
+            return {"logits": change(2 * draw.normal(n, k)), "labels": draw.integers(k, n)}
 
+        n, k = draw.sizes(2)
+        low, absent = arguments(n, k, lambda logits: logits - LARGE), arguments(n, k)
+        absent["labels"] = np.minimum(absent["labels"], k - 2)
         return [
-            Case(arguments(5, 4)),
-            Case(arguments(1, 4), "N = 1", "which axis is summed, classes (1) or batch (0)? Is the 1/N missing?"),
-            Case(arguments(4, 4), "N = K", "is the sum over the wrong axis?"),
-            Case(arguments(3, 4, extreme), f"logits of ±{LARGE:g}"),
+            Case(arguments(n, k)),
+            Case(arguments(1, k), "N = 1", "which axis is summed, classes (1) or batch (0)? Is the 1/N missing?"),
+            Case(arguments(k, k), "N = K", "is the sum over the wrong axis?"),
+            Case(absent, "a last class that no sample has", "K is the number of columns, not of labels."),
+            Case(arguments(n, k, lambda logits: 20 * logits), "logits up to ±40", CLIPPED),
+            Case(arguments(n, k, extreme), f"logits of ±{LARGE:g}"),
+            Case(arguments(n, k, lambda logits: extreme(logits)[:, ::-1].copy()), "a large logit elsewhere than first"),
+            Case(low, f"rows of logits near -{LARGE:g}", "subtract the largest logit of each row, with its sign."),
         ]
-
-    def formula(self, a):
-        return losses.softmax_cross_entropy(*a.values())[0]
 
     def common_mistakes(self, a):
         logits, labels = a.values()
@@ -118,53 +121,42 @@ class NonSaturatingExercise(Exercise):
     name, notebook, paper = "non_saturating_loss", 8, "Goodfellow et al. 2014, section 3"
     signatures = (
         "discriminator_loss(real_logits, fake_logits) -> d_loss, grad_real, grad_fake",
-        "generator_loss(fake_logits) -> g_loss, g_grad_fake",
+        "generator_loss(g_fake_logits) -> g_loss, g_grad_fake",
     )
 
-    def cases(self):
-        def arguments(n, m):
-            return {"real_logits": 2 * normal(1, n), "fake_logits": 2 * normal(2, m)}
+    def cases(self, draw):
+        def arguments(n, m, change=lambda logits: 2 * logits):
+            sizes = {"real_logits": n, "fake_logits": m, "g_fake_logits": m}
+            return {name: change(draw.normal(size)) for name, size in sizes.items()}
 
+        n, m = draw.sizes(2)
         return [
-            Case(arguments(5, 4)),
-            Case(arguments(4, 4), "equally many real and fake", "each mean is over its own batch."),
+            Case(arguments(n, m)),
+            Case(arguments(m, n), "another number of fake than of real", "each mean is over its own batch."),
+            Case(arguments(n, n), "equally many real and fake", "each mean is over its own batch."),
             Case(arguments(1, 1), "N = 1", "is the 1/N of the mean missing?"),
-            Case({"real_logits": extreme(normal(1, 3)), "fake_logits": extreme(normal(2, 3))}, f"logits of ±{LARGE:g}"),
+            Case(arguments(n, m, lambda logits: 30 * logits), "logits up to ±60", CLIPPED),
+            Case(arguments(n, m, extreme), f"logits of ±{LARGE:g}"),
+            Case(arguments(n, m, lambda logits: -extreme(logits)), "confident mistakes"),
         ]
 
-    def right(self, a):
-        loss = losses.NonSaturating()
-        return {"d_loss": loss.discriminator(*a.values())[0], "g_loss": loss.generator(a["fake_logits"])[0]}
-
-    def gradients(self, a):
-        loss = losses.NonSaturating()
-
-        def discriminator(m):
-            return loss.discriminator(*m.values())[0]
-
-        return {
-            "grad_real": (discriminator, "real_logits"),
-            "grad_fake": (discriminator, "fake_logits"),
-            "g_grad_fake": (lambda m: loss.generator(m["fake_logits"])[0], "fake_logits"),
-        }
-
     def common_mistakes(self, a):
-        r, f = a.values()
+        r, d_f, f = a.values()
         n, m = len(r), len(f)
-        real, fake = softplus(-r), softplus(f)
+        real, fake = softplus(-r), softplus(d_f)
         saturating = "That is the minimax loss, log(1 - σ(f)), which saturates: G is to maximise log σ(f) instead."
         return {
             "d_loss": [
                 (-real.mean() - fake.mean(), "The sign is wrong: D maximises V, so it minimises -V."),
                 (real.sum() + fake.sum(), "It is the sum over the batch: take the means."),
                 (np.concatenate([real, fake]).mean(), "The means are taken over real and fake together."),
-                (softplus(r).mean() + softplus(-f).mean(), "Real and fake are swapped."),
+                (softplus(r).mean() + softplus(-d_f).mean(), "Real and fake are swapped."),
                 ((real.mean() + fake.mean()) / 2, "It is halved: V is the sum of two means, not their mean."),
             ],
             "grad_real": scaled(-sigmoid(-r) / n, n),
             "grad_fake": [
-                *scaled(sigmoid(f) / m, m),
-                (sigmoid(f) / n, "It is divided by the number of real samples: each mean is over its own batch."),
+                *scaled(sigmoid(d_f) / m, m),
+                (sigmoid(d_f) / n, "It is divided by the number of real samples: each mean is over its own batch."),
             ],
             "g_loss": [
                 (-softplus(f).mean(), saturating),
@@ -179,29 +171,25 @@ class GradientPenaltyExercise(Exercise):
     name, notebook, paper = "gradient_penalty", 13, "Gulrajani et al. 2017, equation 3 and algorithm 1"
     signatures = ("interpolates(real, fake, epsilon) -> x_hat", "wgan_gp(g, strength) -> penalty, v")
 
-    def cases(self):
-        def arguments(*shape):
-            epsilon = np.random.default_rng(4).random(shape[0])
-            return normals(g=shape, real=shape, fake=shape) | {"epsilon": epsilon, "strength": 10.0}
+    def cases(self, draw):
+        def arguments(*shape, shortest=0.3, longest=3.0):
+            a = draw.normals(g=shape, real=shape, fake=shape) | {"epsilon": draw.uniform(0, 1, shape[0])}
+            each = (-1, *[1] * (len(shape) - 1))
+            lengths = np.sqrt((a["g"].reshape(shape[0], -1) ** 2).sum(axis=1))
+            wanted = np.linspace(shortest, longest, shape[0]) * draw.uniform(0.9, 1.1, shape[0])
+            return a | {"g": a["g"] * (wanted / lengths).reshape(each), "strength": draw.uniform(0.5, 20)}
 
-        still = arguments(3, 4)
+        n, h, w, c = draw.sizes(4, high=6)
+        still = arguments(n, c)
         still["g"][0] = 0
         return [
-            Case(arguments(4, 3, 2, 2)),
-            Case(arguments(4, 3), "one row a sample", "the norm is over all axes of a sample, height and width too."),
-            Case(arguments(1, 3, 2, 2), "N = 1", "ε is one number a sample, the norm one a sample: keepdims?"),
-            Case(still, "a gradient of 0"),
+            Case(arguments(n, h, w, c)),
+            Case(arguments(n, c), "one row a sample", "the norm is over all axes of a sample, height and width too."),
+            Case(arguments(n, w, c), "samples with two axes", "the norm is over all axes but the first."),
+            Case(arguments(1, h, w, c), "N = 1", "ε is one number a sample, the norm one a sample: keepdims?"),
+            Case(arguments(n, h, w, c, longest=0.8), "short gradients", "norms below 1 count as well."),
+            Case(still, "a gradient of 0", "there v is 0, and the sample counts (0 - 1)²."),
         ]
-
-    def right(self, a):
-        epsilon = a["epsilon"].reshape(-1, *[1] * (a["real"].ndim - 1))
-        value, v = penalties.wgan_gp(a["g"], a["strength"])
-        return {"x_hat": epsilon * a["real"] + (1 - epsilon) * a["fake"], "penalty": value, "v": v}
-
-    def gradients(self, a):
-        if not a["g"].reshape(len(a["g"]), -1).any(axis=1).all():
-            return {}  # ‖g‖ has no derivative at 0: there the library's v is what is asked for
-        return {"v": (lambda m: penalties.wgan_gp(m["g"], m["strength"])[0], "g")}
 
     def common_mistakes(self, a):
         g, real, fake, epsilon, strength = a.values()
@@ -241,19 +229,18 @@ class FrechetExercise(Exercise):
     signatures = ("frechet_distance(real, fake) -> distance",)
     tolerance = 1e-6  # the root of an eigenvalue that should be 0 is only known to half the digits
 
-    def cases(self):
+    def cases(self, draw):
         def arguments(n, m, d):
-            mix = normal(5, d, d)
-            return {"real": normal(1, n, d) @ mix, "fake": normal(2, m, d) + np.arange(d) / 2}
+            mix = draw.normal(d, d)
+            return {"real": draw.normal(n, d) @ mix, "fake": draw.normal(m, d) + np.arange(d) / 2}
 
+        n, m = draw.sizes(2, low=8, high=13)
         return [
-            Case(arguments(9, 12, 3)),
-            Case({"real": normal(1, 9, 3), "fake": normal(1, 9, 3)}, "two equal sets"),
+            Case(arguments(n, m, 3)),
+            Case(dict.fromkeys(("real", "fake"), draw.normal(n, 3)), "two equal sets"),
+            Case(arguments(m, n, 4), "four features"),
             Case(arguments(4, 4, 6), "fewer samples than features"),  # the covariances have no inverse
         ]
-
-    def formula(self, a):
-        return metrics.frechet_distance(*a.values())
 
     def common_mistakes(self, a):
         real, fake = a.values()

@@ -1,22 +1,17 @@
-"""A student's file: how it is loaded and called, and in what words anything that goes wrong is told.
+"""A student's file from the judge's side: loaded and called in another process, and in what words anything that goes
+wrong there is told. Whatever the file does becomes one exception, `Wrong`."""
 
-Whatever the code does (raise, exit, return nonsense, change what it was given) becomes one exception, `Wrong`.
-"""
-
-import ast
-import sys
-import tokenize
-import traceback
-from pathlib import Path
-from types import ModuleType
+import inspect
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from minigan.base.errors import shorten
+from minigan.classroom.isolation import Ended, Process
+from minigan.classroom.worker import STATE
 
-READY_MADE = {"minigan", "torch", "tensorflow", "jax", "keras", "scipy", "sklearn", "autograd"}
-LONGEST_CALL = 300  # characters of an exception's message that are worth repeating
-LONGEST_CAUSE = 1000
+LONGEST = 1000  # characters of a cause
 
 
 class Wrong(Exception):
@@ -24,108 +19,228 @@ class Wrong(Exception):
 
     where: the function or result, with the index of the entry furthest off. cause: a sentence. known: whether the
     cause is one that is recognised, so that no better guess need be looked for. got, expected: the two values of that
-    entry. numeric: whether the expected value comes from finite differences. written: False where the function is
+    entry. written: False where the function is
     still a stub.
     """
 
-    def __init__(self, where, cause, known=True, index=None, got=None, expected=None, numeric=False, written=True):
+    def __init__(self, where, cause, known=True, index=None, got=None, expected=None, written=True):
         super().__init__(cause)
-        cause = shorten(cause, LONGEST_CAUSE)  # it may quote what a student wrote
-        self.where, self.cause, self.known, self.index = where, cause, known, index
-        self.got, self.expected, self.numeric, self.written = got, expected, numeric, written
+        cause = one_line(cause)  # it may quote what a student wrote
+        self.where, self.cause, self.known, self.index = one_line(where), cause, known, index
+        self.got, self.expected, self.written = got, expected, written
+
+
+def one_line(text):
+    """Of what a student wrote, that which a table and a terminal can take: printable, and not too long."""
+    return shorten("".join(c if c.isprintable() else " " for c in text), LONGEST)
+
+
+@dataclass
+class Value:
+    """What a function of the student returned. kept: its number in the worker. type, dtype: their names, the dtype ""
+    where it cannot be an array. array: as float64, or None if it holds no numbers or too many to be sent."""
+
+    kept: int
+    type: str
+    dtype: str = ""
+    kind: str = ""
+    shape: tuple = ()
+    array: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, array):
+        """An array, or None, as such a value."""
+        kind = "" if array is None else array.dtype.kind
+        return cls(-1, type(array).__name__, str(getattr(array, "dtype", "")), kind, np.shape(array), array)
 
 
 class Student:
-    """The functions of a student's file, called with copies and watched.
+    """The functions of a student's file, called with copies and watched. A context manager: its process ends with it.
 
-    handed: every array that a function was given, with a copy, since the cache may still hold it. before_call: what to
-    do before each call, for the test that nothing is left behind from an earlier one.
+    before_call: what to do before each call, for the test that nothing is left behind from an earlier one. strided:
+    whether arrays are handed over with gaps between their numbers.
     """
 
-    def __init__(self, path):
-        self.path, self.before_call, self.handed = Path(path), None, []
-        self.functions = vars(self._run(self._read()))
+    def __init__(self, source, name, seconds):
+        self.process, self.before_call, self.strided = Process(seconds), None, False
+        self.source, self.name = source, name
 
-    def _read(self):
+    def __enter__(self):
         try:
-            with tokenize.open(self.path) as file:  # as Python does: UTF-8 with or without a mark, or what line 1 says
-                source = file.read()
-            tree = ast.parse(source)
-        except SyntaxError as error:
-            line = f"line {error.lineno}" if error.lineno else "it"
-            raise Wrong("the file", f"Python cannot read {line}: {error.msg}.") from None
-        except (ValueError, RecursionError, MemoryError):
-            raise Wrong("the file", "It is no Python file: its text cannot be read.") from None
-        for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for name in names:
-                if name.split(".")[0] in READY_MADE:
-                    raise Wrong("the file", f"Line {node.lineno} imports {name}: write it with NumPy alone.")
-        return source
+            self._ask("the file", {"do": "load", "file": self.name}, [self.source])
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
 
-    def _run(self, source):
-        module = ModuleType(self.path.stem)
-        module.__file__ = str(self.path)
-        sys.modules[module.__name__] = module  # dataclasses and the like look there
-        try:
-            exec(compile(source, str(self.path), "exec"), vars(module))
-        except BaseException as error:
-            raise self._told("the file", error) from None
-        finally:
-            del sys.modules[module.__name__]
-        return module
+    def __exit__(self, *_):
+        self.process.__exit__()
 
-    def call(self, name, results, *arguments, **options):
-        """The results of the student's function `name`: one value for one name in `results`, else a tuple of as many.
-
-        The arguments are handed over as they are, and must be unchanged afterwards.
-        """
+    def call(self, function, results, *arguments, **options):
+        """The results of the student's function (a name, or (number of a layer, method)): [Value], as many as there
+        are names in `results`. The arguments must be unchanged afterwards."""
         if self.before_call:
             self.before_call()
-        function = self.functions.get(name)
-        if not callable(function):
+        name, arrays = function if isinstance(function, str) else function[1], []
+        arguments = [self._encode(argument, arrays) for argument in arguments]
+        options = {key: self._encode(option, arrays) for key, option in options.items()}
+        request = {"do": "call", "function": function, "results": len(results), "arguments": arguments}
+        return self._values(name, results, *self._ask(name, request | {"options": options}, arrays))
+
+    def taken(self, name):
+        """The names of the arguments that a function or class of the file takes."""
+        return set(self._ask(name, {"do": "taken", "name": name})[0].get("taken", ()))
+
+    def look(self, values):
+        """The same values as they are now: [Value]."""
+        answer = self._ask("the file", {"do": "look", "numbers": [value.kept for value in values]})
+        return self._decode(*answer)
+
+    def _values(self, name, results, answer, body):
+        several = len(results)
+        if answer.get("missing"):
             raise Wrong(name, "There is no such function in the file: was it renamed or removed?")
-        self.handed += [(array.copy(), array) for array in arguments if isinstance(array, np.ndarray)]
-        try:
-            with np.errstate(all="ignore"):
-                returned = function(*arguments, **options)
-        except BaseException as error:
-            raise self._told(name, error) from None
-        if not all(unchanged(before, array) for before, array in self.handed):
+        if "single" in answer or "several" in answer:
+            what = f"{answer.get('several')} values" if "several" in answer else f"a {answer['single']}"
+            what = "nothing (None)" if what == "a NoneType" else what
+            raise Wrong(name, f"It returns {what}, expected {several} values: {', '.join(results)}.")
+        values = self._decode(answer, body)
+        if answer.get("changed"):
             raise Wrong(name, "It changes its arguments in place: work on a copy (x = x + …, never x += …).")
-        if len(results) == 1:
-            return returned
-        if not isinstance(returned, tuple | list) or len(returned) != len(results):
-            what = f"{len(returned)} values" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
-            what = "nothing (None)" if returned is None else what
-            raise Wrong(name, f"It returns {what}, expected {len(results)} values: {', '.join(results)}.")
-        return returned
+        return values
 
-    def _told(self, name, error):
-        """The exception of a student's code as a `Wrong`, with the line where it came from."""
-        if isinstance(error, NotImplementedError):
-            return Wrong(name, f"not written yet: {name} still raises NotImplementedError.", written=False)
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self.path)]
-        line = f" in line {lines[-1].lineno}: {lines[-1].line}" if lines else ""
-        if isinstance(error, SystemExit):
-            cause = f"It ends the program with sys.exit or quit{line}. Return the values instead."
-        elif isinstance(error, ModuleNotFoundError):
-            cause = f"It imports {error.name}, which is not there{line}. A file has to work alone, with NumPy."
-        elif isinstance(error, EOFError):
-            cause = f"It asks for input{line}. Use the arguments instead."
-        elif isinstance(error, RecursionError):
-            cause = f"It calls itself without an end{line}."
-        elif isinstance(error, MemoryError):
-            cause = f"It asks for more memory than it is allowed{line}. Is an array far too large?"
-        else:
-            message = str(error).replace("\n", " ")[:LONGEST_CALL]
-            misfit = isinstance(error, ValueError) and ("matmul" in message or "broadcast" in message)
-            hint = ". The shapes do not fit: is an axis swapped, or a transpose (.T) missing?" if misfit else ""
-            cause = f"It raises {type(error).__name__}: {message}{line}{hint}"
-        return Wrong(name, cause, known=not isinstance(error, ValueError | IndexError | TypeError))
+    def _encode(self, value, arrays):
+        """As worker.decode reads it. An array goes over as it is, a Value as what is kept there."""
+        if isinstance(value, Value):
+            return {"kept": value.kept}
+        if isinstance(value, tuple):
+            return {"tuple": [self._encode(item, arrays) for item in value]}
+        if isinstance(value, np.random.Generator):
+            return {"rng": int(value.integers(1 << 31))}
+        if isinstance(value, np.ndarray):
+            arrays.append(value.tobytes())
+            strided = self.strided and value.ndim > 0
+            return {"array": value.shape, "dtype": value.dtype.str, "strided": strided}
+        return value.item() if isinstance(value, np.generic) else value
+
+    def _ask(self, name, request, arrays=()):
+        """The answer; `Wrong` where the code has raised something, or there is none."""
+        try:
+            answer, body = self.process.ask(request, arrays)
+        except Ended as ended:
+            raise Wrong(name, str(ended)) from None
+        if "raised" in answer:
+            raise told(name, answer)
+        return answer, body
+
+    def _decode(self, answer, body):
+        """[Value]; `Wrong` where the file has put something else in the answer's place."""
+        try:
+            at, values = 0, []
+            for told in answer["values"]:
+                shape, array = tuple(map(int, told.get("shape", ()))), None
+                if told.get("sent"):
+                    count = int(np.prod(shape))
+                    array, at = np.frombuffer(body, np.float64, count, at).reshape(shape).copy(), at + 8 * count
+                texts = (str(told[key]) for key in ("type", "dtype", "kind") if key in told)
+                values.append(Value(int(told["kept"]), *texts, shape=shape, array=array))
+            return values
+        except Exception:
+            raise Wrong(
+                "the file", "It has changed what it answers with: leave the files that you did not open."
+            ) from None
 
 
-def unchanged(before, now):
-    """Whether two arrays are the same to the last bit, NaN included."""
-    return before.shape == now.shape and before.tobytes() == now.tobytes()
+def told(name, raised):
+    """An exception of the student's code, as the worker tells it, as a `Wrong`."""
+    kinds, message = set(raised.get("kinds", ())), one_line(str(raised.get("message", "")))
+    code = f": {raised['code']}" if raised.get("code") else ""
+    line = f" in line {raised['line']}{code}" if raised.get("line") else ""
+    known = not kinds & {"ValueError", "IndexError", "TypeError"}
+    if "NotImplementedError" in kinds:
+        return Wrong(name, f"not written yet: {name} still raises NotImplementedError.", written=False)
+    if "SyntaxError" in kinds and not code:
+        return Wrong("the file", f"Python cannot read{line.removeprefix(' in') or ' it'}: {message}.")
+    if name == "the file" and not line and kinds & {"ValueError", "RecursionError", "MemoryError"}:
+        return Wrong(name, f"It is no Python file: its text cannot be read ({message}).")
+    if "ReadyMade" in kinds:
+        cause = f"It imports {raised['name']}{line}. Write it with NumPy alone."
+    elif "SystemExit" in kinds:
+        cause = f"It ends the program with sys.exit or quit{line}. Return the values instead."
+    elif "ModuleNotFoundError" in kinds:
+        cause = f"It imports {raised['name']}, which is not there{line}. A file has to work alone, with NumPy."
+    elif "EOFError" in kinds:
+        cause = f"It asks for input{line}. Use the arguments instead."
+    elif "RecursionError" in kinds:
+        cause = f"It calls itself without an end{line}."
+    elif "MemoryError" in kinds:
+        cause = f"It asks for more memory than it is allowed{line}. Is an array far too large?"
+    else:
+        misfit = "ValueError" in kinds and ("matmul" in message or "broadcast" in message)
+        hint = ". The shapes do not fit: is an axis swapped, or a transpose (.T) missing?" if misfit else ""
+        cause = f"It raises {raised['raised']}: {message}{line}{hint}"
+    return Wrong(name, cause, known)
+
+
+class RemoteLayer:
+    """A layer of the student's own class, which lives in the worker, with the layer contract here: `params`, `grads`
+    and `buffers` are dicts of float arrays, which go over before each call and come back after it."""
+
+    def __init__(self, student, number, like=None):
+        self.student, self.number, self.taken = student, number, like and like.taken
+        self.params, self.grads, self.buffers = {}, {}, {}
+        if like is None:
+            described, _ = student._ask("the class", {"do": "describe", "number": number})
+            for kind in described["odd"]:
+                raise Wrong(kind, "It must be a dict of arrays; see the docstring of the library's.")
+            self.taken = described["methods"]
+        for name in ("forward", "backward"):
+            if name not in self.taken:
+                raise Wrong(name, "The class has no such method.")
+            method = partial(self.run, name)
+            method.__signature__ = inspect.Signature(
+                [inspect.Parameter(a, inspect.Parameter.KEYWORD_ONLY) for a in self.taken[name]]
+            )
+            setattr(self, name, method)
+        self._ask({"do": "layer"})
+
+    def run(self, method, *arguments, **options):
+        """The array that the method returns."""
+        return as_array(self._ask({"do": "layer", "method": method, "options": options}, arguments, method)[0])
+
+    def __deepcopy__(self, memo):
+        return self.astype(None)
+
+    def astype(self, dtype):
+        """A copy that computes in the dtype."""
+        copied = self._ask({"do": "copied", "dtype": dtype and np.dtype(dtype).name})
+        return RemoteLayer(self.student, copied[0].kept, self)
+
+    def _ask(self, request, arguments=(), method="the class"):
+        """[Value] of the answer, after the state has gone over and come back."""
+        fill, arrays = [], []
+        for kind in STATE:
+            for name, array in vars(self)[kind].items():
+                fill.append([kind, name, self.student._encode(array, arrays)])
+        request = request | {"number": self.number, "fill": fill}
+        if arguments:
+            request["arguments"] = [self.student._encode(argument, arrays) for argument in arguments]
+        answer, body = self.student._ask(method, request, arrays)
+        values = self.student._values(method, ("out",), answer, body)
+        state = values[len(values) - len(answer["state"]) :]
+        for (kind, name), value in zip(answer["state"], state, strict=True):
+            array, mine = as_array(value), vars(self)[kind]
+            if (
+                isinstance(array, np.ndarray)
+                and np.shape(mine.get(name)) == array.shape
+                and mine[name].dtype == array.dtype
+            ):
+                mine[name][...] = array  # which somebody may hold
+            else:
+                mine[name] = array
+        return values[: len(values) - len(state)]
+
+
+def as_array(value):
+    """A `Value` as the array that it is in the student's process, or None."""
+    return value.array if value.array is None else value.array.astype(value.dtype)

@@ -13,7 +13,7 @@ from pathlib import Path
 from minigan.base.errors import InputError
 from minigan.classroom.catalogue import EXERCISES, defined_in
 from minigan.classroom.handed_in import ARCHIVES, CODE, on_disk, one_file
-from minigan.classroom.isolation import one_line
+from minigan.classroom.student import one_line
 
 CANVAS = re.compile(r"(?P<student>.+?)_(?:late_)?(?P<number>\d+)_\d+_(?P<file>.+)", re.IGNORECASE | re.DOTALL)
 COPY = re.compile(r"(?P<stem>.+?)(?: *\((?P<n>\d{1,9})\)|[-_ ]?(?P<m>\d{1,9})|[-_ ]+(?:copy|kopie))", re.IGNORECASE)

@@ -3,10 +3,8 @@
 import numpy as np
 
 from minigan import losses
-from minigan.classroom.compare import differences
-from minigan.classroom.exercise import Case, Exercise, normal, normals
+from minigan.classroom.exercise import Case, Exercise
 from minigan.layers.activations import sigmoid
-from minigan.layers.dense import dense_forward
 from minigan.optim import adam
 
 
@@ -14,24 +12,28 @@ class AdamExercise(Exercise):
     name, notebook, paper = "adam", 7, "Kingma and Ba 2015, algorithm 1"
     signatures = ("adam_step(param, grad, mean, square, step, lr, beta1, beta2, eps) -> param, mean, square",)
 
-    def cases(self):
+    def cases(self, draw):
         def arguments(step, *shape):
-            a = normals(param=shape, grad=shape, mean=shape, square=shape)
+            a = draw.normals(param=shape, grad=shape, mean=shape, square=shape)
             a["mean"], a["square"] = (0.1 * a["mean"], 0.1 * a["square"] ** 2) if step > 1 else np.zeros((2, *shape))
-            return a | {"step": step, "lr": 0.1, "beta1": 0.5, "beta2": 0.9, "eps": 1e-2}
+            a |= {"step": step, "lr": draw.uniform(0.01, 0.5)}
+            return a | {
+                "beta1": draw.uniform(0.3, 0.9),
+                "beta2": draw.uniform(0.91, 0.99),
+                "eps": draw.uniform(1e-3, 0.1),
+            }
 
+        shape = tuple(draw.sizes(2))
         return [
-            Case(arguments(3, 4, 3)),
-            Case(arguments(1, 4, 3), "the first step", "β₁ᵗ and β₂ᵗ need the power t = step."),
-            Case(arguments(200, 5), "a late step", "the bias corrections 1 - β₁ᵗ and 1 - β₂ᵗ."),
+            Case(arguments(3, *shape)),
+            Case(arguments(1, *shape), "the first step", "β₁ᵗ and β₂ᵗ need the power t = step."),
+            Case(arguments(200, shape[0]), "a late step", "the bias corrections 1 - β₁ᵗ and 1 - β₂ᵗ."),
+            Case(arguments(2, *shape, 2, 2), "parameters of four axes"),
         ]
 
     def run(self, student, a):
         param, *others = super().run(student, a)
         yield from (*others, param)  # which is made of them
-
-    def right(self, a):
-        return dict(zip(("param", "mean", "square"), adam(*a.values()), strict=True))
 
     def common_mistakes(self, a):
         param, grad, mean, square, t, lr, beta1, beta2, eps = a.values()
@@ -72,36 +74,25 @@ class MinimaxStepExercise(Exercise):
     name, notebook, paper = "minimax_step", 8, "Goodfellow et al. 2014, algorithm 1"
     signatures = ("minimax_step(weight, bias, shift, real, z, lr) -> weight, bias, shift",)
 
-    def cases(self):
+    def cases(self, draw):
         def arguments(n, d):
-            a = normals(weight=(d,), bias=(1,), shift=(d,), real=(n, d), z=(n, d))
-            return a | {"real": a["real"] + 1, "lr": 0.5}
+            a = draw.normals(weight=(d,), bias=(1,), shift=(d,), real=(n, d), z=(n, d))
+            return a | {"real": a["real"] + 1, "lr": draw.uniform(0.1, 0.9)}
 
+        n, d = draw.sizes(2)
         return [
-            Case(arguments(5, 3)),
-            Case(arguments(1, 3), "N = 1", "is the 1/N of the means missing?"),
-            Case(arguments(4, 1), "one feature", "which axis is the batch?"),
+            Case(arguments(n, d)),
+            Case(arguments(1, d), "N = 1", "is the 1/N of the means missing?"),
+            Case(arguments(n, 1), "one feature", "which axis is the batch?"),
+            Case(arguments(d, d), "N = D", "which axis is the batch?"),
         ]
 
     @staticmethod
-    def value(a, loss="minimax"):
-        """What D minimises, -V, of D(x) = σ(x · weight + bias) and G(z) = z + shift; and what G minimises."""
-
-        def logits(x):
-            return dense_forward(x, a["weight"][:, None], a["bias"])[0][:, 0]
-
-        real, fake = logits(a["real"]), logits(a["z"] + a["shift"])
-        loss = losses.LOSSES[loss]()
-        return loss.discriminator(real, fake)[0], loss.generator(fake)[0]
-
-    def moved(self, a, name, player, loss="minimax", lr=None):
-        """The parameter after a step down its player's loss (0: D's, 1: G's), by finite differences."""
-        slope = differences(lambda m: self.value(m, loss)[player], a, name)
-        return a[name] - (a["lr"] if lr is None else lr) * slope
-
-    def right(self, a):
-        weight, bias = self.moved(a, "weight", 0), self.moved(a, "bias", 0)
-        return {"weight": weight, "bias": bias, "shift": self.moved({**a, "weight": weight, "bias": bias}, "shift", 1)}
+    def moved_shift(a, loss="minimax", lr=None):
+        """G's shift after a step down its loss, judged by the D of a."""
+        logits = (a["z"] + a["shift"]) @ a["weight"] + a["bias"]
+        slope = losses.LOSSES[loss]().generator(logits)[1]
+        return a["shift"] - (a["lr"] if lr is None else lr) * slope.sum() * a["weight"]
 
     def common_mistakes(self, a):
         right, n = self.right(a), len(a["real"])
@@ -120,19 +111,19 @@ class MinimaxStepExercise(Exercise):
                 (a[name] + a["lr"] * fake_part, half.format("the fake half")),
                 (a[name] + a["lr"] * (real_part - fake_part), "The fake term has the wrong sign."),
                 (2 * a[name] - right[name], up),
-                (self.moved(a, name, 0, lr=a["lr"] * n), total),
-                (self.moved(a, name, 0, lr=1.0), "The learning rate is missing."),
+                (a[name] + n * (right[name] - a[name]), total),
+                (a[name] + (right[name] - a[name]) / a["lr"], "The learning rate is missing."),
             ]
         return {
             **only,
             "shift": [
                 (a["shift"], "G does not move."),
-                (self.moved(a, "shift", 1), "G is judged by the old D: it moves after D, judged by the D just moved."),
-                (self.moved(after, "shift", 1, "non_saturating"),
+                (self.moved_shift(a), "G is judged by the old D: it moves after D, judged by the D just moved."),
+                (self.moved_shift(after, "non_saturating"),
                  "That is the non-saturating step: here G goes down V itself."),
                 (2 * a["shift"] - right["shift"], "It goes the wrong way: G goes down V, the gradient is subtracted."),
-                (self.moved(after, "shift", 1, lr=a["lr"] * n), total),
-                (self.moved(after, "shift", 1, lr=1.0), "The learning rate is missing."),
+                (self.moved_shift(after, lr=a["lr"] * n), total),
+                (self.moved_shift(after, lr=1.0), "The learning rate is missing."),
             ],
         }  # fmt: skip
 
@@ -141,36 +132,28 @@ class WeightClippingExercise(Exercise):
     name, notebook, paper = "weight_clipping", 13, "Arjovsky, Chintala and Bottou 2017, algorithm 1"
     signatures = ("critic_step(weight, bias, real, fake, lr, limit) -> weight, bias",)
 
-    def cases(self):
-        def arguments(n, m, lr, limit):
-            return {
-                "weight": normal(1, 4) / 2,
-                "bias": np.array([0.7]),
-                "real": normal(3, n, 4) + np.array([1.0, -1.0, 0.1, 0.0]),
-                "fake": normal(4, m, 4),
-                "lr": lr,
-                "limit": limit,
-            }
+    def cases(self, draw):
+        def arguments(n, m, d, limit, bias):
+            shift = draw.normal(d, away=0.3)
+            a = {"weight": draw.normal(d) / 2, "bias": np.array([bias]), "real": draw.normal(n, d) + shift}
+            return a | {"fake": draw.normal(m, d), "lr": draw.uniform(0.1, 0.9), "limit": limit}
 
+        n, m, d = draw.sizes(3)
+        limit = draw.uniform(0.2, 0.5)
         return [
-            Case(arguments(6, 5, 0.3, 0.5)),
-            Case(arguments(6, 5, 0.3, 100.0), "a limit that is never reached", "look at the clipping."),
-            Case(arguments(1, 1, 0.3, 0.5), "N = 1", "is the mean over the batch missing?"),
+            Case(arguments(n, m, d, limit, 1.5 * limit)),
+            Case(arguments(n, m, d, 100.0, -0.7), "a limit that is never reached", "look at the clipping."),
+            Case(arguments(1, 1, d, limit, limit / 3), "N = 1", "is the mean over the batch missing?"),
+            Case(
+                arguments(m, n, d, limit, -2 * limit), "a bias below -limit", "the bias is clipped from below as well."
+            ),
+            Case(arguments(n, m, d, limit / 20, limit / 40), "a small limit", "limit is an argument, no constant."),
         ]
 
     @staticmethod
     def step(a):
         """The weight after the step, before it is clipped."""
-
-        def loss(m):
-            real, fake = (dense_forward(m[x], m["weight"][:, None], m["bias"])[0] for x in ("real", "fake"))
-            return losses.Wasserstein().discriminator(real, fake)[0]
-
-        return a["weight"] - a["lr"] * differences(loss, a, "weight")
-
-    def right(self, a):
-        limit = a["limit"]
-        return {"weight": np.clip(self.step(a), -limit, limit), "bias": np.clip(a["bias"], -limit, limit)}
+        return a["weight"] - a["lr"] * (a["fake"].mean(axis=0) - a["real"].mean(axis=0))
 
     def common_mistakes(self, a):
         limit, weight, free = a["limit"], a["weight"], self.step(a)
@@ -186,12 +169,12 @@ class WeightClippingExercise(Exercise):
                 (np.clip(free, 0, limit), "It is clipped to 0 … limit: -limit … limit is meant."),
                 (np.maximum(free, -limit), "It is clipped from below only: -limit … limit is meant."),
                 (np.clip(2 * weight - free, -limit, limit), up),
-                (np.clip(sums, -limit, limit), "The sums over the batch are used: take the means."),
                 (weight + a["lr"] * np.clip(gradient, -limit, limit), "The gradient is clipped: clip the weight."),
                 (early, "It is clipped before the step: the step comes first."),
                 (free * limit / max(abs(free).max(), limit), "It is scaled as a whole: clip each entry by itself."),
                 (np.clip(weight, -limit, limit), "It is clipped, but the step is missing."),
                 (np.clip(weight + gradient, -limit, limit), "The learning rate is missing."),
+                (np.clip(sums, -limit, limit), "The sums over the batch are used: take the means."),
             ],
             "bias": [(a["bias"], "The bias is not clipped: all of the critic's parameters are.")],
         }

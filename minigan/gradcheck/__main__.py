@@ -4,8 +4,8 @@ from pathlib import Path
 
 from minigan.base.errors import InputError
 from minigan.classroom.catalogue import exercise_of, find
-from minigan.classroom.grading import PASSED
-from minigan.classroom.isolation import SECONDS_FLAG, grade_apart
+from minigan.classroom.grading import PASSED, grade_file
+from minigan.classroom.isolation import SECONDS_FLAG
 from minigan.tools import cli
 
 
@@ -20,13 +20,15 @@ def parse(argv):
     guess = "the exercise that the file's name or functions say"
     parser.add_argument("file", metavar="FILE[:NAME]", help=name, by_default=guess)
     parser.add_argument("--seconds", **SECONDS_FLAG, help="time limit")
+    parser.add_shared("--seed", default=None, by_default="a new one")
     return parser.parse_args(argv)
 
 
 def run(argv=None):
     arguments = parse(argv)
     path, name = _split(arguments.file)
-    verdict = grade_apart(path, find(name) if name else exercise_of(path), arguments.seconds)
+    exercise = find(name) if name else exercise_of(path)
+    verdict = grade_file(path.read_bytes(), str(path), exercise, arguments.seconds, arguments.seed)
     if verdict.printed:
         print(f"{path} printed:\n{verdict.printed.rstrip()}\n")
     print(verdict)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,8 +18,7 @@ from minigan import grade
 from minigan.base.processes import environment
 from minigan.classroom import isolation, solutions
 from minigan.classroom.catalogue import EXERCISES
-from minigan.classroom.grading import FAILED, PASSED, Verdict
-from minigan.classroom.isolation import grade_apart
+from minigan.classroom.grading import FAILED, PASSED, Verdict, grade_file
 from minigan.gradcheck import __main__ as gradcheck
 from minigan.tools import cli
 
@@ -30,12 +30,15 @@ def in_forward(line):
     return WHOLE.replace("    return x @ weight + bias", f"    {line}\n    return x @ weight + bias")
 
 
-@pytest.fixture
-def apart(tmp_path):
+@pytest.fixture(params=["walls", "no walls"])
+def apart(request, monkeypatch):
+    if request.param == "no walls":
+        monkeypatch.setattr(isolation, "walls", lambda: False)
+    elif not isolation.walls():
+        pytest.skip("this system has no user namespaces for us")
+
     def graded(text, seconds=isolation.SECONDS):
-        path = tmp_path / "dense.py"
-        path.write_text(text, encoding="utf-8")
-        return grade_apart(path, EXERCISES["dense"], seconds)
+        return grade_file(text.encode(), "dense.py", EXERCISES["dense"], seconds)
 
     return graded
 
@@ -64,7 +67,7 @@ def test_what_would_end_the_judge_is_told(apart, text, hint, tmp_path):
     assert hint in verdict.hint, verdict
     assert verdict.hint.isprintable()
     assert len(verdict.hint) < 2000
-    assert [path.name for path in tmp_path.iterdir()] == ["dense.py"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_loop_without_end_is_stopped_with_all_that_it_started(apart, tmp_path):
@@ -124,9 +127,9 @@ def test_a_copy_of_the_process_answers_for_nothing_and_deep_folders_go_away(apar
 
 def test_what_a_right_file_prints_is_kept_and_changes_nothing(apart, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
-    verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('βₜ\\ud800', x.shape)"))
+    verdict = apart("import atexit\natexit.register(lambda: 1 / 0)\n" + in_forward("print('βₜ\\ud800', x.ndim)"))
     assert verdict.status == PASSED
-    assert verdict.printed.startswith("βₜ\\ud800 (5, 4)\n")
+    assert verdict.printed.startswith("βₜ\\ud800 2\n")
 
 
 # ---- the commands
@@ -206,7 +209,8 @@ def test_a_class_is_graded(call, tmp_path):
     (tmp_path / "class" / "read me.txt").touch()
     before = sorted((tmp_path / "class").rglob("*"))
     status, out, err = call("grade", "class", "--out", "marks.csv", "--quiet")
-    assert (status, err) == (0, "")
+    assert status == 0
+    assert re.fullmatch(r"every file is tried on the numbers of --seed \d+\n", err)
     assert sorted((tmp_path / "class").rglob("*")) == before
     rows = table("marks.csv")
     assert list(rows) == ["'=cmd", "Ben, jr", "anna", "nobody"]
@@ -252,7 +256,7 @@ def test_no_name_is_a_silent_zero(call, tmp_path, two):
     with zipfile.ZipFile(tmp_path / "class" / "fay.zip", "w") as archive:
         archive.writestr("fay/dense.py", WHOLE)
     (tmp_path / "class" / "gus.rar").write_bytes(b"Rar!")
-    status, out, err = call("grade", "class", "--quiet")
+    status, out, err = call("grade", "class", "--quiet", "--seed", "5")
     assert status == 0
     marks = {name: row["dense"].partition(".")[0] for name, row in table("grades.csv").items()}
     assert marks.pop("ben").startswith("failed: out[")
@@ -274,6 +278,7 @@ def test_no_name_is_a_silent_zero(call, tmp_path, two):
         "emil/b/dense.py is dense of emil, fay.zip/fay/dense.py is dense of fay, lastfirst_123_456_dense-1.py is "
         "dense of lastfirst",
         "1 exercise has several files, of which the first that is written counts: dora: dense (1).py before dense.py",
+        "every file is tried on the numbers of --seed 5",
     ]
 
 
@@ -283,12 +288,12 @@ def test_what_one_file_does_to_the_judge_costs_no_other_its_grade(call, tmp_path
         (tmp_path / "class" / student).mkdir(parents=True)
         (tmp_path / "class" / student / "dense.py").write_text(f"# {student}")
 
-    def graded(path, exercise, seconds):
-        if path.read_text() == "# ben":
+    def graded(source, name, exercise, *_):
+        if source == b"# ben":
             raise ValueError("35 is not a \ud800 valid Signals")
         return Verdict(exercise.name, PASSED)
 
-    monkeypatch.setattr(grade, "grade_apart", graded)
+    monkeypatch.setattr(grade, "grade_file", graded)
     assert call("grade", "class", "--quiet")[0] == 0
     assert [row["dense"] for row in table("grades.csv").values()] == [
         "passed",
@@ -303,7 +308,7 @@ def test_an_interrupted_class_keeps_the_rows_that_are_done(tmp_path):
         (tmp_path / "class" / student).mkdir(parents=True)
         (tmp_path / "class" / student / "dense.py").write_text(text)
     (tmp_path / "grades.csv").write_text("of last week")
-    command = [sys.executable, "-m", "minigan.grade", "class", "--quiet", "--seconds", "100"]
+    command = [sys.executable, "-m", "minigan.grade", "class", "--quiet", "--seconds", "100", "--seed", "5"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 30
     while "anna" not in (tmp_path / "grades.csv").read_text(encoding="utf-8-sig") and time.monotonic() < until:
@@ -313,6 +318,7 @@ def test_an_interrupted_class_keeps_the_rows_that_are_done(tmp_path):
     assert process.returncode == 130
     assert [row["dense"] for row in table(tmp_path / "grades.csv").values()] == ["passed"]
     assert err.splitlines() == [
+        "every file is tried on the numbers of --seed 5",
         "the table that was in grades.csv is grades.old.csv now",
         "1 of 3 students are graded, in grades.csv.",
         "python -m minigan.grade: interrupted; what was saved before is still there.",
@@ -357,7 +363,7 @@ def test_bad_use_of_grade(call, tmp_path, words, expected):
 def test_a_table_that_cannot_be_written_is_said_before_the_work(call, tmp_path, monkeypatch):
     (tmp_path / "class" / "anna").mkdir(parents=True)
     (tmp_path / "class" / "anna" / "dense.py").write_text(WHOLE)
-    monkeypatch.setattr(grade, "grade_apart", None)
+    monkeypatch.setattr(grade, "grade_file", None)
     status, _, err = call("grade", "class", "--out", "none/marks.csv")
     assert (status, "there is no folder none" in err) == (2, True)
 
@@ -387,9 +393,3 @@ def test_pytest_judges_each_exercise_by_itself(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
         assert (done.returncode, expected in done.stdout) == (status, True), done.stdout
         assert "Traceback" not in done.stdout
-
-
-def test_a_verdict_survives_the_way_between_the_processes(apart):
-    verdict = apart(WHOLE.replace("x.T @ grad_output", "x.T @ grad_output * np.nan"))
-    assert "not finite" in verdict.hint
-    assert json.loads(json.dumps(vars(verdict)))["where"] == "grad_weight"

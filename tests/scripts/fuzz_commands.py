@@ -72,7 +72,7 @@ def prepare(folder):
         "inside": "_gradients",
         "audio": "sounds.plucked",
         "recognise": "load",
-        "gradcheck": "grade_apart",
+        "gradcheck": "grade_file",
         "grade": "_grade",
         "bench": "benchmark",
         "evaluate": "evaluation.Reference",

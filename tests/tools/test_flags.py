@@ -71,9 +71,9 @@ WAYS = {  # command -> [(words that make it run that way, the flags that count t
     "audio": [([], TRAINED | {"--seeds", "--out"})],
     "bench": [([], {"--quick", "--scaling", "--presets", "--batches", "--out"})],
     "datasets": [([], {"NAME"})],
-    "gradcheck": [(["dense.py"], {"FILE[:NAME]", "--seconds"})],
+    "gradcheck": [(["dense.py"], {"FILE[:NAME]", "--seconds", "--seed"})],
     "grade": [
-        (["class"], {"FOLDER", "--out", "--seconds"}),
+        (["class"], {"FOLDER", "--out", "--seconds", "--seed"}),
         (["--solutions", "new"], {"--solutions"}),
     ],
 }  # fmt: skip

@@ -14,7 +14,7 @@ from training_runs import SMALL, begin, contents, resume
 from minigan.base import files, streams
 from minigan.classroom import solutions
 from minigan.classroom.catalogue import find
-from minigan.classroom.isolation import grade_apart
+from minigan.classroom.grading import grade_file
 from minigan.gan.run import Run
 
 ROOT = Path(streams.__file__).parents[2]
@@ -76,11 +76,10 @@ def test_every_sign_that_the_library_uses_has_a_form_in_ascii():
     assert "σ² ≥ ½·√x̂, Φ → naïve".encode("ascii", "minigan") == b"sigma2 >= 1/2*sqrtx, Phi -> naive"
 
 
-def test_a_students_output_is_not_what_fails(tmp_path, monkeypatch):
+def test_a_students_output_is_not_what_fails(monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    path = tmp_path / "dense.py"
-    path.write_text(f"{solutions.source('dense')}\nprint('∂ → 中')\n", encoding="utf-8")
-    verdict = grade_apart(path, find("dense"))
+    text = f"{solutions.source('dense')}\nprint('∂ → 中')\n"
+    verdict = grade_file(text.encode(), "dense.py", find("dense"))
     assert (verdict.status, verdict.printed) == ("passed", "∂ → 中\n")
 
 
