@@ -55,6 +55,9 @@ PLANTED = {
         ("negative_slope * x), (x", "negative_slope * x).astype(np.float32), (x", "float32"),
     ],
     "sigmoid_cross_entropy": [
+        ('targets * logits).mean()', 'targets * logits).mean() / np.log(2)', 'base 2'),
+        ('softplus(logits) - targets * logits).mean()', 'softplus(logits) - targets * logits + 1e-7).mean()', 'a small number added'),
+        ('    value = (softplus', '    logits = np.clip(logits, -20, 20)\n    value = (softplus', 'are the logits clipped'),
         ("targets * logits).mean()", "targets * logits).sum()", "sum over the batch"),
         ("(softplus(logits) - targets", "-(softplus(logits) - targets", "sign is wrong"),
         ("softplus(logits) - targets * logits", "softplus(logits) + targets * logits", "sign of t"),
@@ -122,6 +125,10 @@ PLANTED = {
         ("(windows, weight,", "(windows, weight[::-1, ::-1],", "rotated by 180"),
     ],
     "batch_norm": [
+        ('np.sqrt(var + eps)', '(np.sqrt(var) + np.sqrt(eps))', "sum of two roots"),
+        ('g - grad_beta / M - x_hat * (grad_gamma / M)', 'g - grad_beta / (M - 1) - x_hat * (grad_gamma / (M - 1))', 'divide by M - 1'),
+        ('g - grad_beta / M - x_hat * (grad_gamma / M)', 'g - grad_beta / len(g) - x_hat * (grad_gamma / len(g))', 'divide by N alone'),
+        ('return grad_input, grad_gamma, grad_beta', 'return grad_input, grad_beta, grad_gamma', "each other's place"),
         ("np.square(x - mean)) / M", "np.square(x - mean)) / (M - 1)", "biased"),
         ("np.sqrt(var + eps)", "np.sqrt(var)", "eps is missing"),
         ("np.sqrt(var + eps)", "(np.sqrt(var) + eps)", "outside the root"),
@@ -140,6 +147,8 @@ PLANTED = {
         ("axis=tuple(range(x.ndim - 1))", "axis=0", "x of shape (N, C)"),
     ],
     "adam": [
+        ('mean / (1 - beta1**t), square / (1 - beta2**t)', 'mean / (1 - beta1) ** t, square / (1 - beta2) ** t', 'not (1 - β)ᵗ'),
+        ('    return adam(', '    step = step + 1\n    return adam(', 'no t + 1'),
         ("= mean / (1 - beta1**t), square / (1 - beta2**t)", "= mean, square", "bias corrections m"),
         ("beta1**t", "beta1", "power t"),
         ("mean / (1 - beta1**t), square / (1 - beta2**t)", "mean / (1 - beta1), square / (1 - beta2)", "lack the power t"),
@@ -158,6 +167,8 @@ PLANTED = {
         ("    return adam(", "    global steps\n    steps = globals().get('steps', 2) + 1\n    step = steps\n    return adam(", "earlier call"),
     ],
     "non_saturating_loss": [
+        ('-sigmoid(-f) / len(f)', '-sigmoid(-f) * sigmoid(f) / len(f)', "That is σ'(f)"),
+        ('-sigmoid(-f) / len(f)', '-sigmoid(-f) * sigmoid(f) * sigmoid(-f) / len(f)', "σ' is one too many"),
         ("softplus(-r).mean() + softplus(f).mean()", "-softplus(-r).mean() - softplus(f).mean()", "sign is wrong"),
         ("softplus(-r).mean() + softplus(f).mean()", "softplus(-r).sum() + softplus(f).sum()", "sum over the batch"),
         ("softplus(-r).mean() + softplus(f).mean()", "softplus(r).mean() + softplus(-f).mean()", "swapped"),
@@ -171,6 +182,9 @@ PLANTED = {
         ("np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))", "np.log(1 + np.exp(x))", "not finite"),
     ],
     "minimax_step": [
+        ('weight - lr * grad_weight, bias - lr * grad_bias', 'weight - lr * grad_weight / 2, bias - lr * grad_bias / 2', 'half of the step'),
+        ('fake, n = z + shift, len(z)', 'fake, n = z, len(z)', 'G(z) = z + shift'),
+        ('    slope = -sigmoid(fake @ weight + bias) / n', '    slope = -sigmoid(fake @ weight + bias + lr * grad_bias) / n', 'old bias'),
         ("weight - lr * grad_weight, bias - lr * grad_bias", "weight + lr * grad_weight, bias + lr * grad_bias", "D climbs"),
         ("    slope = -sigmoid(fake @ weight + bias) / n\n    shift = shift - lr * slope.sum() * weight\n", "", "G does not move"),
         ("slope = -sigmoid(fake @ weight + bias)", "slope = -sigmoid(-(fake @ weight + bias))", "non-saturating"),

@@ -6,6 +6,10 @@ from minigan.classroom.student import Wrong
 from minigan.gradcheck.causes import factor_cause, pattern
 
 TOLERANCE = 1e-10  # of the largest value in the array, beside what the library gives
+SMALL = (
+    "Right to five digits or more, but not to ten: is a small number added (in a logarithm, a root, a division), a "
+    "value clipped, or something computed in float32?"
+)
 SINGLE = 1e-5  # a difference below this is what float32 makes
 
 
@@ -55,7 +59,7 @@ def _cause(got, expected, off, allowed, like, batch, common_mistakes):
             return sentence, True
     wrong = off > allowed
     if off.max() < SINGLE * abs(expected).max(initial=0):
-        return "Right to about seven digits only: is something computed or stored in float32?", True
+        return SMALL, True
     if not got.any() and got.ndim:
         return "It is zero everywhere: is it never written?", True
     if expected.size == 1:  # every number is some factor times it

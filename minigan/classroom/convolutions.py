@@ -1,5 +1,7 @@
 """The exercises on convolutions."""
 
+import numpy as np
+
 from minigan.classroom.exercise import Case, Exercise
 from minigan.classroom.layers import ONE_SAMPLE
 from minigan.layers.conv import (
@@ -123,6 +125,8 @@ class ConvTransposeExercise(ConvExercise):
         def transposed(weight, bias):
             return conv_transpose2d_forward(x, weight, bias, stride, padding, (0, 0))[0]
 
+        ones = np.ones((*weight.shape[:3], 1))
+        reached = conv_transpose2d_forward(np.ones_like(x[..., :1]), ones, 0, stride, padding, (0, 0))[0]
         turned_back = convolve(g, flipped(weight), 0, stride, padding)
         return {
             "out": [
@@ -131,6 +135,7 @@ class ConvTransposeExercise(ConvExercise):
                     "The kernel is rotated by 180°: each input pixel adds its value times the kernel as it is.",
                 ),
                 (transposed(weight, 0), "The bias is not added."),
+                (transposed(weight, 0) + bias * reached, "The bias is added once for each input pixel: once in all."),
             ],
             "grad_input": [(turned_back, "The kernel is rotated by 180°: it is the plain convolution of grad_output.")],
             "grad_bias": [(g.mean(axis=(0, 1, 2)), f"It is the mean over batch and pixels: {OF_BIAS}")],

@@ -124,12 +124,18 @@ class BatchNormExercise(Exercise):
         std = np.sqrt(var + eps)
         centred = x - x.mean(axis=axes)
         x_hat, mean_g, mean_product = centred / std, g.mean(axis=axes), (g * centred / std).mean(axis=axes)
+        bare = centred / np.sqrt(var)  # x̂ without eps
+        counts = [
+            (max(count - 1, 1), "Its means divide by M - 1: by the count M, as the variance does."),
+            (len(x), "Its means divide by N alone: they go over height and width too."),
+        ]
         return {
             "out": [
                 (gamma * centred / np.sqrt(var * count / (count - 1) + eps) + beta,
                  "The variance is the unbiased one: batch norm divides by the biased, Σ (x - μ)² / M."),
                 (gamma * centred / np.sqrt(var) + beta, "eps is missing under the root."),
                 (gamma * centred / (np.sqrt(var) + eps) + beta, "eps stands outside the root: √(σ² + eps) is meant."),
+                (gamma * centred / (np.sqrt(var) + np.sqrt(eps)) + beta, "It is a sum of two roots: √(σ² + eps)."),
                 (gamma * centred / (var + eps) + beta, "It divides by the variance: take its root."),
                 (x_hat, "γ and β are missing."),
                 (gamma * x / std + beta, "The mean is not subtracted."),
@@ -141,10 +147,15 @@ class BatchNormExercise(Exercise):
                 (g - mean_g - x_hat * mean_product, "The factor γ / √(σ² + eps) is missing."),
                 (gamma * (g - mean_g - x_hat * mean_product), "The factor 1 / √(σ² + eps) is missing."),
                 ((g - mean_g - x_hat * mean_product) / std, "γ is missing."),
+                *((gamma / std * (g - (mean_g + x_hat * mean_product) * count / wrong), sentence)
+                  for wrong, sentence in counts),
+                (gamma / np.sqrt(var) * (g - mean_g - bare * (g * bare).mean(axis=axes)),
+                 "eps is missing in the backward pass."),
             ],
             "grad_gamma": [
                 ((g * x).sum(axis=axes), "It must be Σ g x̂ with the normalised x̂, not with x."),
                 (mean_product, "It is the mean: the gradient of γ is the sum."),
+                (g.sum(axis=axes), "γ's and β's gradients stand in each other's place."),
             ],
             "grad_beta": [(mean_g, "It is the mean: the gradient of β is the sum.")],
         }  # fmt: skip

@@ -54,6 +54,7 @@ class SigmoidCrossEntropyExercise(Exercise):
             "value": [
                 (value * n, "It is the sum over the batch: take the mean."),
                 (-value, "The sign is wrong: a loss is minimised, so it is minus the log-likelihood."),
+                (value / np.log(2), "The logarithm is to base 2: the natural one is meant."),
                 ((softplus(-logits) * t).mean(), "The term (1 - t) log(1 - σ(l)) is missing."),
                 ((softplus(logits) + t * logits).mean(), "The sign of t · l is wrong: softplus(l) - t l."),
             ],
@@ -163,7 +164,15 @@ class NonSaturatingExercise(Exercise):
                 (softplus(-f).sum(), "It is the sum over the batch: take the mean."),
                 (-softplus(-f).mean(), "The sign is wrong: G minimises -log σ(f)."),
             ],
-            "g_grad_fake": [*scaled(-sigmoid(-f) / m, m), (-sigmoid(f) / m, saturating)],
+            "g_grad_fake": [
+                *scaled(-sigmoid(-f) / m, m),
+                (-sigmoid(f) / m, saturating),
+                (-sigmoid(-f) * sigmoid(f) / m, "That is σ'(f): the derivative of softplus(-f) is -σ(-f)."),
+                (
+                    -sigmoid(-f) * sigmoid(f) * sigmoid(-f) / m,
+                    "The factor σ' is one too many: it cancels, -σ(-f)/M is left.",
+                ),
+            ],
         }
 
 
@@ -208,6 +217,9 @@ class GradientPenaltyExercise(Exercise):
             "penalty": [
                 (strength * ((lengths - 1) ** 2).sum(), "It is the sum over the batch: take the mean."),
                 (strength * ((per_pixel - 1) ** 2).mean(), "The norm goes over the channels only, not the sample."),
+                (strength * ((np.sqrt((g**2).mean(axis=axes)) - 1) ** 2).mean(),
+                 "The norm is the root of a sum, not of a mean, over a sample's entries."),
+                (strength * ((abs(g).sum(axis=axes) - 1) ** 2).mean(), "The norm is Σ |g|: the root of Σ g² is meant."),
                 (strength * (whole - 1) ** 2, "The norm is that of the whole batch: take one norm a sample."),
                 (strength * ((lengths**2 - 1) ** 2).mean(), "The root is missing: ‖g‖, not ‖g‖²."),
                 (strength * (lengths**2).mean(), "The norm is pulled to 0: it must be pulled to 1."),
@@ -251,6 +263,10 @@ class FrechetExercise(Exercise):
         def root(cov_r, cov_f):  # tr (Σ_r Σ_f)^½
             return np.sqrt(np.maximum(np.linalg.eigvals(cov_r @ cov_f).real, 0)).sum()
 
+        def half(cov):  # Σ^½
+            values, vectors = np.linalg.eigh(cov)
+            return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+
         traces, cross = np.trace(cov_r) + np.trace(cov_f), root(cov_r, cov_f)
         entries = np.trace(np.sqrt(abs(cov_r @ cov_f)))
         signed = np.trace(np.sqrt(np.maximum(cov_r @ cov_f, 0)))
@@ -264,12 +280,20 @@ class FrechetExercise(Exercise):
                 (np.sqrt(between) + traces - 2 * cross, "The distance of the means is not squared."),
                 (between + traces, "The term - 2 tr (…)^½ is missing."),
                 (between + traces + 2 * cross, "The term 2 tr (…)^½ has the wrong sign."),
+                (
+                    between + traces - 2 * np.trace(half(cov_r) @ half(cov_f)),
+                    "It is the product of two roots: the root of the product is meant.",
+                ),
                 (between + traces - 2 * entries, entry_by_entry),
                 (between + traces - 2 * signed, entry_by_entry),
                 (between + traces - 2 * np.trace(cov_r @ cov_f), "The matrix root is missing."),
                 (biased, "The covariances divide by N: np.cov's N - 1 is meant."),
                 (np.sqrt(max(distance, 0)), "It is the root of the distance: its square is what is called so here."),
                 (between, "The covariances are missing: this is the distance of the means alone."),
+                (
+                    between + ((np.sqrt(np.diag(cov_r)) - np.sqrt(np.diag(cov_f))) ** 2).sum(),
+                    "Only the variances are used: what lies beside the diagonal counts too.",
+                ),
             ]
         }
 

@@ -61,6 +61,16 @@ class AdamExercise(Exercise):
                 (moved(m, v_hat), "The bias correction of m is missing."),
                 (moved(m_hat, v), "The bias correction of v is missing."),
                 (moved(m / (1 - beta1), v / (1 - beta2)), "The bias corrections lack the power t: 1 - βᵗ, not 1 - β."),
+                (moved(m / (1 - beta1) ** t, v / (1 - beta2) ** t), "The power is of β: 1 - βᵗ, not (1 - β)ᵗ."),
+                (
+                    moved(m_hat, np.maximum(square, v) / (1 - beta2**t)),
+                    "That is AMSGrad: v̂ is of v, not of the largest.",
+                ),
+                (moved(m / (1 - beta1 ** (t + 1)), v / (1 - beta2 ** (t + 1))), "step is t already: no t + 1."),
+                (
+                    param - lr * m_hat / (np.sqrt(v) + eps) * np.sqrt(1 - beta2**t),
+                    "eps is added to √v: to √v̂ it belongs.",
+                ),
                 (2 * param - moved(m_hat, v_hat), "It goes up: θ ← θ - lr …"),
                 (param - lr * m_hat / (v_hat + eps), "The root of v̂ is missing."),
                 (param - lr * m_hat / np.sqrt(v_hat + eps), "eps stands under the root: √v̂ + eps is meant."),
@@ -100,7 +110,8 @@ class MinimaxStepExercise(Exercise):
         up = "It goes the wrong way: D climbs V, the gradient of V is added."
         total = "The 1/N of the means is missing."
         half = "Only {} is counted: V has a term for real and one for fake."
-        only = {}
+        again = self.right({**a, "weight": right["weight"], "bias": right["bias"]})
+        only, unmoved = {}, self.right({**a, "shift": np.zeros_like(a["shift"])})
         for name in ("weight", "bias"):
             x = np.ones((n, 1)) if name == "bias" else a["real"]
             fakes = np.ones((n, 1)) if name == "bias" else a["z"] + a["shift"]
@@ -111,6 +122,9 @@ class MinimaxStepExercise(Exercise):
                 (a[name] + a["lr"] * fake_part, half.format("the fake half")),
                 (a[name] + a["lr"] * (real_part - fake_part), "The fake term has the wrong sign."),
                 (2 * a[name] - right[name], up),
+                ((a[name] + right[name]) / 2, "It is half of the step: V is the sum of two means, not their mean."),
+                (again[name], "D moves twice: one step of D, then one of G."),
+                (unmoved[name], "The fakes are z: G(z) = z + shift."),
                 (a[name] + n * (right[name] - a[name]), total),
                 (a[name] + (right[name] - a[name]) / a["lr"], "The learning rate is missing."),
             ]
@@ -121,6 +135,7 @@ class MinimaxStepExercise(Exercise):
                 (self.moved_shift(a), "G is judged by the old D: it moves after D, judged by the D just moved."),
                 (self.moved_shift(after, "non_saturating"),
                  "That is the non-saturating step: here G goes down V itself."),
+                (self.moved_shift({**after, "bias": a["bias"]}), "The new weight stands beside the old bias."),
                 (2 * a["shift"] - right["shift"], "It goes the wrong way: G goes down V, the gradient is subtracted."),
                 (self.moved_shift(after, lr=a["lr"] * n), total),
                 (self.moved_shift(after, lr=1.0), "The learning rate is missing."),
